@@ -1,0 +1,1 @@
+"""The adversary: it sees pictures only, and any model takes it."""

@@ -1,0 +1,170 @@
+"""Settings that exclude one another, refused before anything is built."""
+
+import re
+from collections.abc import Callable
+
+from hiresvae.errors import UserError, nearest
+from hiresvae.pyramid import parse_pyramid
+from hiresvae.settings import Settings
+
+CLUSTERS = range(2, 1001)
+# The three convolutions of the classic backbone take 10 pixels off, and something must be left.
+SMALLEST_CLASSIC = 12
+
+
+def check(settings: Settings, processes: int = 1) -> None:
+    """Refuses what each key allows but all together do not.
+
+    Args:
+        settings: as read; each value is already within its own range.
+        processes: processes that will train together.
+
+    Raises:
+        UserError: names the key, its value, what it collides with, and the nearest valid value.
+    """
+    rules: list[Callable[[Settings], None]] = [
+        _labels, _conditional, _backbone, _sides, _attention, _widths, _scale, _adversary, _betas,
+    ]  # fmt: skip
+    for rule in rules:
+        rule(settings)
+    _batch(settings, processes)
+
+
+def _labels(settings: Settings) -> None:
+    labels = settings.data.labels
+    kind, _, rest = labels.partition(":")
+    if kind == "clusters":
+        _clusters(labels, rest, settings.data.limit)
+    elif kind == "csv":
+        file, _, column = rest.rpartition(":")
+        if not file or not column:
+            raise UserError(
+                f"data.labels is {labels!r}, but needs a file and a column: 'csv:FILE:COLUMN'"
+            )
+    elif labels not in ("none", "folders", "set"):
+        valid = ["none", "folders", "set", "csv:FILE:COLUMN", "clusters:8"]
+        raise UserError(f"data.labels {labels!r} is unknown: {nearest(labels, valid)}")
+
+
+def _clusters(labels: str, number: str, limit: int | None) -> None:
+    if not re.fullmatch(r"\d{1,9}", number, re.ASCII):
+        raise UserError(
+            f"data.labels is {labels!r}, but the number of clusters is missing or no number; "
+            "nearest valid: 'clusters:8'"
+        )
+    count = int(number)
+    most = CLUSTERS[-1] if limit is None else max(CLUSTERS[0], min(CLUSTERS[-1], limit))
+    if not CLUSTERS[0] <= count <= most:
+        bound = CLUSTERS[0] if count < CLUSTERS[0] else most
+        because = f" (data.limit is {limit})" if limit is not None and bound == limit else ""
+        raise UserError(
+            f"data.labels is {labels!r}, but clusters may be {CLUSTERS[0]} to {most}{because}; "
+            f"nearest valid: 'clusters:{bound}'"
+        )
+
+
+def _conditional(settings: Settings) -> None:
+    if settings.model.conditional and settings.data.labels == "none":
+        raise UserError(
+            "model.conditional is true, but data.labels is 'none'; nearest valid: data.labels "
+            "'clusters:8' (or 'folders', 'set', 'csv:FILE:COLUMN'), or model.conditional false"
+        )
+
+
+def _backbone(settings: Settings) -> None:
+    model, size = settings.model, settings.data.size
+    if model.backbone == "classic" and size < SMALLEST_CLASSIC:
+        raise UserError(
+            f"data.size is {size}, but model.backbone 'classic' needs {SMALLEST_CLASSIC} or more; "
+            f"nearest valid: {SMALLEST_CLASSIC}"
+        )
+    if model.backbone == "dense" and (not model.hidden or min(model.hidden) < 1):
+        raise UserError(
+            f"model.hidden is {model.hidden}, but model.backbone 'dense' needs at least one layer "
+            "and each of 1 or more; nearest valid: [420, 210, 105]"
+        )
+    if model.backbone != "pyramid":
+        for key, value, default in (
+            ("pyramid", model.pyramid, "auto"),
+            ("attention", model.attention, []),
+        ):
+            if value != default:
+                raise UserError(
+                    f"model.{key} is {value!r}, but model.backbone {model.backbone!r} has no "
+                    f"pyramid; nearest valid: {default!r}, or model.backbone 'pyramid'"
+                )
+
+
+def _sides(settings: Settings) -> None:
+    """Asks the parser; the adversary halves the pictures as the automatic pyramid does."""
+    if settings.model.backbone == "pyramid":
+        parse_pyramid(settings.model.pyramid, settings.data.size)
+    if settings.adversary is not None:
+        try:
+            parse_pyramid("auto", settings.data.size)
+        except UserError as error:
+            words = str(error).replace("model.pyramid 'auto' needs", "the adversary needs")
+            raise UserError(words) from None
+
+
+def _attention(settings: Settings) -> None:
+    if not settings.model.attention:
+        return
+    sides = [side for side, _ in parse_pyramid(settings.model.pyramid, settings.data.size)]
+    spatial = [side for side in sides if side > 1]
+    for side in settings.model.attention:
+        if side not in spatial:
+            near = min(spatial, key=lambda valid: abs(valid - side))
+            raise UserError(
+                f"model.attention has the side {side}, but the pyramid's sides are "
+                f"{', '.join(map(str, spatial))}; nearest valid: {near}"
+            )
+
+
+def _widths(settings: Settings) -> None:
+    for name, section in (("model", settings.model), ("adversary", settings.adversary)):
+        if section is not None and section.max_width < section.width:
+            raise UserError(
+                f"{name}.max_width is {section.max_width}, less than {name}.width "
+                f"{section.width}; nearest valid: {section.width}"
+            )
+
+
+def _scale(settings: Settings) -> None:
+    scale = settings.model.scale
+    if isinstance(scale, float | int) and scale <= 0:
+        raise UserError(
+            f"model.scale is {scale}, but a scale of noise is above 0; nearest valid: 'optimal'"
+        )
+
+
+def _adversary(settings: Settings) -> None:
+    adversary, images = settings.adversary, settings.training.images
+    if adversary is not None and adversary.start >= 1:
+        raise UserError(
+            f"adversary.start is {adversary.start}, a share of training: the adversary would begin "
+            f"at image {adversary.start * images:.0f}, but training ends at image {images}; "
+            "nearest valid: below 1, such as 0.05"
+        )
+
+
+def _betas(settings: Settings) -> None:
+    for name, section in (("training", settings.training), ("adversary", settings.adversary)):
+        for beta in section.betas if section is not None else ():
+            if not 0 <= beta < 1:
+                raise UserError(
+                    f"{name}.betas has {beta}, but each is 0 or more and below 1; nearest valid: "
+                    f"{0.0 if beta < 0 else 0.99}"
+                )
+
+
+def _batch(settings: Settings, processes: int) -> None:
+    batch, parts = settings.training.batch_size, settings.training.accumulation
+    share = processes * parts
+    if batch % share:
+        below, above = batch // share * share, (batch // share + 1) * share
+        near = f"{below} or {above}" if below else str(above)
+        raise UserError(
+            f"training.batch_size is {batch}, which {processes} process(es) times "
+            f"training.accumulation {parts} do not divide; nearest valid: {near}"
+        )

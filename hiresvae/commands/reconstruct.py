@@ -1,0 +1,71 @@
+"""``hiresvae reconstruct``: pictures beside what the model keeps of them."""
+
+import json
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from hiresvae import images
+from hiresvae.errors import UserError
+from hiresvae.generator import load
+from hiresvae.run import explained, write_whole
+
+SHOWN = 64
+"""Pictures in the sheet that shows originals and reconstructions together."""
+
+
+def run(*, model: str, paths: list[Path], out: Path, device: str | None = None) -> Path:
+    """Writes ``NAME_reconstruction.png`` a picture, a sheet, and ``reconstruct.json``.
+
+    Args:
+        model: run folder or model folder.
+        paths: pictures, or folders and archives of pictures.
+        out: folder of the result.
+        device: None takes what there is.
+
+    Returns:
+        Path of the JSON file.
+    """
+    from hiresvae.data import read_pictures
+
+    painter = load(model, device=device)
+    names, pictures, skipped = [], [], []
+    for path in paths:
+        part = read_pictures(
+            path, size=painter.model.size, channels=painter.model.channels,
+            crop=painter.settings.data.crop, pad=painter.settings.data.pad,
+        )
+        names += part.names
+        pictures.append(part.pictures)
+        skipped += part.skipped
+    originals = torch.cat(pictures) if pictures else torch.zeros(0, 1, 1, 1)
+    if not len(originals):
+        raise UserError(f"no pictures to reconstruct in {', '.join(map(str, paths))}")
+    remade = painter.reconstruct(originals)
+    errors = psnr(originals, remade)
+    with explained("writing pictures", out):
+        out.mkdir(parents=True, exist_ok=True)
+        for name, picture in zip(names, remade, strict=True):
+            images.save(picture, out / f"{Path(name).stem}_reconstruction.png")
+        pairs = torch.stack([originals, remade], 1).flatten(0, 1)[: 2 * SHOWN]
+        images.save(images.grid(pairs, columns=8), out / "sheet.png")
+    report = {
+        "model": model,
+        "unit": "psnr in dB of 8-bit values, higher is better",
+        "mean_psnr_db": round(float(errors.mean()), 3),
+        "pictures": {
+            name: {"psnr_db": round(float(error), 3)}
+            for name, error in zip(names, errors, strict=True)
+        },
+        "skipped": [{"name": name, "reason": reason} for name, reason in skipped],
+    }
+    write_whole(out / "reconstruct.json", json.dumps(report, indent=2) + "\n")
+    print(f"{len(remade)} pictures, mean PSNR {errors.mean():.2f} dB; sheet in {out / 'sheet.png'}")
+    return out / "reconstruct.json"
+
+
+def psnr(originals: Tensor, remade: Tensor) -> Tensor:
+    """Returns the peak signal-to-noise ratio in dB ``(N,)`` of uint8 pictures ``(N, C, H, W)``."""
+    squared = (originals.float() - remade.float()).square().flatten(1).mean(1)
+    return 10 * torch.log10(255**2 / squared.clamp_min(1e-3))

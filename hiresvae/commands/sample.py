@@ -1,0 +1,70 @@
+"""``hiresvae sample``: new pictures, one file each, and a grid."""
+
+from pathlib import Path
+
+from hiresvae import images
+from hiresvae.errors import UserError
+from hiresvae.generator import PriorName, load
+from hiresvae.run import explained
+
+GRID_LIMIT = 256
+"""More pictures than this make a grid that nobody can look at."""
+
+
+def run(
+    *,
+    model: str,
+    n: int,
+    out: Path,
+    seed: int = 0,
+    temperature: float = 1.0,
+    prior: PriorName = "fitted",
+    label: str | None = None,
+    grid: Path | None = None,
+    format: str = "png",
+    device: str | None = None,
+) -> Path:
+    """Draws pictures and returns the path of the grid.
+
+    Args:
+        model: run folder or model folder.
+        n: how many pictures.
+        out: folder for ``000000.png`` and so on.
+        seed: picture i depends on (seed, i) only.
+        temperature: scales the spread of the latents.
+        prior: "fitted" or "standard".
+        label: name of the label to draw.
+        grid: file of the grid; None is ``grid.png`` in ``out``.
+        format: png, jpg or webp.
+        device: None takes what there is.
+    """
+    from rich.console import Console
+    from rich.progress import Progress
+
+    grid = grid or out / "grid.png"
+    if grid.suffix.lstrip(".").lower() not in images.FORMATS:
+        raise UserError(f"--grid {grid}: the ending must be .png, .jpg or .webp")
+    painter = load(model, device=device)
+    console = Console(stderr=True)
+    shown = []
+    with (
+        explained("writing pictures", out),
+        Progress(console=console, transient=True, disable=not console.is_terminal) as bar,
+    ):
+        out.mkdir(parents=True, exist_ok=True)
+        task = bar.add_task("sampling", total=n)
+        number = 0
+        for batch in painter.sample_batches(
+            n, seed=seed, prior=prior, temperature=temperature, label=label
+        ):
+            for picture in batch:
+                images.save(picture, out / f"{number:06d}.{format}")
+                if number < GRID_LIMIT:
+                    shown.append(picture)
+                number += 1
+                bar.advance(task)
+        import torch
+
+        images.save(images.grid(torch.stack(shown)), grid)
+    print(f"{n} pictures in {out}, a grid of {len(shown)} in {grid}")
+    return grid

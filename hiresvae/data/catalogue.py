@@ -1,0 +1,84 @@
+"""What the name of a source may be, and which source it stands for."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+from hiresvae.data import embedded, named, remote
+from hiresvae.data.sources import (
+    Item,
+    Source,
+    archive_source,
+    digest,
+    embedded_source,
+    folder_source,
+)
+from hiresvae.errors import UserError, nearest
+
+
+def resolve(name: str, *, side: int, limit: int | None, cache: Path) -> Source:
+    """Returns the source that ``data.source`` names.
+
+    Args:
+        name: a folder, zip or tar; ``embedded:...``; a named set; ``hf:ORG/NAME``;
+            ``shards:PATTERN``; several of them with ``+``. A named set goes before a folder of
+            the same name in the working folder: write ``./monet`` for the folder.
+        side: pixels of the square at which drawn pictures are drawn.
+        limit: pictures wanted, None for all; drawn sets draw so many, or 4096.
+        cache: folder for what has to be downloaded.
+
+    Raises:
+        UserError: there is no such source, or it cannot be had on this machine.
+    """
+    if "+" not in name or Path(name).exists():
+        return _resolve_one(name.strip(), side, limit, cache)
+    names = [part.strip() for part in name.split("+")]
+    if not all(names):
+        raise UserError(f"data.source {name!r} has a '+' with nothing beside it")
+    return _join(name, [_resolve_one(part, side, limit, cache) for part in names])
+
+
+def _resolve_one(name: str, side: int, limit: int | None, cache: Path) -> Source:
+    kind, _, rest = name.partition(":")
+    if kind == "embedded":
+        return embedded_source(rest, side=side, limit=limit)
+    if kind == "hf":
+        return remote.hub_source(rest)
+    if kind == "shards":
+        return remote.shards_source(rest)
+    if name in named.SETS:
+        return named.named_source(name, cache)
+    path = Path(name).expanduser()
+    if path.is_dir():
+        return folder_source(path, name)
+    if path.is_file():
+        return archive_source(path, name)
+    known = [*named.SETS, *(f"embedded:{entry}" for entry in embedded.SETS)]
+    if path.parent != Path() and path.parent.is_dir():
+        known = [str(entry) for entry in sorted(path.parent.iterdir())] or known
+    hint = _hint(name, known)
+    raise UserError(f"data.source {name!r} is no folder, archive or known set: {hint}")
+
+
+def _hint(name: str, known: list[str]) -> str:
+    # A folder may hold thousands of entries: the full list of choices is only for short lists.
+    hint = nearest(name, known)
+    return hint if hint.startswith("did") or len(known) <= 12 else "nothing there is named alike"
+
+
+def _join(name: str, parts: list[Source]) -> Source:
+    tags = [Path(part.name).stem or part.name for part in parts]
+    tags = [tag if tags.count(tag) == 1 else f"{tag}-{i + 1}" for i, tag in enumerate(tags)]
+
+    def tagged(tag: str, part: Source) -> Iterator[Item]:
+        for item in part.items():
+            yield replace(item, name=f"{tag}/{item.name}", folder=item.folder or tag)
+
+    def items() -> list[Item]:
+        return [item for pair in zip(tags, parts, strict=True) for item in tagged(*pair)]
+
+    identity = digest(*((tag, part.identity) for tag, part in zip(tags, parts, strict=True)))
+    # Only if every part knows its classes is there an order to keep.
+    known = all(part.classes for part in parts)
+    classes = tuple(dict.fromkeys(c for part in parts for c in part.classes)) if known else ()
+    return Source(name, identity, items, classes)

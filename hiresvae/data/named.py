@@ -1,0 +1,281 @@
+"""The named sets: in $HIRESVAE_DATA, else in the cache, else from their public homes.
+
+Always the training part; what a set's authors keep for testing is left to others.
+"""
+
+import contextlib
+import csv
+import gzip
+import os
+import sys
+import zlib
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from functools import partial
+from itertools import pairwise
+from pathlib import Path
+from typing import cast
+
+import numpy as np
+from filelock import FileLock
+
+from hiresvae.data import download
+from hiresvae.data.decode import Raw
+from hiresvae.data.sources import Item, Source, archive_source, digest, folder_source
+from hiresvae.errors import UserError
+
+# CycleGAN's paintings by Monet; its authors give no hash, so the number of pictures is checked.
+MONET_URL = "https://efrosgans.eecs.berkeley.edu/cyclegan/datasets/monet2photo.zip"
+MONET_UNDER, MONET_COUNT = "monet2photo/trainA", 1072
+# Labeled Faces in the Wild, funneled; address and hash as in scikit-learn's fetch_lfw_people.
+LFW_URL = "https://ndownloader.figshare.com/files/5976015"
+LFW_SHA256 = "b47c8422c8cded889dc5a13418c4bc2abbda121092b3533a83306f90d900100a"
+DEBIAN_FASHION = Path("/usr/share/datasets/fashion-mnist")
+
+DIGITS = tuple("0123456789")
+FASHION = (
+    "T-shirt/top", "Trouser", "Pullover", "Dress", "Coat",
+    "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot",
+)  # fmt: skip
+CIFAR10 = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
+SMILING = ("not smiling", "smiling")
+
+
+def named_source(name: str, cache: Path) -> Source:
+    """Returns a named set, one of SETS.
+
+    Args:
+        name: of the set.
+        cache: folder below which a downloaded set is kept.
+
+    Raises:
+        UserError: it is not on this machine and cannot be downloaded, or its files are broken.
+    """
+    return SETS[name](cache / "sets")
+
+
+def _places(cache: Path) -> list[Path]:
+    given = os.environ.get("HIRESVAE_DATA")
+    return [Path(given).expanduser(), cache] if given else [cache]
+
+
+def _find(cache: Path, *names: str) -> Path | None:
+    """Returns the first of the places that has the first of the names, and so on."""
+    candidates = (place / name for name in names for place in _places(cache))
+    return next((path for path in candidates if path.exists()), None)
+
+
+@contextlib.contextmanager
+def _downloading(name: str, cache: Path, by_hand: str) -> Iterator[None]:
+    """One process at a time; what a download raises becomes one sentence; prints go to stderr."""
+    try:
+        cache.mkdir(parents=True, exist_ok=True)
+        with FileLock(cache / f"{name}.lock"), contextlib.redirect_stdout(sys.stderr):
+            yield
+    except UserError:
+        raise
+    except (OSError, RuntimeError, ImportError, download.UnreachableError) as error:
+        raise UserError(
+            f"{name} is not on this machine and could not be downloaded ({error}): put it into "
+            f"$HIRESVAE_DATA/{by_hand} by hand, or use embedded:paintings, which needs no network"
+        ) from error
+
+
+def _monet(cache: Path) -> Source:
+    folder = _find(cache, "monet/train")
+    if folder:
+        return folder_source(folder, "monet")
+    with _downloading("monet", cache, "monet/train"):
+        path = download.fetch(MONET_URL, cache / "monet" / "monet2photo.zip")
+    source = archive_source(path, "monet", under=MONET_UNDER)
+    count = len(list(source.items()))
+    if count != MONET_COUNT:
+        download.discard(path)
+        raise UserError(
+            f"the downloaded monet has {count} pictures, not {MONET_COUNT}; it has been removed, "
+            "try again or put pictures into $HIRESVAE_DATA/monet/train by hand"
+        )
+    return source
+
+
+def _lfw(cache: Path) -> Source:
+    path = _find(cache, "lfw.tar", "lfw.tgz", "lfw/lfw-funneled.tgz")
+    if path is None:
+        with _downloading("lfw", cache, "lfw.tar"):
+            path = download.fetch(LFW_URL, cache / "lfw/lfw-funneled.tgz", sha256=LFW_SHA256)
+    source = archive_source(path, "lfw")
+    attributes = path.parent / "lfw/attributes.csv"
+    if not attributes.exists():
+        return source
+
+    def items() -> list[Item]:
+        with attributes.open(newline="", encoding="utf-8") as file:
+            smiles = {row["file"]: float(row["Smiling"]) > 0.5 for row in csv.DictReader(file)}
+        return [replace(item, label=SMILING[smiles[item.name]]) for item in source.items()]
+
+    stat = attributes.stat()
+    identity = digest(source.identity, stat.st_size, stat.st_mtime_ns)
+    return Source("lfw", identity, items, SMILING)
+
+
+def _celeba(cache: Path) -> Source:
+    pictures = _find(cache, "celeba/img_align_celeba", "celeba/img_align_celeba.zip")
+    if pictures is None:
+        from torchvision.datasets import CelebA
+
+        with _downloading("celeba", cache, "celeba/img_align_celeba"):
+            CelebA(str(cache), download=True)
+        pictures = cache / "celeba/img_align_celeba"
+    source = (folder_source if pictures.is_dir() else archive_source)(pictures, "celeba")
+    attributes = _find(cache, "celeba/list_attr_celeba.txt")
+    if attributes is None:
+        return source
+
+    def items() -> list[Item]:
+        rows = [line.split() for line in attributes.read_text().splitlines()]
+        column = rows[1].index("Smiling") + 1  # the header has no name for the file's column
+        smiles = {row[0]: row[column] == "1" for row in rows[2:]}
+        return [replace(item, label=SMILING[smiles[item.name]]) for item in source.items()]
+
+    return Source("celeba", source.identity, items, SMILING)
+
+
+def _mnist(cache: Path) -> Source:
+    folder = _find(cache, "mnist", "MNIST/raw")
+    if folder is None:
+        from torchvision.datasets import MNIST
+
+        with _downloading("mnist", cache, "mnist"):
+            MNIST(str(cache), download=True)
+        folder = cache / "MNIST/raw"
+    return _idx_source("mnist", folder, DIGITS)
+
+
+def _fashion_mnist(cache: Path) -> Source:
+    folder = _find(cache, "fashion_mnist", "FashionMNIST/raw")
+    if folder is None and DEBIAN_FASHION.exists():
+        folder = DEBIAN_FASHION
+    if folder is None:
+        from torchvision.datasets import FashionMNIST
+
+        with _downloading("fashion_mnist", cache, "fashion_mnist"):
+            FashionMNIST(str(cache), download=True)
+        folder = cache / "FashionMNIST/raw"
+    return _idx_source("fashion_mnist", folder, FASHION)
+
+
+def _idx_source(name: str, folder: Path, classes: tuple[str, ...]) -> Source:
+    files = [folder / f"train-{kind}-ubyte.gz" for kind in ("images-idx3", "labels-idx1")]
+
+    def load() -> tuple[np.ndarray, np.ndarray]:
+        return _idx(files[0]), _idx(files[1])
+
+    return _array_source(name, "train", files, load, classes)
+
+
+def _idx(path: Path) -> np.ndarray:
+    """Returns the uint8 array in a gzipped IDX file (two zero bytes, type 8, rank, sides)."""
+    raw = gzip.decompress(path.read_bytes())
+    if raw[:3] != b"\0\0\x08":
+        raise ValueError("not an IDX file of bytes")
+    shape = np.frombuffer(raw, ">u4", count=raw[3], offset=4)
+    return np.frombuffer(raw, np.uint8, offset=4 + 4 * raw[3]).reshape(shape)
+
+
+def _cifar10(cache: Path) -> Source:
+    path = _find(cache, "cifar10/cifar10_jpeg.npz", "cifar10_jpeg.npz")
+    if path:
+        return _array_source("cifar10", "train", [path], partial(_jpegs, path), CIFAR10)
+    from torchvision.datasets import CIFAR10 as Cifar10  # noqa: N811 - a class, named like ours
+
+    with _downloading("cifar10", cache, "cifar10/cifar10_jpeg.npz"):
+        full = Cifar10(str(cache), download=True)
+    files = [cache / "cifar-10-python.tar.gz"]
+
+    def load() -> tuple[np.ndarray, np.ndarray]:
+        return full.data.transpose(0, 3, 1, 2), np.asarray(full.targets)
+
+    return _array_source("cifar10", "train", files, load, CIFAR10)
+
+
+def _jpegs(path: Path) -> tuple[list[bytes], np.ndarray]:
+    with np.load(path) as file:
+        raw, ends, labels = (file[f"train_{part}"] for part in ("jpeg", "offsets", "labels"))
+    encoded = raw.tobytes()
+    return [encoded[a:b] for a, b in pairwise(ends.tolist())], labels
+
+
+def _textures(cache: Path) -> Source:
+    path = _find(cache, "textures/textures_28px.npz")
+    if path is None:  # the full set: whole colour pictures of 47 classes
+        from torchvision.datasets import DTD
+
+        with _downloading("textures", cache, "textures/textures_28px.npz"):
+            DTD(str(cache), download=True)
+        return folder_source(cache / "dtd/dtd/images", "textures", label_folders=True)
+    try:
+        with np.load(path) as file:
+            classes = tuple(str(name) for name in file["classes"])
+    except (OSError, ValueError, KeyError, EOFError) as error:
+        raise UserError(f"textures: {path.name} is broken ({error})") from error
+
+    def load() -> tuple[np.ndarray, np.ndarray]:
+        with np.load(path) as file:
+            return file["train"], file["train_labels"]
+
+    return _array_source("textures", "train", [path], load, classes)
+
+
+def _documents(cache: Path) -> Source:
+    folder = _find(cache, "documents")
+    if folder is None:
+        raise UserError(
+            "documents is not on this machine and cannot be downloaded unasked: put NoisyOffice's "
+            "pages into $HIRESVAE_DATA/documents/noisy and .../clean by hand, or use "
+            "embedded:paintings, which needs no files"
+        )
+    return folder_source(folder, "documents", label_folders=True)
+
+
+def _array_source(
+    name: str,
+    part: str,
+    files: list[Path],
+    load: Callable[[], tuple[list[bytes] | np.ndarray, np.ndarray]],
+    classes: tuple[str, ...],
+) -> Source:
+    """Returns a source over arrays in files: pictures (encoded, or pixels) and class indices."""
+    missing = [file.name for file in files if not file.exists()]
+    if missing:
+        raise UserError(f"{name}: {missing[0]} is missing beside the set's other files")
+
+    def items() -> list[Item]:
+        try:
+            pictures, labels = load()
+        except (OSError, EOFError, ValueError, KeyError, zlib.error) as error:
+            raise UserError(f"{name}: {files[0].name} is broken ({error})") from error
+        if len(pictures) != len(labels):
+            raise UserError(f"{name} has {len(pictures)} pictures but {len(labels)} labels")
+        return [
+            Item(f"{name} {part} {i}", partial(_entry, pictures, i), label=classes[label])
+            for i, label in enumerate(labels.tolist())
+        ]
+
+    stamps = [(file.name, file.stat().st_size, file.stat().st_mtime_ns) for file in files]
+    return Source(name, digest(name, *stamps), items, classes)
+
+
+def _entry(pictures: list[bytes] | np.ndarray, index: int) -> Raw:
+    return cast(Raw, pictures[index])
+
+
+SETS: dict[str, Callable[[Path], Source]] = {
+    "monet": _monet,
+    "lfw": _lfw,
+    "celeba": _celeba,
+    "mnist": _mnist,
+    "fashion_mnist": _fashion_mnist,
+    "cifar10": _cifar10,
+    "textures": _textures,
+    "documents": _documents,
+}

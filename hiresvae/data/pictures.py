@@ -1,0 +1,200 @@
+"""The pictures that a run learns from: opened, labelled, split, and described."""
+
+import hashlib
+import json
+from collections import Counter
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+
+from hiresvae.data.catalogue import resolve
+from hiresvae.data.decode import Framing
+from hiresvae.data.labels import make_labels
+from hiresvae.data.store import Header, cache_folder, open_store
+from hiresvae.settings import DataSettings
+
+
+@dataclass(frozen=True)
+class DataReport:
+    """What was found in a source.
+
+    Attributes:
+        source: as in the settings.
+        found: candidates.
+        used: pictures that could be decoded.
+        skipped: name and reason of each of the others.
+        duplicates: pictures whose decoded content another picture before them has.
+        sizes: smallest, median and largest picture by area, width and height in pixels.
+        shape: of the stored array, ``(N, C, S, S)``.
+        num_train: pictures for training.
+        num_held_out: pictures kept out of training.
+        classes: number of pictures in each class.
+    """
+
+    source: str
+    found: int
+    used: int
+    skipped: list[tuple[str, str]]
+    duplicates: int
+    sizes: dict[str, tuple[int, int]]
+    shape: tuple[int, ...]
+    num_train: int
+    num_held_out: int
+    classes: dict[str, int]
+
+    def to_json(self) -> str:
+        """Returns the report as indented JSON."""
+        return json.dumps(asdict(self), indent=2)
+
+
+@dataclass(frozen=True)
+class PictureData:
+    """All pictures of a run, decoded.
+
+    Attributes:
+        pictures: uint8 ``(N, C, S, S)``, a memory map; S is the size of the pictures, or with
+            ``crop: random`` an eighth more.
+        labels: int64 ``(N,)``, or None.
+        classes: their names; () when there are no labels.
+        names: where each picture came from.
+        train: int64 indices of the pictures for training.
+        held_out: int64 indices of the others.
+        key: hash of content and settings: equal keys mean equal data.
+        report: what was found.
+    """
+
+    pictures: np.ndarray
+    labels: np.ndarray | None
+    classes: tuple[str, ...]
+    names: tuple[str, ...]
+    train: np.ndarray
+    held_out: np.ndarray
+    key: str
+    report: DataReport
+
+    def describe(self) -> str:
+        """Returns the report in a few lines for people."""
+        report, (count, channels, side, _) = self.report, self.pictures.shape
+        lines = [
+            f"{report.source}: {count} pictures of {side}x{side}, "
+            + ("grey" if channels == 1 else "colour"),
+            f"{report.num_train} for training, {report.num_held_out} held out, "
+            f"{report.duplicates} exact copies",
+            "sizes: " + ", ".join(f"{name} {w}x{h}" for name, (w, h) in report.sizes.items()),
+        ]
+        if self.classes:
+            shown = ", ".join(self.classes[:12]) + (", ..." if len(self.classes) > 12 else "")
+            lines.append(f"{len(self.classes)} classes: {shown}")
+        if report.skipped:
+            name, reason = report.skipped[0]
+            lines.append(f"{len(report.skipped)} skipped, the first is {name} ({reason})")
+        return "\n".join(lines)
+
+
+def open_data(
+    settings: DataSettings,
+    *,
+    seed: int = 0,
+    report_to: Path | None = None,
+    progress: bool = True,
+) -> PictureData:
+    """Returns the pictures that the settings name, decoding them into the cache at first use.
+
+    Args:
+        settings: the section ``data``.
+        seed: the run's. Pictures, labels and split are the same for every seed, so that runs
+            stay comparable; it is part of the call because sources may come that need one.
+        report_to: folder that gets ``data_report.json``; None for no file.
+        progress: show a bar on stderr while decoding, if that is a terminal.
+
+    Raises:
+        UserError: the source, the labels or the cache cannot be used as the settings say.
+
+    Example:
+        >>> data = open_data(DataSettings(source="embedded:paintings", limit=16))  # doctest: +SKIP
+        >>> data.pictures.shape  # doctest: +SKIP
+        (16, 3, 64, 64)
+    """
+    cache = cache_folder(settings.cache)
+    side = stored_side(settings.size, settings.crop)
+    source = resolve(settings.source, side=side, limit=settings.limit, cache=cache)
+    framing = Framing(side, settings.channels, settings.crop, settings.pad)
+    store = open_store(source, framing, limit=settings.limit, cache=cache, progress=progress)
+    header = store.header
+    labels, classes = make_labels(settings.labels, store, source.classes, settings.source)
+    train, held_out = split(header.digests, settings.held_out)
+    counts = Counter() if labels is None else Counter(labels.tolist())
+    report = DataReport(
+        source=settings.source,
+        found=header.found,
+        used=len(header.names),
+        skipped=[(name, reason) for name, reason in header.skipped],
+        duplicates=len(header.digests) - len(set(header.digests)),
+        sizes=_sizes(header),
+        shape=header.shape,
+        num_train=len(train),
+        num_held_out=len(held_out),
+        classes={name: counts[i] for i, name in enumerate(classes)},
+    )
+    if report_to is not None:
+        report_to.mkdir(parents=True, exist_ok=True)
+        aside = report_to / ".data_report.json.part"
+        aside.write_text(report.to_json() + "\n", encoding="utf-8")
+        aside.replace(report_to / "data_report.json")
+    return PictureData(
+        pictures=store.pictures,
+        labels=labels,
+        classes=classes,
+        names=tuple(header.names),
+        train=train,
+        held_out=held_out,
+        key=_key(settings, header, labels),
+        report=report,
+    )
+
+
+def stored_side(size: int, crop: str) -> int:
+    """Returns the side in pixels at which pictures are stored: room for windows if random."""
+    return round(size * 9 / 8) if crop == "random" else size
+
+
+def split(digests: list[str], share: float) -> tuple[np.ndarray, np.ndarray]:
+    """Returns indices for training and held out, int64, chosen by the pictures' content alone.
+
+    A picture is held out if its hash, as a number in [0, 1), is below the share: exact copies stay
+    together and no picture changes sides when others come or go. Where there are two different
+    pictures and the share is not 0, neither part is empty.
+
+    Args:
+        digests: hexadecimal hash of each picture.
+        share: 0 to 1.
+
+    Example:
+        >>> split(["0f", "f0", "0f"], 0.1)
+        (array([1]), array([0, 2]))
+    """
+    values = np.array([int(digest[:13], 16) / 16 ** len(digest[:13]) for digest in digests])
+    different = np.unique(values)
+    if share > 0 and len(different) > 1:
+        # Between the lowest and the highest hash, so that neither part is empty.
+        share = float(np.clip(share, np.nextafter(different[0], 1), different[-1]))
+    elif share > 0:
+        share = 0.0
+    held = values < share
+    return np.flatnonzero(~held), np.flatnonzero(held)
+
+
+def _sizes(header: Header) -> dict[str, tuple[int, int]]:
+    ordered = sorted((w * h, w, h) for w, h in header.sizes)
+    names = ("smallest", "median", "largest")
+    picked = (ordered[0], ordered[len(ordered) // 2], ordered[-1])
+    return {name: (w, h) for name, (_, w, h) in zip(names, picked, strict=True)}
+
+
+def _key(settings: DataSettings, header: Header, labels: np.ndarray | None) -> str:
+    chosen = settings.model_dump_json(exclude={"source", "cache", "device_cache", "mirror"})
+    content = hashlib.sha256(chosen.encode())
+    content.update("".join(header.digests).encode())
+    content.update(b"" if labels is None else labels.tobytes())
+    return content.hexdigest()[:32]

@@ -1,0 +1,275 @@
+"""The decoded store: every picture of a source once, as one uint8 memory map in the cache.
+
+Built by one process while others wait, written aside and renamed, checked when opened, and built
+anew when anything about it is wrong. A store is a folder with ``pictures.u8`` (the bytes of an
+array ``(N, C, S, S)``) and ``header.json``.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+import warnings
+import zlib
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass, field
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+from filelock import FileLock
+
+from hiresvae.data.decode import Decoded, Framing, UnreadableError, decode
+from hiresvae.data.progress import bar
+from hiresvae.data.sources import Item, Source, choose, digest
+from hiresvae.errors import UserError
+
+FORMAT = 1
+"""Raised when stores of older versions must not be used."""
+BLOCK_BYTES = 1 << 22
+CHECKED_BLOCKS = 16
+CHUNK = 64
+"""Pictures decoded between two writes."""
+
+
+@dataclass
+class Header:
+    """What is known of the pictures in a store; lists have an entry a picture.
+
+    Attributes:
+        shape: of the array, ``(N, C, S, S)``.
+        found: candidates, with those that were skipped.
+        names: where each picture came from.
+        folders: first-level sub-folders, "" for none.
+        labels: the set's own classes by name, "" for none.
+        sizes: width and height before framing.
+        digests: first 32 hexadecimal digits of the SHA-256 of the decoded content.
+        skipped: name and reason of the candidates that could not be used.
+        checksums: CRC-32 of each block of ``BLOCK_BYTES``.
+    """
+
+    shape: tuple[int, ...] = (0, 0, 0, 0)
+    found: int = 0
+    names: list[str] = field(default_factory=list)
+    folders: list[str] = field(default_factory=list)
+    labels: list[str] = field(default_factory=list)
+    sizes: list[tuple[int, int]] = field(default_factory=list)
+    digests: list[str] = field(default_factory=list)
+    skipped: list[tuple[str, str]] = field(default_factory=list)
+    checksums: list[int] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Store:
+    """A store opened for reading.
+
+    Attributes:
+        pictures: uint8 memory map ``(N, C, S, S)``.
+        header: what is known of them.
+        folder: where the store lies.
+    """
+
+    pictures: np.ndarray
+    header: Header
+    folder: Path
+
+
+def cache_folder(given: str | None) -> Path:
+    """Returns the cache: ``data.cache``, else $HIRESVAE_CACHE, else the user's cache folder."""
+    chosen = given or os.environ.get("HIRESVAE_CACHE")
+    if chosen:
+        return Path(chosen).expanduser()
+    from platformdirs import user_cache_path
+
+    return user_cache_path("hiresvae")
+
+
+def open_store(
+    source: Source, framing: Framing, *, limit: int | None, cache: Path, progress: bool = True
+) -> Store:
+    """Returns the decoded pictures of a source, from the cache or decoded now.
+
+    Args:
+        source: where the pictures come from.
+        framing: how each becomes a square.
+        limit: at most so many candidates; None for all.
+        cache: folder below which stores are kept.
+        progress: show a bar on stderr while decoding, if that is a terminal.
+
+    Raises:
+        UserError: the source has no usable picture, or the cache cannot be written.
+    """
+    key = digest(FORMAT, source.identity, limit, *asdict(framing).values())[:24]
+    place = cache / "stores" / key
+    store = _read(place)
+    if store:
+        return store
+    try:
+        place.parent.mkdir(parents=True, exist_ok=True)
+        # The system frees the lock of a process that dies.
+        lock = FileLock(place.with_suffix(".lock"))
+        lock.acquire()
+    except OSError as error:
+        raise _unwritable(cache, error) from error
+    try:
+        return _read(place) or _build(place, source, framing, limit, cache, progress)
+    finally:
+        lock.release()
+
+
+def _unwritable(cache: Path, error: OSError) -> UserError:
+    return UserError(
+        f"the cache folder {str(cache)!r} cannot be written ({error.strerror or error}): name "
+        "another with data.cache"
+    )
+
+
+def _build(
+    place: Path, source: Source, framing: Framing, limit: int | None, cache: Path, progress: bool
+) -> Store:
+    aside = place.with_suffix(".part")
+    shutil.rmtree(aside, ignore_errors=True)  # left by a process that was killed
+    candidates = choose(source.items(), limit)
+    try:
+        writer = _Writer(aside, 3 if framing.channels == 3 else 1, framing.side)
+        try:
+            # Broken files also make Pillow warn; they are reported in our own words.
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                for item, outcome in _decoded(candidates, framing, progress):
+                    writer.add(item, outcome)
+            header = writer.finish()
+        finally:
+            writer.file.close()
+        if not header.names:
+            raise UserError(_nothing(source, header))
+        shutil.rmtree(place, ignore_errors=True)
+        aside.replace(place)
+    except OSError as error:
+        raise _unwritable(cache, error) from error
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
+    store = _read(place)
+    if store is None:
+        raise UserError(
+            f"the store just written to {str(cache)!r} reads back differently: the "
+            "disk may be failing; name another folder with data.cache"
+        )
+    return store
+
+
+def _nothing(source: Source, header: Header) -> str:
+    if not header.found:
+        return f"data.source {source.name!r} is empty: there is no file in it"
+    name, reason = header.skipped[0]
+    return (
+        f"data.source {source.name!r} has no picture that can be used among {header.found} "
+        f"files, the first is {name!r} ({reason})"
+    )
+
+
+def _decoded(
+    items: Iterable[Item], framing: Framing, progress: bool
+) -> Iterator[tuple[Item, Decoded | str]]:
+    """Yields each item in order with its picture, or with the reason why it has none."""
+
+    def attempt(item: Item) -> Decoded | str:
+        try:
+            return decode(item.read(), framing)
+        except UnreadableError as error:
+            return str(error)
+        except Exception as error:  # an archive's member can be broken in as many ways as a file
+            return f"cannot be read: {error or type(error).__name__}"
+
+    total, queue = (len(items) if isinstance(items, list) else None), iter(items)
+    with ThreadPoolExecutor(os.cpu_count()) as pool, bar(progress) as bars:
+        task = bars.add_task("decoding pictures", total=total)
+        while chunk := list(islice(queue, CHUNK)):
+            yield from zip(chunk, pool.map(attempt, chunk), strict=True)
+            bars.advance(task, len(chunk))
+
+
+class _Writer:
+    """Appends pictures to a store; grey until the first picture in colour."""
+
+    def __init__(self, folder: Path, channels: int, side: int) -> None:
+        folder.mkdir(parents=True)
+        self.folder, self.channels, self.side = folder, channels, side
+        self.path = folder / "pictures.u8"
+        self.file = self.path.open("wb")
+        self.header = Header()
+
+    def add(self, item: Item, outcome: Decoded | str) -> None:
+        """Writes a picture, or notes why there is none."""
+        header = self.header
+        header.found += 1
+        if isinstance(outcome, str):
+            header.skipped.append((item.name, outcome))
+            return
+        pixels = outcome.pixels
+        if len(pixels) > self.channels:
+            self._widen()
+        self.file.write(np.broadcast_to(pixels, (self.channels, *pixels.shape[1:])).tobytes())
+        header.names.append(item.name)
+        header.folders.append(item.folder)
+        header.labels.append(item.label)
+        header.sizes.append(outcome.size)
+        header.digests.append(hashlib.sha256(pixels.tobytes()).hexdigest()[:32])
+
+    def finish(self) -> Header:
+        """Returns the header once everything is on disk."""
+        self.file.close()
+        header = self.header
+        header.shape = (len(header.names), self.channels, self.side, self.side)
+        header.checksums = [zlib.crc32(block) for block in _blocks(self.path)]
+        text = json.dumps({"format": FORMAT, **asdict(header)})
+        (self.folder / "header.json").write_text(text, encoding="utf-8")
+        return header
+
+    def _widen(self) -> None:
+        self.file.close()
+        grey, self.channels = self.path.rename(self.folder / "grey.u8"), 3
+        self.file = self.path.open("wb")
+        plane = self.side * self.side
+        with grey.open("rb") as old:
+            while pixels := old.read(plane):
+                self.file.write(pixels * 3)
+        grey.unlink()
+
+
+def _blocks(path: Path) -> Iterator[bytes]:
+    with path.open("rb") as file:
+        while block := file.read(BLOCK_BYTES):
+            yield block
+
+
+def _read(place: Path) -> Store | None:
+    """Returns the store in a folder, or None if there is none or anything about it is wrong."""
+    path = place / "pictures.u8"
+    try:
+        fields = json.loads((place / "header.json").read_text(encoding="utf-8"))
+        if fields.pop("format") != FORMAT:
+            return None
+        header = Header(**fields)
+        header.shape = tuple(header.shape)
+        count, size = header.shape[0], path.stat().st_size
+        lists = (header.names, header.folders, header.labels, header.sizes, header.digests)
+        if size != np.prod(header.shape) or any(len(entries) != count for entries in lists):
+            return None
+        if not _sound(path, header.checksums):
+            return None
+        return Store(np.memmap(path, np.uint8, "r", shape=header.shape), header, place)
+    except (OSError, ValueError, TypeError, KeyError, AttributeError):
+        return None
+
+
+def _sound(path: Path, checksums: list[int]) -> bool:
+    """Says whether blocks spread evenly over the file, with the first and last, are as written."""
+    picked = np.linspace(0, len(checksums) - 1, min(CHECKED_BLOCKS, len(checksums))).round()
+    with path.open("rb") as file:
+        for block in picked.astype(int).tolist():
+            file.seek(block * BLOCK_BYTES)
+            if zlib.crc32(file.read(BLOCK_BYTES)) != checksums[block]:
+                return False
+    return True

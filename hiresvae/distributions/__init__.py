@@ -1,0 +1,1 @@
+"""Gaussians of the latents and likelihoods of the pictures."""

@@ -1,0 +1,314 @@
+"""A trained model as a person uses it: sample, encode, decode, reconstruct, save and load.
+
+A model folder holds ``model.safetensors`` (averaged weights), ``config.json`` (settings and
+shapes), ``prior.safetensors`` and ``labels.json``; nothing in it can run code.
+"""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from pydantic import ValidationError
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from hiresvae.blocks.layers import channels_last
+from hiresvae.errors import UserError, nearest
+from hiresvae.images import to_float, to_uint8
+from hiresvae.models.contract import NormalNoise
+from hiresvae.models.draws import FromPosterior, FromPrior, Given
+from hiresvae.models.vae import VAE
+from hiresvae.priors import Density
+from hiresvae.seeding import generator
+from hiresvae.settings import Settings
+
+PriorName = Literal["fitted", "standard"]
+FORMAT = 1
+
+
+def picture_noise(seed: int, numbers: list[int], device: torch.device) -> NormalNoise:
+    """Returns noise whose row for picture i depends on (seed, i) only, whatever the batch."""
+
+    def noise(stream: str, *shape: int) -> Tensor:
+        rows = [torch.randn(shape, generator=generator(seed, stream, i)) for i in numbers]
+        return torch.stack(rows).to(device)
+
+    return noise
+
+
+@dataclass
+class PictureModel:
+    """A model with its prior and the names of its labels.
+
+    Attributes:
+        model: the network, in evaluation mode.
+        prior: density of the top rung's latents.
+        classes: names of the labels, () without.
+        shares: how frequent each label was in training.
+        settings: of the run that trained it.
+        images_seen: pictures seen in training.
+    """
+
+    model: VAE
+    prior: Density
+    classes: tuple[str, ...]
+    shares: tuple[float, ...]
+    settings: Settings
+    images_seen: int = 0
+
+    @property
+    def device(self) -> torch.device:
+        """Where the network is."""
+        return self.model.last_layer.device
+
+    @property
+    def conditional(self) -> bool:
+        """Whether pictures are drawn for a label."""
+        return self.model.classes > 0
+
+    def label(self, name: str) -> int:
+        """Returns the number of a label's name.
+
+        Raises:
+            UserError: the model has no labels, or none of that name.
+        """
+        if not self.conditional:
+            raise UserError(f"label {name!r}: this model was trained without labels")
+        if name not in self.classes:
+            raise UserError(f"label {name!r} is not known; {nearest(name, self.classes)}")
+        return self.classes.index(name)
+
+    def _labels(self, seed: int, numbers: list[int], label: str | None) -> Tensor | None:
+        if not self.conditional:
+            return None
+        if label is not None:
+            return torch.full((len(numbers),), self.label(label), device=self.device)
+        edges = torch.tensor(self.shares, dtype=torch.float64).cumsum(0)
+        picks = [
+            torch.rand((), generator=generator(seed, "label", i), dtype=torch.float64)
+            for i in numbers
+        ]
+        chosen = torch.searchsorted(edges, torch.stack(picks), right=True)
+        return chosen.clamp_max(len(edges) - 1).to(self.device)
+
+    @torch.inference_mode()
+    def latents(
+        self,
+        numbers: list[int],
+        *,
+        seed: int = 0,
+        prior: PriorName = "fitted",
+        temperature: float = 1.0,
+        labels: Tensor | None = None,
+    ) -> Tensor:
+        """Returns latents of the top rung ``(N, D, h, w)`` for the pictures of these numbers."""
+        noise = picture_noise(seed, numbers, self.device)("prior 0", *self.model.latent_shapes[0])
+        if prior == "standard":
+            return temperature * noise
+        choice = torch.stack(
+            [torch.rand((), generator=generator(seed, "component", i)) for i in numbers]
+        )
+        flat = self.prior.sample(noise.flatten(1), choice, temperature, labels)
+        return flat.view_as(noise)
+
+    @torch.inference_mode()
+    def sample_batches(
+        self,
+        count: int,
+        *,
+        seed: int = 0,
+        prior: PriorName = "fitted",
+        temperature: float = 1.0,
+        label: str | None = None,
+        batch_size: int = 32,
+        start: int = 0,
+    ) -> Iterator[Tensor]:
+        """Yields new pictures in batches, uint8 ``(n, C, H, W)`` on the CPU; see `sample`."""
+        for first in range(start, start + count, batch_size):
+            numbers = list(range(first, min(first + batch_size, start + count)))
+            labels = self._labels(seed, numbers, label)
+            top = self.latents(
+                numbers, seed=seed, prior=prior, temperature=temperature, labels=labels
+            )
+            draw = FromPrior(picture_noise(seed, numbers, self.device), temperature, top)
+            walk = self.model.walk(draw, labels, len(numbers))
+            yield to_uint8(self.model.likelihood(walk.head).mean).cpu()
+
+    def sample(self, count: int, **chosen: Any) -> Tensor:
+        """Returns new pictures, uint8 ``(count, C, H, W)``.
+
+        Picture i depends on (seed, i) only, whatever the batch size.
+
+        Args:
+            count: how many.
+            **chosen: seed, prior ("fitted" or "standard"), temperature (scales the spread of all
+                rungs; below 1 safer, above 1 wilder), label (a name), batch_size, start (the
+                number of the first picture).
+        """
+        if count < 1:
+            raise UserError(f"number of samples {count}: at least 1 is needed")
+        return torch.cat(list(self.sample_batches(count, **chosen)))
+
+    def check(self, pictures: Tensor) -> Tensor:
+        """Returns uint8 pictures as float images on the device, or says what does not fit."""
+        wanted = (self.model.channels, self.model.size, self.model.size)
+        if tuple(pictures.shape[1:]) != wanted:
+            raise UserError(
+                f"pictures of shape {tuple(pictures.shape[1:])} do not fit; "
+                f"this model takes {wanted} (channels, height, width)"
+            )
+        return to_float(pictures.to(self.device))
+
+    @torch.inference_mode()
+    def encode(self, pictures: Tensor, labels: Tensor | None = None) -> list[Tensor]:
+        """Returns the posterior means of all rungs, top first, each ``(N, D, h, w)``.
+
+        Args:
+            pictures: uint8 ``(N, C, H, W)``.
+            labels: int64 ``(N,)``; needed if the model is conditional.
+        """
+        features = self.model.features(self.check(pictures), labels)
+        walk = self.model.walk(FromPosterior(features, None), labels, len(pictures))
+        return [drawn.z for drawn in walk.drawn]
+
+    @torch.inference_mode()
+    def decode(self, latents: list[Tensor], labels: Tensor | None = None) -> Tensor:
+        """Returns pictures, uint8 ``(N, C, H, W)``; rungs without latents take the prior's mean."""
+        draw = Given(list(latents), FromPrior(None))
+        walk = self.model.walk(draw, labels, len(latents[0]))
+        return to_uint8(self.model.likelihood(walk.head).mean).cpu()
+
+    @torch.inference_mode()
+    def reconstruct(
+        self, pictures: Tensor, labels: Tensor | None = None, batch_size: int = 32
+    ) -> Tensor:
+        """Returns what the model makes of pictures, uint8 ``(N, C, H, W)``, without noise.
+
+        A conditional model that is given no labels takes for each picture the label under which it
+        is reconstructed best.
+        """
+        parts = []
+        for rows in torch.arange(len(pictures)).split(batch_size):
+            part = pictures[rows]
+            chosen = labels[rows].to(self.device) if labels is not None else None
+            if self.conditional and chosen is None:
+                chosen = self.guess_labels(part)
+            parts.append(self.decode(self.encode(part, chosen), chosen))
+        return torch.cat(parts)
+
+    @torch.inference_mode()
+    def guess_labels(self, pictures: Tensor) -> Tensor:
+        """Returns for each picture the label ``(N,)`` with the smallest error of reconstruction."""
+        images = self.check(pictures)
+        errors = []
+        for k in range(self.model.classes):
+            labels = torch.full((len(pictures),), k, device=self.device)
+            draw = FromPosterior(self.model.features(images, labels), None)
+            walk = self.model.walk(draw, labels, len(pictures))
+            errors.append(self.model.likelihood(walk.head).error(images))
+        return torch.stack(errors, 1).argmin(1)
+
+    @torch.inference_mode()
+    def elbo(self, pictures: Tensor, labels: Tensor | None = None, seed: int = 0) -> Tensor:
+        """Returns the evidence lower bound in nats ``(N,)``, one draw of the posterior each."""
+        if self.conditional and labels is None:
+            labels = self.guess_labels(pictures)
+        noise = picture_noise(seed, list(range(len(pictures))), self.device)
+        outputs = self.model(self.check(pictures), labels, noise=noise)
+        return -(outputs.distortion + outputs.rate.sum(1))
+
+    def data(self) -> Any:
+        """Returns the `PictureData` that the model was trained on, from its settings."""
+        from hiresvae.data import open_data
+
+        return open_data(self.settings.data, seed=self.settings.seed)
+
+    def save(self, folder: Path) -> None:
+        """Writes the model folder's files; the caller sees to it that it appears whole."""
+        weights = {k: v.detach().cpu().contiguous() for k, v in self.model.state_dict().items()}
+        save_file(weights, folder / "model.safetensors")
+        prior = {k: v.contiguous() for k, v in self.prior.tensors().items()}
+        save_file(prior, folder / "prior.safetensors")
+        config = {
+            "format": FORMAT,
+            "size": self.model.size,
+            "channels": self.model.channels,
+            "images_seen": self.images_seen,
+            "settings": self.settings.model_dump(mode="json"),
+        }
+        (folder / "config.json").write_text(json.dumps(config, indent=2) + "\n")
+        labels = {"classes": self.classes, "shares": self.shares}
+        (folder / "labels.json").write_text(json.dumps(labels, indent=2) + "\n")
+
+
+def _folder_of(name: str) -> Path:
+    """Returns the model folder that a name means: a run folder, or a model folder itself."""
+    path = Path(name)
+    if (path / "model" / "config.json").is_file():
+        return path / "model"
+    if (path / "config.json").is_file():
+        return path
+    if not path.exists():
+        near = [str(p.parent.parent) for p in Path("runs").glob("*/model/config.json")]
+        hint = nearest(name, near) if near else "train one first: hiresvae train configs/..."
+        raise UserError(f"model {name!r} does not exist; {hint}")
+    if (path / "checkpoints").exists() or (path / "config.yaml").exists():
+        raise UserError(f"{name!r} has no model yet: its training has not reached a first snapshot")
+    raise UserError(f"{name!r} is no run folder and no model folder: it has no config.json")
+
+
+def load(name: str | Path, *, device: str | None = None) -> PictureModel:
+    """Returns a trained model.
+
+    Args:
+        name: a run folder or a model folder.
+        device: such as "cuda" or "cpu"; None takes what there is.
+
+    Raises:
+        UserError: there is no model, or its files are broken.
+
+    Example:
+        >>> load("no/such/folder")  # doctest: +IGNORE_EXCEPTION_DETAIL
+        Traceback (most recent call last):
+        hiresvae.errors.UserError: model 'no/such/folder' does not exist
+    """
+    folder = _folder_of(str(name))
+    try:
+        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        labels = json.loads((folder / "labels.json").read_text(encoding="utf-8"))
+        if config["format"] != FORMAT:
+            raise UserError(
+                f"{folder} has model format {config['format']}; this version reads {FORMAT}"
+            )
+        settings = Settings.model_validate(config["settings"])
+        classes = tuple(str(name) for name in labels["classes"])
+        model = VAE(
+            settings.model,
+            size=int(config["size"]),
+            channels=int(config["channels"]),
+            classes=len(classes),
+        )
+        model.load_state_dict(load_file(folder / "model.safetensors"))
+        prior = Density.from_tensors(load_file(folder / "prior.safetensors"))
+    except FileNotFoundError as error:
+        raise UserError(f"model folder {folder} lacks {Path(error.filename).name}") from error
+    except (
+        json.JSONDecodeError, KeyError, TypeError, ValidationError, SafetensorError, RuntimeError,
+        UnicodeDecodeError, AttributeError,
+    ) as error:
+        words = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise UserError(f"model folder {folder} is broken: {words}") from error
+    place = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    channels_last(model.to(place).eval().requires_grad_(False))
+    return PictureModel(
+        model,
+        prior,
+        classes,
+        tuple(float(share) for share in labels["shares"]),
+        settings,
+        int(config["images_seen"]),
+    )

@@ -1,0 +1,72 @@
+"""The border between pictures as people keep them (uint8) and as networks see them ([-1, 1])."""
+
+import math
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+FORMATS = {"png": {}, "jpg": {"quality": 95}, "webp": {"quality": 90}}
+
+
+def to_float(pictures: Tensor) -> Tensor:
+    """Returns uint8 pictures ``(N, C, H, W)`` in 0..255 as float32 in [-1, 1].
+
+    Raises:
+        TypeError: the pictures are not uint8: values that are already in [-1, 1] (or in [0, 1])
+            must never be rescaled a second time.
+
+    Example:
+        >>> to_float(torch.tensor([0, 255], dtype=torch.uint8).view(1, 1, 1, 2)).flatten().tolist()
+        [-1.0, 1.0]
+    """
+    if pictures.dtype != torch.uint8:
+        raise TypeError(f"pictures must be uint8 (0 to 255), got {pictures.dtype}")
+    return pictures.float().div_(127.5).sub_(1.0)
+
+
+def to_uint8(images: Tensor) -> Tensor:
+    """Returns float images ``(N, C, H, W)`` in [-1, 1] as uint8; what lies outside is clipped.
+
+    The range is fixed, never stretched to the batch: a grey image stays grey.
+
+    Example:
+        >>> to_uint8(torch.tensor([-1.0, 0.0, 3.0]).view(1, 1, 1, 3)).flatten().tolist()
+        [0, 128, 255]
+    """
+    return images.float().mul(127.5).add_(127.5).round_().clamp_(0, 255).to(torch.uint8)
+
+
+def grid(pictures: Tensor, columns: int | None = None, gap: int = 2) -> Tensor:
+    """Returns uint8 pictures ``(N, C, H, W)`` side by side on white as one picture ``(C, H', W')``.
+
+    Args:
+        pictures: uint8 ``(N, C, H, W)``.
+        columns: pictures in a row; None makes the sheet about square.
+        gap: white pixels between two pictures.
+    """
+    n, c, h, w = pictures.shape
+    columns = min(n, columns or math.ceil(math.sqrt(n)))
+    rows = math.ceil(n / columns)
+    shape = (c, rows * (h + gap) - gap, columns * (w + gap) - gap)
+    sheet = torch.full(shape, 255, dtype=torch.uint8)
+    for i, picture in enumerate(pictures.cpu()):
+        y, x = (i // columns) * (h + gap), (i % columns) * (w + gap)
+        sheet[:, y : y + h, x : x + w] = picture
+    return sheet
+
+
+def to_pil(picture: Tensor) -> Image.Image:
+    """Returns a uint8 picture ``(C, H, W)`` with one (grey) or three (RGB) channels for Pillow."""
+    array = np.asarray(picture.cpu().numpy())
+    return Image.fromarray(array[0] if array.shape[0] == 1 else array.transpose(1, 2, 0))
+
+
+def save(picture: Tensor, path: Path) -> None:
+    """Writes a uint8 picture ``(C, H, W)`` to a PNG, JPEG or WebP file, whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    aside = path.with_name(f".{path.name}.part{path.suffix}")
+    to_pil(picture).save(aside, **FORMATS.get(path.suffix.lstrip(".").lower(), {}))
+    aside.replace(path)

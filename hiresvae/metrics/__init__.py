@@ -1,0 +1,1 @@
+"""Measures of pictures; none of them knows a model."""

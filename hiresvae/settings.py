@@ -1,0 +1,191 @@
+"""Typed settings: what a configuration may say, what each key means, and the words for mistakes.
+
+A configuration is one YAML file. Nothing in it can import or run anything. Lengths of training and
+all schedules count images, never steps, so that batch size and process count can change freely.
+"""
+
+from typing import Any, Literal, get_args
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
+from pydantic_core import PydanticCustomError
+
+Share = Field(ge=0.0, le=1.0)
+
+
+class Section(BaseModel):
+    """A group of settings; a key that it does not know is an error."""
+
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, validate_default=True, strict=False, allow_inf_nan=False
+    )
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _truth_is_no_number(cls, value: Any, info: ValidationInfo) -> Any:
+        """Refuses true where a number is due, and 1 where truth is: Python takes them as equal."""
+        annotation = cls.model_fields[str(info.field_name)].annotation
+        valid = [annotation, *get_args(annotation)]
+        truth = bool in valid or any(choice is True for choice in valid)
+        if type(value) is (int if truth else bool):
+            raise PydanticCustomError("truth", "true and false are no numbers")
+        return value
+
+
+class DataSettings(Section):
+    """Which pictures, at which size, with which labels."""
+
+    source: str = Field(
+        "embedded:paintings",
+        description="folder, zip or tar; several with '+'; embedded:paintings, embedded:faces; "
+        "monet, lfw, celeba, mnist, fashion_mnist, cifar10, textures, documents; hf:ORG/NAME; "
+        "shards:PATTERN",
+    )
+    size: int = Field(64, ge=8, le=2048, description="side of the square pictures in pixels")
+    channels: Literal["auto", 1, 3] = Field(
+        "auto", description="1 grey, 3 colour; auto: grey if every picture is grey"
+    )
+    labels: str = Field(
+        "none", description="none, folders, csv:FILE:COLUMN, set (the set's own), clusters:K"
+    )
+    crop: Literal["center", "random", "none"] = Field(
+        "center", description="how a picture becomes square; none: scaled whole and padded"
+    )
+    pad: Literal["white", "black", "edge"] = Field("edge", description="what fills the padding")
+    mirror: bool = Field(False, description="flip half of the training pictures left to right")
+    limit: int | None = Field(
+        None, ge=1, description="at most so many pictures; embedded sets draw 4096 unless told"
+    )
+    held_out: float = Field(
+        0.1, ge=0.0, le=0.9, description="share kept out of training, by hash of the content"
+    )
+    cache: str | None = Field(
+        None, description="folder of decoded stores; none: the user's cache folder"
+    )
+    device_cache: Literal["auto", True, False] = Field(
+        "auto", description="keep all pictures on the device; auto: where they fit"
+    )
+
+
+class ModelSettings(Section):
+    """The encoder, the top-down walk and the likelihood. One rung is a plain VAE."""
+
+    backbone: Literal["pyramid", "dense", "classic"] = Field(
+        "pyramid", description="pyramid: residual ladder; dense: layers of 'hidden'; classic: "
+        "three convolutions flattened and a deconvolution decoder",
+    )
+    pyramid: str = Field(
+        "auto", description="top-down 'SIDExRUNGS' from coarse to fine, such as '1x1 4x2 8x2 16'; "
+        "auto: one vector rung at the top",
+    )
+    latent_dim: int = Field(128, ge=1, description="numbers in the vector rung on top")
+    rung_dim: int = Field(8, ge=1, description="latent channels of each spatial rung")
+    width: int = Field(16, ge=4, description="channels at the finest side; doubles as it halves")
+    max_width: int = Field(192, ge=4, description="most channels at any side")
+    blocks: int = Field(1, ge=1, le=16, description="residual blocks at each side")
+    attention: list[int] = Field([], description="sides with self-attention, such as [16]")
+    hidden: list[int] = Field([420, 210, 105], description="layer sizes of the dense backbone")
+    conditional: bool = Field(False, description="encoder and decoder also see the label")
+    stochastic: bool = Field(True, description="false: no noise and no KL, a plain autoencoder")
+    likelihood: Literal["gaussian", "laplace", "logistic_mixture", "bernoulli"] = Field(
+        "gaussian", description="distribution of a picture given its latents"
+    )
+    scale: Literal["optimal", "learned"] | float = Field(
+        "optimal", description="noise scale of gaussian and laplace in units of [-1, 1]: "
+        "optimal (running mean error), learned, or a number",
+    )
+    mixtures: int = Field(5, ge=1, le=20, description="components of logistic_mixture")
+    beta: float = Field(1.0, ge=0.0, description="weight of the KL")
+    kl_warmup: float = Field(
+        0.1, ge=0.0, le=1.0, description="share of training over which beta rises from 0"
+    )
+    free_nats: float = Field(0.0, ge=0.0, description="nats per rung that are not penalised")
+
+
+class PriorSettings(Section):
+    """The density fitted to the aggregate posterior of the top rung, from which samples come."""
+
+    kind: Literal["auto", "gaussian", "mixture", "standard"] = Field(
+        "auto", description="auto: gaussian or mixture, by held-out likelihood"
+    )
+    components: int = Field(10, ge=1, le=100, description="most components of the mixture")
+    decay_images: int = Field(
+        20_000, ge=1, description="half-life in images of the running fit that the critic sees"
+    )
+
+
+class AdversarySettings(Section):
+    """The discriminator and its losses. Absent: no adversary at all."""
+
+    loss: Literal["relativistic", "non_saturating"] = Field(
+        "relativistic", description="relativistic pairs each fake with a real"
+    )
+    weight: float = Field(
+        0.5, ge=0.0, description="weight of the adversarial loss beside nats per dimension"
+    )
+    feature_matching: float = Field(
+        1.0, ge=0.0, description="weight of the distance in the critic's features between a "
+        "picture and its reconstruction",
+    )
+    gamma: float = Field(0.1, ge=0.0, description="weight of the gradient penalties R1 and R2")
+    penalty_every: int = Field(8, ge=1, description="steps between penalties, scaled to match")
+    start: float = Field(0.05, ge=0.0, description="share of training after which it begins")
+    ramp: float = Field(0.05, ge=0.0, le=1.0, description="share over which its weight rises")
+    fakes: list[Literal["reconstructions", "fitted", "standard"]] = Field(
+        ["reconstructions", "fitted"], min_length=1,
+        description="what the critic is shown beside real pictures: reconstructions, samples of "
+        "the running fit, samples of N(0, I)",
+    )
+    augment: list[Literal["color", "translation", "cutout"]] = Field(
+        ["color", "translation", "cutout"],
+        description="differentiable augmentation of all that the critic sees",
+    )
+    width: int = Field(16, ge=4, description="channels at the finest side; doubles as it halves")
+    max_width: int = Field(192, ge=4, description="most channels at any side")
+    blocks: int = Field(1, ge=1, le=16, description="residual blocks at each side")
+    lr: float = Field(4e-4, gt=0, description="learning rate of the critic")
+    betas: tuple[float, float] = Field((0.0, 0.99), description="moments of its Adam")
+
+
+class TrainingSettings(Section):
+    """How long and how."""
+
+    images: int = Field(200_000, ge=1, description="pictures seen in all")
+    batch_size: int = Field(32, ge=1, description="pictures in an optimiser step, all processes")
+    accumulation: int = Field(1, ge=1, description="parts in which a batch is worked off")
+    lr: float = Field(4e-4, gt=0, description="learning rate of the model")
+    betas: tuple[float, float] = Field((0.0, 0.99), description="moments of its Adam")
+    weight_decay: float = Field(0.0, ge=0.0, description="decoupled weight decay")
+    schedule: Literal["constant", "linear", "cosine"] = Field(
+        "linear", description="how the rate falls over the last part of training"
+    )
+    decay_from: float = Field(0.7, ge=0, le=1, description="share after which the rate falls")
+    lr_warmup: int = Field(2_000, ge=0, description="images over which the rate rises from 0")
+    clip: float | None = Field(None, gt=0, description="largest norm of the model's gradient")
+    ema_images: int = Field(10_000, ge=0, description="half-life in images of the averaged weights")
+    precision: Literal["no", "bf16", "fp16"] = Field("no", description="mixed precision")
+    tick: int = Field(2_000, ge=1, description="images between lines of metrics.jsonl")
+    snapshot: int = Field(20_000, ge=1, description="images between sample grids")
+    checkpoint: int = Field(20_000, ge=1, description="images between checkpoints")
+    trackers: list[Literal["tensorboard", "wandb"]] = Field([], description="besides the files")
+
+
+class MetricSettings(Section):
+    """What is measured."""
+
+    samples: int = Field(1_000, ge=2, description="pictures drawn for the figures of samples")
+    features: str = Field(
+        "auto", description="auto: Inception where its weights are found; a TorchScript file; none"
+    )
+
+
+class Settings(Section):
+    """Everything that a run needs to know."""
+
+    name: str = Field("run", pattern=r"^\w[\w.-]{0,99}$", description="name of the run folder")
+    seed: int = Field(0, ge=0, description="seed of everything random")
+    data: DataSettings = DataSettings()
+    model: ModelSettings = ModelSettings()
+    prior: PriorSettings = PriorSettings()
+    adversary: AdversarySettings | None = None
+    training: TrainingSettings = TrainingSettings()
+    metrics: MetricSettings = MetricSettings()

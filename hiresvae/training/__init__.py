@@ -1,0 +1,1 @@
+"""The training step, its optimisers and what is kept on disk."""

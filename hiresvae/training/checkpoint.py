@@ -1,0 +1,94 @@
+"""Training states on disk: whole or absent, checked before they are read, the last two kept."""
+
+import hashlib
+import json
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+
+from accelerate import Accelerator
+from safetensors.torch import load_file, save_file
+from torch import nn
+
+from hiresvae.errors import UserError
+from hiresvae.run import written_aside
+
+KEPT = 2
+MANIFEST = "manifest.json"
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _name(images: int) -> str:
+    return f"{images:09d}"
+
+
+def save(
+    accelerator: Accelerator, folder: Path, images: int, beside: Mapping[str, nn.Module]
+) -> None:
+    """Writes the state of everything that was prepared, and of modules beside it.
+
+    Every process takes part. The state is written aside with a manifest of hashes and renamed, so
+    that a break at any moment leaves the last one as it was; then older ones are dropped.
+
+    Args:
+        accelerator: knows the networks and the optimisers.
+        folder: of all checkpoints of the run.
+        images: images seen; the state's name.
+        beside: modules that are the same on every process, by the name of their file.
+    """
+    with written_aside(folder / _name(images), accelerator) as aside:
+        accelerator.save_state(str(aside))
+        if accelerator.is_main_process:
+            for name, module in beside.items():
+                tensors = {k: v.contiguous() for k, v in module.state_dict().items()}
+                save_file(tensors, aside / f"{name}.safetensors")
+        accelerator.wait_for_everyone()
+        if accelerator.is_main_process:
+            files = sorted(path for path in aside.rglob("*") if path.is_file())
+            manifest = {str(path.relative_to(aside)): _digest(path) for path in files}
+            (aside / MANIFEST).write_text(json.dumps({"images": images, "sha256": manifest}))
+    if accelerator.is_main_process:
+        for old in sorted(folder.glob("[0-9]*"))[:-KEPT]:
+            shutil.rmtree(old, ignore_errors=True)
+    accelerator.wait_for_everyone()
+
+
+def latest(folder: Path) -> Path | None:
+    """Returns the newest checkpoint of a run, or None."""
+    found = sorted(path for path in folder.glob("[0-9]*") if path.is_dir())
+    return found[-1] if found else None
+
+
+def load(accelerator: Accelerator, path: Path, beside: Mapping[str, nn.Module]) -> int:
+    """Reads a checkpoint into everything prepared and beside it; returns the images seen.
+
+    Raises:
+        UserError: a file is missing, damaged or of another model; nothing on disk is changed.
+    """
+    older = [other for other in path.parent.glob("[0-9]*") if other.name < path.name]
+    way_out = (
+        f"remove that folder to continue from {max(older).name}, or add --fresh to start again"
+        if older
+        else "add --fresh to start again"
+    )
+    try:
+        manifest = json.loads((path / MANIFEST).read_text())
+        hashes, images = dict(manifest["sha256"]), int(manifest["images"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise UserError(f"checkpoint {path} has no readable {MANIFEST}; {way_out}") from error
+    for name, expected in hashes.items():
+        file = path / name
+        if not file.is_file() or _digest(file) != expected:
+            raise UserError(f"checkpoint {path} is damaged: {name} is missing or cut; {way_out}")
+    try:
+        accelerator.load_state(str(path))
+        for name, module in beside.items():
+            module.load_state_dict(load_file(path / f"{name}.safetensors"))
+    except (RuntimeError, ValueError, KeyError, FileNotFoundError) as error:
+        words = " ".join(str(error).split())[:200]
+        raise UserError(f"checkpoint {path} is of another model ({words}); {way_out}") from error
+    return images

@@ -1,0 +1,88 @@
+"""What a training step minimises: the evidence bound, and the push of the adversary.
+
+Both are in nats per dimension of a picture (C * H * W), so that weights mean the same at any size.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from hiresvae.models.contract import Outputs
+from hiresvae.settings import AdversarySettings, ModelSettings
+
+
+def kl_weight(settings: ModelSettings, share: float) -> float:
+    """Returns beta after a share of training: it rises linearly from 0 over ``kl_warmup``.
+
+    Example:
+        >>> kl_weight(ModelSettings(beta=2.0, kl_warmup=0.5), 0.25)
+        1.0
+    """
+    if settings.kl_warmup == 0:
+        return settings.beta
+    return settings.beta * min(1.0, share / settings.kl_warmup)
+
+
+def bound_loss(outputs: Outputs, dims: int, beta: float, free_nats: float) -> Tensor:
+    """Returns ``(distortion + beta * rate) / dims`` averaged over the batch, nats per dimension.
+
+    Free nats are per rung on the mean over the batch: a rung whose mean rate lies below them is not
+    pushed down any further (Kingma et al. 2016, arXiv 1606.04934, section C.8).
+
+    Args:
+        outputs: of the model.
+        dims: C * H * W.
+        beta: weight of the rate.
+        free_nats: nats a rung may spend unpenalised.
+    """
+    rate = outputs.rate.mean(0)
+    if free_nats > 0:
+        rate = rate.clamp_min(free_nats)
+    return (outputs.distortion.mean() + beta * rate.sum()) / dims
+
+
+def adversary_share(settings: AdversarySettings, share: float) -> float | None:
+    """Returns the weight's factor in the ramp, or None before the adversary's start.
+
+    The critic learns from the start on; the model feels it as the ramp rises.
+    """
+    if share < settings.start:
+        return None
+    return 1.0 if settings.ramp == 0 else min(1.0, (share - settings.start) / settings.ramp)
+
+
+@dataclass(frozen=True)
+class Fakes:
+    """Which rows of a batch are shown to the critic as what.
+
+    Rows take turns: with two kinds, row 0 is a reconstruction, row 1 a sample, and so on, by their
+    number in the batch of all processes.
+
+    Attributes:
+        paired: bool ``(n,)``, where the fake is the row's own reconstruction.
+        sampled: int64 ``(m,)``, the rows that show a sample instead.
+        standard: bool ``(m,)``, which of these samples come from N(0, I).
+    """
+
+    paired: Tensor
+    sampled: Tensor
+    standard: Tensor
+
+    @classmethod
+    def of_rows(cls, kinds: list[str], start: int, count: int, device: torch.device) -> "Fakes":
+        """Returns the plan for ``count`` rows from row ``start`` of the global batch."""
+        chosen = [kinds[(start + i) % len(kinds)] for i in range(count)]
+        sampled = [i for i, kind in enumerate(chosen) if kind != "reconstructions"]
+        return cls(
+            torch.tensor([kind == "reconstructions" for kind in chosen], device=device),
+            torch.tensor(sampled, dtype=torch.int64, device=device),
+            torch.tensor([chosen[i] == "standard" for i in sampled], dtype=torch.bool,
+                         device=device),
+        )
+
+    def mix(self, outputs: Outputs) -> Tensor:
+        """Returns the fakes ``(N, C, H, W)``: reconstructions with samples in their rows."""
+        if outputs.sample is None:
+            return outputs.reconstruction
+        return outputs.reconstruction.index_copy(0, self.sampled, outputs.sample)

@@ -1,0 +1,70 @@
+"""Optimisers, the learning rate over the images seen, and averaged weights."""
+
+import copy
+
+import torch
+from torch import nn
+
+from hiresvae.settings import TrainingSettings
+
+
+def make_optimizer(
+    module: nn.Module, lr: float, betas: tuple[float, float], weight_decay: float = 0.0
+) -> torch.optim.Optimizer:
+    """Returns Adam over all parameters of a network, fused into one kernel where that exists."""
+    parameters = list(module.parameters())
+    fused = all(p.device.type in ("cpu", "cuda") and p.is_floating_point() for p in parameters)
+    return torch.optim.AdamW(
+        parameters, lr=lr, betas=betas, weight_decay=weight_decay, fused=fused
+    )
+
+
+def rate_factor(settings: TrainingSettings, images: int) -> float:
+    """Returns the factor of the learning rate after so many images: rise, hold, fall to 0.
+
+    Example:
+        >>> s = TrainingSettings(images=1000, lr_warmup=100, schedule="linear", decay_from=0.5)
+        >>> [rate_factor(s, n) for n in (50, 300, 750, 1000)]
+        [0.5, 1.0, 0.5, 0.0]
+    """
+    import math
+
+    factor = min(1.0, (images + 0.0) / settings.lr_warmup) if settings.lr_warmup else 1.0
+    share = images / settings.images
+    if settings.schedule == "constant" or share <= settings.decay_from:
+        return factor
+    fallen = min(1.0, (share - settings.decay_from) / max(1e-9, 1 - settings.decay_from))
+    left = 1 - fallen if settings.schedule == "linear" else 0.5 * (1 + math.cos(math.pi * fallen))
+    return factor * left
+
+
+class Average(nn.Module):
+    """Exponential moving average of a model's weights: what is shown and saved.
+
+    The half-life is in images, and at most a twentieth of what has been seen, so that the random
+    start is soon forgotten (Karras et al. 2020, arXiv 2006.06676). Buffers are copied.
+
+    Args:
+        model: the model, not wrapped.
+        half_life: images; 0 follows the model at once.
+    """
+
+    def __init__(self, model: nn.Module, half_life: int) -> None:
+        super().__init__()
+        self.half_life = half_life
+        self.model = copy.deepcopy(model).requires_grad_(False).eval()
+
+    @torch.no_grad()
+    def update(self, model: nn.Module, images: int, batch_size: int) -> None:
+        """Moves towards the model.
+
+        Args:
+            model: the model after its step.
+            images: images seen so far, this step included.
+            batch_size: images in this step.
+        """
+        half_life = min(self.half_life, 0.05 * images)
+        keep = 0.5 ** (batch_size / half_life) if half_life > 0 else 0.0
+        torch._foreach_lerp_(list(self.model.parameters()), list(model.parameters()), 1 - keep)
+        for mine, theirs in zip(self.model.buffers(), model.buffers(), strict=True):
+            mine.copy_(theirs)

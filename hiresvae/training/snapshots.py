@@ -1,0 +1,123 @@
+"""What a run shows of itself: grids of samples and reconstructions, and the model folder."""
+
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from hiresvae import images as pictures_io
+from hiresvae import priors
+from hiresvae.data import PictureData
+from hiresvae.data.batches import Batches
+from hiresvae.generator import PictureModel
+from hiresvae.models.vae import VAE
+from hiresvae.priors import Density, RunningGaussian
+from hiresvae.run import RunFolder, written_aside
+from hiresvae.seeding import generator
+from hiresvae.settings import Settings
+from hiresvae.training.card import model_card
+
+SHOWN = 32
+
+
+def running_density(running: RunningGaussian, shares: tuple[float, ...]) -> Density:
+    """Returns the running fit as a density that can be saved and sampled."""
+    classes = running.means.shape[0]
+    weights = torch.tensor(shares) if classes > 1 else torch.ones(1)
+    return Density(
+        "classes" if classes > 1 else "gaussian",
+        weights.clamp_min(1e-9).log(),
+        running.means.detach().cpu().clone(),
+        running.scale_tril.detach().cpu().clone()[None],
+    )
+
+
+@torch.inference_mode()
+def encode_all(
+    model: VAE, batches: Batches, indices: np.ndarray, labels: Tensor | None, seed: int
+) -> Tensor:
+    """Returns draws of the top rung's posterior for pictures of the data set ``(N, D)``."""
+    device = model.last_layer.device
+    drawn = []
+    for rows in torch.arange(len(indices)).split(128):
+        images = pictures_io.to_float(batches.pictures(indices[rows]).to(device))
+        chosen = labels[rows].to(device) if labels is not None else None
+        state = model.features(images, chosen)
+        rung = model.decoder.rung_list[0]
+        top = rung.posterior(images.new_zeros(len(rows)), state[rung.shape[1]])
+        rng = generator(seed, "prior fit", int(rows[0]))
+        noise = torch.randn(top.mean.shape, generator=rng).to(device)
+        z = top.sample(noise) if model.settings.stochastic else top.mean
+        drawn.append(z.flatten(1).cpu())
+    return torch.cat(drawn) if drawn else torch.zeros(0, 1)
+
+
+class Snapshots:
+    """Makes the same grids of the same noise and pictures each time, and the model folder.
+
+    Args:
+        settings: of the run.
+        run: its folder.
+        data: pictures.
+        batches: gives pictures by number.
+        shares: how frequent each label is in training.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        run: RunFolder,
+        data: PictureData,
+        batches: Batches,
+        shares: tuple[float, ...],
+    ) -> None:
+        self.settings, self.run, self.data, self.batches = settings, run, data, batches
+        self.shares = shares
+        shown = data.held_out if len(data.held_out) else data.train
+        self.shown = shown[:SHOWN]
+
+    def _labels(self, indices: np.ndarray) -> Tensor | None:
+        if not self.settings.model.conditional or self.data.labels is None:
+            return None
+        return torch.from_numpy(np.asarray(self.data.labels)[indices])
+
+    def fitted(self, model: VAE) -> Density:
+        """Returns the density of the training set's latents, chosen by held-out ones."""
+        limit = 20_000  # more latents than this change nothing and take minutes
+        train = self.data.train[:limit]
+        labels = self._labels(train)
+        held = self.data.held_out[:limit]
+        return priors.fit(
+            encode_all(model, self.batches, train, labels, self.settings.seed),
+            encode_all(model, self.batches, held, self._labels(held), self.settings.seed),
+            kind=self.settings.prior.kind,
+            components=self.settings.prior.components,
+            seed=self.settings.seed,
+            labels=labels,
+            num_classes=model.classes,
+        )
+
+    def take(self, model: VAE, density: Density, images_seen: int) -> PictureModel:
+        """Writes the grids and the model folder; returns the model as people will load it."""
+        used = PictureModel(
+            model, density, self.data.classes, self.shares, self.settings, images_seen
+        )
+        name = f"{images_seen // 1000:06d}k.png"
+        both = [used.sample(SHOWN, seed=self.settings.seed, prior=prior)
+                for prior in ("fitted", "standard")]
+        # Above the samples of the fitted prior, below those of N(0, I), from the same noise.
+        pictures_io.save(pictures_io.grid(torch.cat(both), columns=8), self.run.samples / name)
+        originals = self.batches.pictures(self.shown)
+        remade = used.reconstruct(originals, self._labels(self.shown))
+        pairs = torch.stack([originals, remade], 1).flatten(0, 1)
+        pictures_io.save(pictures_io.grid(pairs, columns=8), self.run.reconstructions / name)
+        self.write_model(used)
+        return used
+
+    def write_model(self, used: PictureModel) -> None:
+        """Writes the model folder in place of the last."""
+        with written_aside(self.run.model) as folder:
+            used.save(folder)
+            (folder / "README.md").write_text(model_card(used, self.data), encoding="utf-8")
+
+

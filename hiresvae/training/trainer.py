@@ -1,0 +1,208 @@
+"""The training loop: step, tick, snapshot, checkpoint, until all images are seen."""
+
+import logging
+import time
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from accelerate import Accelerator
+from torch import Tensor
+
+from hiresvae.adversary.discriminator import Discriminator
+from hiresvae.blocks.layers import channels_last
+from hiresvae.data import PictureData
+from hiresvae.data.batches import Batches
+from hiresvae.models.vae import VAE
+from hiresvae.priors import RunningGaussian
+from hiresvae.run import MetricsFile, RunFolder
+from hiresvae.settings import Settings
+from hiresvae.training import checkpoint
+from hiresvae.training.optim import Average, make_optimizer, rate_factor
+from hiresvae.training.progress import Progress
+from hiresvae.training.signals import Stop
+from hiresvae.training.snapshots import Snapshots, running_density
+from hiresvae.training.step import Networks, Step
+
+log = logging.getLogger("hiresvae")
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a training ended.
+
+    Attributes:
+        images_seen: in all.
+        finished: whether all images of the settings were seen.
+    """
+
+    images_seen: int
+    finished: bool
+
+
+def build(settings: Settings, channels: int, classes: int) -> tuple[VAE, Discriminator | None]:
+    """Returns the networks that the settings describe, the same for the same seed."""
+    torch.manual_seed(settings.seed)
+    size = settings.data.size
+    model = VAE(settings.model, size=size, channels=channels, classes=classes)
+    critic = None
+    if settings.adversary is not None:
+        seen = classes if settings.model.conditional else 0
+        critic = Discriminator(settings.adversary, size=size, channels=channels, classes=seen)
+    return model, critic
+
+
+def _crossed(every: int, before: int, now: int) -> bool:
+    """Whether a multiple of ``every`` lies in (before, now]."""
+    return now // every > before // every
+
+
+class Trainer:
+    """Trains one run to its end, from wherever it stands.
+
+    Args:
+        settings: checked.
+        data: opened.
+        run: folder, created.
+        accelerator: one for the process.
+    """
+
+    def __init__(
+        self, settings: Settings, data: PictureData, run: RunFolder, accelerator: Accelerator
+    ) -> None:
+        self.settings, self.run, self.accelerator = settings, run, accelerator
+        chosen = settings.training
+        device = accelerator.device
+        classes = len(data.classes) if settings.model.conditional else 0
+        vae, critic = build(settings, data.pictures.shape[1], len(data.classes))
+        channels_last(vae.to(device))
+        self.average = Average(vae, chosen.ema_images)
+        optimizer = make_optimizer(vae, chosen.lr, chosen.betas, chosen.weight_decay)
+        model, optimizer = accelerator.prepare(vae, optimizer)
+        self.networks = Networks(model, optimizer)
+        if critic is not None and settings.adversary is not None:
+            channels_last(critic.to(device))
+            opponent = make_optimizer(critic, settings.adversary.lr, settings.adversary.betas)
+            self.networks.critic, self.networks.critic_optimizer = accelerator.prepare(
+                critic, opponent
+            )
+        self.vae: VAE = accelerator.unwrap_model(model)
+        dim = int(np.prod(self.vae.latent_shapes[0]))
+        self.running = RunningGaussian(
+            dim, settings.prior.decay_images, num_classes=max(1, classes)
+        ).to(device)
+        self.batches = Batches(
+            data,
+            size=settings.data.size,
+            mirror=settings.data.mirror,
+            crop=settings.data.crop,
+            seed=settings.seed,
+            device=device,
+            device_cache=settings.data.device_cache,
+        )
+        self.step = Step(settings, self.networks, self.batches, self.running, accelerator)
+        self.snapshots = Snapshots(settings, run, data, self.batches, _shares(data, classes))
+        self.metrics = MetricsFile(run.metrics)
+        self.images = 0
+
+    @property
+    def _beside(self) -> dict[str, torch.nn.Module]:
+        return {"average": self.average, "running_prior": self.running}
+
+    def resume(self) -> None:
+        """Continues from the newest checkpoint, if there is one."""
+        newest = checkpoint.latest(self.run.checkpoints)
+        if newest is not None:
+            self.images = checkpoint.load(self.accelerator, newest, self._beside)
+            log.info("continuing from %s images", f"{self.images:,}")
+        if self.accelerator.is_main_process:
+            self.metrics.rewind(self.images)
+
+    def fit(self) -> Outcome:
+        """Trains until all images are seen or a signal asks to stop; either way all is saved."""
+        chosen = self.settings.training
+        total = chosen.images
+        begun, seen_before = time.monotonic(), self.images
+        meters: dict[str, list[Tensor]] = {}
+        measure = True
+        with Stop(self.accelerator) as stop, Progress(
+            total, self.images, visible=self.accelerator.is_main_process
+        ) as progress:
+            while self.images < total:
+                number = self.images // chosen.batch_size
+                self._set_rates(rate_factor(chosen, self.images + chosen.batch_size))
+                for name, value in self.step(number, measure=measure).items():
+                    meters.setdefault(name, []).append(value)
+                before, self.images = self.images, self.images + chosen.batch_size
+                self.average.update(self.vae, self.images, chosen.batch_size)
+                measure = _crossed(chosen.tick, before, self.images) or self.images >= total
+                if measure:
+                    speed = (self.images - seen_before) / (time.monotonic() - begun)
+                    progress.say(self._tick(meters, speed))
+                    meters = {}
+                progress.show(self.images)
+                stopping = stop.asked(number)
+                if stopping:
+                    break
+                if self.images < total and _crossed(chosen.snapshot, before, self.images):
+                    self._snapshot(final=False)
+                if self.images < total and _crossed(chosen.checkpoint, before, self.images):
+                    self._checkpoint()
+        self._checkpoint()
+        finished = self.images >= total
+        if finished or not self.run.model.exists():
+            self._snapshot(final=finished)
+        return Outcome(self.images, finished)
+
+    def _set_rates(self, factor: float) -> None:
+        for optimizer, rate in (
+            (self.networks.model_optimizer, self.settings.training.lr),
+            (
+                self.networks.critic_optimizer,
+                self.settings.adversary.lr if self.settings.adversary else 0.0,
+            ),
+        ):
+            if optimizer is not None:
+                for group in optimizer.param_groups:
+                    group["lr"] = rate * factor
+
+    def _tick(self, meters: dict[str, list[Tensor]], speed: float) -> dict[str, float]:
+        """Writes a line of metrics: the only place where the device is waited for."""
+        names = sorted(meters)
+        means = torch.stack([torch.stack(meters[name]).float().mean() for name in names])
+        if self.accelerator.num_processes > 1:
+            means = self.accelerator.reduce(means, "mean")
+        line = dict(zip(names, means.tolist(), strict=True))
+        line = {
+            "images": self.images,
+            "time": round(time.time(), 3),
+            "images_per_second": round(speed, 2),
+            "learning_rate": self.networks.model_optimizer.param_groups[0]["lr"],
+            **{name: float(f"{value:.6g}") for name, value in line.items()},
+        }
+        if self.accelerator.is_main_process:
+            self.metrics.append(line)
+        self.accelerator.log({k: v for k, v in line.items() if k != "time"}, step=self.images)
+        return line
+
+    def _snapshot(self, *, final: bool) -> None:
+        if self.accelerator.is_main_process:
+            model = self.average.model
+            density = (
+                self.snapshots.fitted(model)
+                if final
+                else running_density(self.running, self.snapshots.shares)
+            )
+            self.snapshots.take(model, density, self.images)
+        self.accelerator.wait_for_everyone()
+
+    def _checkpoint(self) -> None:
+        checkpoint.save(self.accelerator, self.run.checkpoints, self.images, self._beside)
+
+
+def _shares(data: PictureData, classes: int) -> tuple[float, ...]:
+    """Returns how frequent each label is among the training pictures."""
+    if not classes or data.labels is None:
+        return ()
+    counts = np.bincount(np.asarray(data.labels)[data.train], minlength=classes)
+    return tuple((counts / counts.sum()).tolist())

