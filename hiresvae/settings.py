@@ -109,7 +109,7 @@ class PriorSettings(Section):
     )
     components: int = Field(10, ge=1, le=100, description="most components of the mixture")
     decay_images: int = Field(
-        20_000, ge=1, description="half-life in images of the running fit that the critic sees"
+        3_000, ge=1, description="half-life in images of the running fit that the critic sees"
     )
 
 

@@ -11,8 +11,9 @@ _HOMES = {
     "DataReport": "hiresvae.data.pictures",
     "PictureData": "hiresvae.data.pictures",
     "open_data": "hiresvae.data.pictures",
+    "read_pictures": "hiresvae.data.reading",
 }
-__all__ = ["Batches", "DataReport", "PictureData", "open_data"]
+__all__ = ["Batches", "DataReport", "PictureData", "open_data", "read_pictures"]
 
 
 def __getattr__(name: str) -> Any:
