@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
-from pydantic import ValidationError
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
@@ -28,6 +27,7 @@ from hiresvae.settings import Settings
 
 PriorName = Literal["fitted", "standard"]
 FORMAT = 1
+FILES = ("config.json", "labels.json", "model.safetensors", "prior.safetensors")
 
 
 def picture_noise(seed: int, numbers: list[int], device: torch.device) -> NormalNoise:
@@ -83,10 +83,10 @@ class PictureModel:
         return self.classes.index(name)
 
     def _labels(self, seed: int, numbers: list[int], label: str | None) -> Tensor | None:
-        if not self.conditional:
-            return None
         if label is not None:
             return torch.full((len(numbers),), self.label(label), device=self.device)
+        if not self.conditional:
+            return None
         edges = torch.tensor(self.shares, dtype=torch.float64).cumsum(0)
         picks = [
             torch.rand((), generator=generator(seed, "label", i), dtype=torch.float64)
@@ -277,6 +277,9 @@ def load(name: str | Path, *, device: str | None = None) -> PictureModel:
         hiresvae.errors.UserError: model 'no/such/folder' does not exist
     """
     folder = _folder_of(str(name))
+    for file in FILES:
+        if not (folder / file).is_file():
+            raise UserError(f"model folder {folder} lacks {file}")
     try:
         config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
         labels = json.loads((folder / "labels.json").read_text(encoding="utf-8"))
@@ -294,11 +297,17 @@ def load(name: str | Path, *, device: str | None = None) -> PictureModel:
         )
         model.load_state_dict(load_file(folder / "model.safetensors"))
         prior = Density.from_tensors(load_file(folder / "prior.safetensors"))
-    except FileNotFoundError as error:
-        raise UserError(f"model folder {folder} lacks {Path(error.filename).name}") from error
+        shares = tuple(float(share) for share in labels["shares"])
+        images_seen = int(config["images_seen"])
+    except UserError:
+        raise
     except (
-        json.JSONDecodeError, KeyError, TypeError, ValidationError, SafetensorError, RuntimeError,
-        UnicodeDecodeError, AttributeError,
+        ValueError,
+        KeyError,
+        TypeError,
+        SafetensorError,
+        RuntimeError,
+        AttributeError,
     ) as error:
         words = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise UserError(f"model folder {folder} is broken: {words}") from error
@@ -308,7 +317,7 @@ def load(name: str | Path, *, device: str | None = None) -> PictureModel:
         model,
         prior,
         classes,
-        tuple(float(share) for share in labels["shares"]),
+        shares,
         settings,
-        int(config["images_seen"]),
+        images_seen,
     )

@@ -121,7 +121,7 @@ def python() -> Callable[..., subprocess.CompletedProcess[str]]:
             capture_output=True,
             text=True,
             env=os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
-            timeout=120,
+            timeout=600,
         )
 
     return call

@@ -75,9 +75,7 @@ class Adversary:
         on_real: Judgement = critic(change(real), labels)
         on_fake: Judgement = critic(change(fakes), labels)
         name = self.settings.loss
-        model = {
-            "adversarial": losses.model_loss(name, on_real.logits.detach(), on_fake.logits)
-        }
+        model = {"adversarial": losses.model_loss(name, on_real.logits.detach(), on_fake.logits)}
         if self.settings.feature_matching:
             distance = losses.feature_distance(on_fake.features, on_real.features)
             model["feature_matching"] = distance[paired]

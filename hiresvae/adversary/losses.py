@@ -14,7 +14,8 @@ def critic_loss(name: str, real: Tensor, fake: Tensor) -> Tensor:
     """Returns what the critic minimises ``(N,)``.
 
     relativistic: ``softplus(-(r - f))``, the critic wants each real above its fake (Huang et al.
-    2025, arXiv 2501.05441); non_saturating: ``softplus(-r) + softplus(f)`` (Goodfellow et al. 2014).
+    2025, arXiv 2501.05441); non_saturating: ``softplus(-r) + softplus(f)``
+    (Goodfellow et al. 2014, arXiv 1406.2661).
 
     Args:
         name: one of `LOSSES`.

@@ -23,6 +23,7 @@ class Attention(nn.Module):
         self.out = conv(channels, channels, 1, gain=0)
 
     def forward(self, state: Tensor) -> Tensor:
+        """Returns ``(N, C, H, W)`` for a state of that shape."""
         height = state.shape[2]
         query, key, value = rearrange(
             self.project(state), "n (t k c) h w -> t n k (h w) c", t=3, k=self.heads

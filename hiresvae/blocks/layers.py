@@ -76,6 +76,7 @@ class Blur(nn.Module):
         return F.conv2d(images, kernel, stride=2, padding=1, groups=self.channels)
 
     def forward(self, images: Tensor) -> Tensor:
+        """Returns ``(N, C, 2H, 2W)`` or ``(N, C, H/2, W/2)`` for ``(N, C, H, W)``."""
         return self._filter(images) * self.correction.to(images.dtype)
 
 

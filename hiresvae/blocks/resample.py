@@ -35,6 +35,7 @@ class Down(_Passage):
         self.mix = conv(c_in, c_out, 1)
 
     def forward(self, state: Tensor, condition: Tensor | None = None) -> Tensor:
+        """Returns the state on the other side, steered by the condition ``(N, E)``."""
         return self.steer(self.mix(self.blur(state)), condition)
 
 
@@ -50,6 +51,7 @@ class Up(_Passage):
         self.blur = Blur(c_out, side, up=True)
 
     def forward(self, state: Tensor, condition: Tensor | None = None) -> Tensor:
+        """Returns the state on the other side, steered by the condition ``(N, E)``."""
         return self.blur(self.steer(self.mix(state), condition))
 
 
@@ -61,6 +63,7 @@ class ToVector(_Passage):
         self.mix = linear(c_in * side**2, c_out)
 
     def forward(self, state: Tensor, condition: Tensor | None = None) -> Tensor:
+        """Returns the state on the other side, steered by the condition ``(N, E)``."""
         vector = self.mix(activate(state).flatten(1))
         return self.steer(rearrange(vector, "n c -> n c 1 1"), condition)
 
@@ -74,6 +77,7 @@ class FromVector(_Passage):
         self.mix = linear(c_in, c_out * side**2)
 
     def forward(self, state: Tensor, condition: Tensor | None = None) -> Tensor:
+        """Returns the state on the other side, steered by the condition ``(N, E)``."""
         flat = self.mix(activate(state).flatten(1))
         picture = rearrange(flat, "n (c h w) -> n c h w", h=self.side, w=self.side)
         return self.steer(picture, condition)

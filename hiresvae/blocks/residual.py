@@ -18,6 +18,7 @@ class Residual(nn.Module):
         self.last = conv(channels, channels, gain=0)
 
     def forward(self, state: Tensor) -> Tensor:
+        """Returns ``(N, C, H, W)`` for a state of that shape."""
         return state + self.last(activate(self.first(activate(state))))
 
 

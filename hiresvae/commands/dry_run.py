@@ -65,9 +65,7 @@ def count(module: nn.Module) -> int:
     return sum(p.numel() for p in module.parameters())
 
 
-def _trial(
-    model: VAE, critic: Discriminator | None, settings: Settings
-) -> tuple[float, float]:
+def _trial(model: VAE, critic: Discriminator | None, settings: Settings) -> tuple[float, float]:
     """Returns bytes of activations and seconds a picture of one training step."""
     images = torch.zeros(BATCH, model.channels, model.size, model.size)
     images = images.contiguous(memory_format=torch.channels_last)
@@ -83,7 +81,8 @@ def _trial(
         return tensor
 
     seconds = 0.0
-    for attempt in range(2):  # the first one warms up
+    for _ in range(2):  # the first one warms up
+        seen.clear()
         begun = time.perf_counter()
         with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
             outputs = model(images, labels, noise=noise.normal)
@@ -95,4 +94,4 @@ def _trial(
                 factor = 1.35  # samples beside reconstructions, and a gradient to the pictures
         loss.backward()
         seconds = (time.perf_counter() - begun) * factor / BATCH
-    return sum(seen.values()) / 2 / BATCH if attempt else 0.0, seconds
+    return sum(seen.values()) / BATCH, seconds

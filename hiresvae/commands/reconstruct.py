@@ -1,5 +1,6 @@
 """``hiresvae reconstruct``: pictures beside what the model keeps of them."""
 
+import itertools
 import json
 from pathlib import Path
 
@@ -33,8 +34,11 @@ def run(*, model: str, paths: list[Path], out: Path, device: str | None = None) 
     names, pictures, skipped = [], [], []
     for path in paths:
         part = read_pictures(
-            path, size=painter.model.size, channels=painter.model.channels,
-            crop=painter.settings.data.crop, pad=painter.settings.data.pad,
+            path,
+            size=painter.model.size,
+            channels=painter.model.channels,
+            crop=painter.settings.data.crop,
+            pad=painter.settings.data.pad,
         )
         names += part.names
         pictures.append(part.pictures)
@@ -42,6 +46,7 @@ def run(*, model: str, paths: list[Path], out: Path, device: str | None = None) 
     originals = torch.cat(pictures) if pictures else torch.zeros(0, 1, 1, 1)
     if not len(originals):
         raise UserError(f"no pictures to reconstruct in {', '.join(map(str, paths))}")
+    names = distinct(names)
     remade = painter.reconstruct(originals)
     errors = psnr(originals, remade)
     with explained("writing pictures", out):
@@ -63,6 +68,23 @@ def run(*, model: str, paths: list[Path], out: Path, device: str | None = None) 
     write_whole(out / "reconstruct.json", json.dumps(report, indent=2) + "\n")
     print(f"{len(remade)} pictures, mean PSNR {errors.mean():.2f} dB; sheet in {out / 'sheet.png'}")
     return out / "reconstruct.json"
+
+
+def distinct(names: list[str]) -> list[str]:
+    """Returns the names, with a number before the ending wherever a stem came before.
+
+    Example:
+        >>> distinct(["cats/1.png", "dogs/1.png"])
+        ['cats/1.png', 'dogs/1_2.png']
+    """
+    taken: set[str] = set()
+    found = []
+    for name in map(Path, names):
+        stems = (name.stem if i == 1 else f"{name.stem}_{i}" for i in itertools.count(1))
+        stem = next(stem for stem in stems if stem not in taken)
+        taken.add(stem)
+        found.append(name.with_stem(stem).as_posix())
+    return found
 
 
 def psnr(originals: Tensor, remade: Tensor) -> Tensor:

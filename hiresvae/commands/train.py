@@ -56,9 +56,9 @@ def train(
     with accelerator.main_process_first():
         if accelerator.is_main_process:
             run.create()
-            _log_to(run, fresh)
             if fresh:
                 run.clear()
+            _log_to(run)
             _same_run(settings, run)
         from hiresvae.data import open_data
 
@@ -83,15 +83,20 @@ def train(
         parameters = sum(p.numel() for p in trainer.vae.parameters())
         log.info(
             "training %s to %s images on %s (%s process%s), model of %s parameters",
-            settings.name, f"{settings.training.images:,}", accelerator.device.type,
-            accelerator.num_processes, "es" if accelerator.num_processes > 1 else "",
+            settings.name,
+            f"{settings.training.images:,}",
+            accelerator.device.type,
+            accelerator.num_processes,
+            "es" if accelerator.num_processes > 1 else "",
             f"{parameters:,}",
         )
     outcome = trainer.fit()
     accelerator.end_training()
     if not outcome.finished:
-        log.info("stopped at %s images, state saved; the same command continues",
-                 f"{outcome.images_seen:,}")
+        log.info(
+            "stopped at %s images, state saved; the same command continues",
+            f"{outcome.images_seen:,}",
+        )
         raise KeyboardInterrupt("state saved")
     if accelerator.is_main_process:
         log.info("done: %s; draw pictures with: hiresvae sample %s", run.path, run.path)
@@ -104,8 +109,9 @@ def _accelerator(settings: Settings, run: RunFolder) -> Any:
 
     precision = settings.training.precision
     if precision == "fp16" and not torch.cuda.is_available():
-        raise UserError("training.precision 'fp16' needs a GPU and none was found; use 'bf16' or "
-                        "'no'")
+        raise UserError(
+            "training.precision 'fp16' needs a GPU and none was found; use 'bf16' or 'no'"
+        )
     trackers = list(settings.training.trackers)
     missing = [name for name in trackers if not _importable(name)]
     if missing:
@@ -125,7 +131,7 @@ def _importable(name: str) -> bool:
     return find_spec(name) is not None
 
 
-def _log_to(run: RunFolder, fresh: bool) -> None:
+def _log_to(run: RunFolder) -> None:
     """Sends what is said to stderr and to ``train.log``."""
     log.setLevel(logging.INFO)
     log.propagate = False
@@ -133,7 +139,7 @@ def _log_to(run: RunFolder, fresh: bool) -> None:
         log.removeHandler(old)
         old.close()
     with explained("writing", run.log):
-        file = logging.FileHandler(run.log, mode="w" if fresh else "a", encoding="utf-8")
+        file = logging.FileHandler(run.log, encoding="utf-8")
     file.setFormatter(logging.Formatter("%(asctime)s %(message)s"))
     console = logging.StreamHandler(sys.stderr)
     console.setFormatter(logging.Formatter("%(message)s"))

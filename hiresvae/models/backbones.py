@@ -3,6 +3,8 @@
 Both have one vector rung on top; they exist to repeat classic lessons and for tiny pictures.
 """
 
+from itertools import pairwise
+
 import torch
 from torch import Tensor, nn
 
@@ -78,12 +80,10 @@ def dense_decoder(
     """Returns the mirror of the dense encoder: a latent to ``(N, outputs, S, S)``."""
     widths = list(reversed(sizes))
     rest = nn.Sequential()
-    for a, b in zip(widths, widths[1:], strict=False):
+    for a, b in pairwise(widths):
         rest.extend([linear(a, b), nn.LeakyReLU(SLOPE)])
     head = linear(widths[-1], outputs * size**2, gain=0.3)
-    return OneVectorDecoder(
-        widths[0], top_dim, condition_dim, rest, head, (outputs, size, size)
-    )
+    return OneVectorDecoder(widths[0], top_dim, condition_dim, rest, head, (outputs, size, size))
 
 
 CLASSIC_KERNELS = (5, 5, 3)
@@ -117,9 +117,7 @@ def classic_width(size: int) -> int:
     return CLASSIC_WIDTH * (size - sum(kernel - 1 for kernel in CLASSIC_KERNELS)) ** 2
 
 
-def classic_decoder(
-    outputs: int, size: int, top_dim: int, condition_dim: int
-) -> OneVectorDecoder:
+def classic_decoder(outputs: int, size: int, top_dim: int, condition_dim: int) -> OneVectorDecoder:
     """Returns the mirror of the classic encoder, with transposed convolutions of stride 1."""
     width = classic_width(size)
     side = size - sum(kernel - 1 for kernel in CLASSIC_KERNELS)

@@ -5,8 +5,8 @@ from torch import Tensor, nn
 
 from hiresvae.blocks.attention import Attention
 from hiresvae.blocks.layers import activate, conv, linear
-from hiresvae.blocks.residual import residuals
 from hiresvae.blocks.resample import FromVector, Up
+from hiresvae.blocks.residual import residuals
 from hiresvae.models.contract import Draw, Walk
 from hiresvae.models.latent import GaussianRung
 

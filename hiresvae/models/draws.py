@@ -22,12 +22,14 @@ class FromPosterior:
     noise: NormalNoise | None
 
     def __call__(self, number: int, rung: Rung, state: Tensor) -> Drawn:
+        """Returns the latent of rung ``number`` for a state ``(N, width, h, w)``."""
         posterior = rung.posterior(state, self.features[rung.shape[1]])
         prior = rung.prior(state)
         if self.noise is None:
             return Drawn(posterior.mean, posterior, prior)
-        return Drawn(posterior.sample(self.noise(f"posterior {number}", *rung.shape)),
-                     posterior, prior)
+        return Drawn(
+            posterior.sample(self.noise(f"posterior {number}", *rung.shape)), posterior, prior
+        )
 
 
 @dataclass(frozen=True)
@@ -45,6 +47,7 @@ class FromPrior:
     top: Tensor | None = None
 
     def __call__(self, number: int, rung: Rung, state: Tensor) -> Drawn:
+        """Returns the latent of rung ``number`` for a state ``(N, width, h, w)``."""
         if number == 0 and self.top is not None:
             return Drawn(self.top)
         prior = rung.prior(state)
@@ -65,6 +68,7 @@ class Given:
     otherwise: Draw
 
     def __call__(self, number: int, rung: Rung, state: Tensor) -> Drawn:
+        """Returns the latent of rung ``number`` for a state ``(N, width, h, w)``."""
         z = self.latents[number] if number < len(self.latents) else None
         return Drawn(z) if z is not None else self.otherwise(number, rung, state)
 
@@ -81,6 +85,7 @@ class Together:
     second: Draw
 
     def __call__(self, number: int, rung: Rung, state: Tensor) -> Drawn:
+        """Returns the latent of rung ``number`` for a state ``(N, width, h, w)``."""
         one = self.first(number, rung, state[: self.count])
         two = self.second(number, rung, state[self.count :])
         return Drawn(torch.cat([one.z, two.z.to(one.z.dtype)]), one.posterior, one.prior)

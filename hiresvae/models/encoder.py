@@ -4,8 +4,8 @@ from torch import Tensor, nn
 
 from hiresvae.blocks.attention import Attention
 from hiresvae.blocks.layers import conv
-from hiresvae.blocks.residual import residuals
 from hiresvae.blocks.resample import Down, ToVector
+from hiresvae.blocks.residual import residuals
 
 
 class Trunk(nn.Module):

@@ -171,5 +171,3 @@ class VAE(nn.Module):
             top=walk.drawn[0].z[:count].flatten(1),
             sample=None if top is None else self.likelihood(walk.head[count:]).mean,
         )
-
-

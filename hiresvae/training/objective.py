@@ -77,8 +77,9 @@ class Fakes:
         return cls(
             torch.tensor([kind == "reconstructions" for kind in chosen], device=device),
             torch.tensor(sampled, dtype=torch.int64, device=device),
-            torch.tensor([chosen[i] == "standard" for i in sampled], dtype=torch.bool,
-                         device=device),
+            torch.tensor(
+                [chosen[i] == "standard" for i in sampled], dtype=torch.bool, device=device
+            ),
         )
 
     def mix(self, outputs: Outputs) -> Tensor:

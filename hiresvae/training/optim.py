@@ -14,9 +14,7 @@ def make_optimizer(
     """Returns Adam over all parameters of a network, fused into one kernel where that exists."""
     parameters = list(module.parameters())
     fused = all(p.device.type in ("cpu", "cuda") and p.is_floating_point() for p in parameters)
-    return torch.optim.AdamW(
-        parameters, lr=lr, betas=betas, weight_decay=weight_decay, fused=fused
-    )
+    return torch.optim.AdamW(parameters, lr=lr, betas=betas, weight_decay=weight_decay, fused=fused)
 
 
 def rate_factor(settings: TrainingSettings, images: int) -> float:

@@ -1,6 +1,5 @@
 """What a run shows of itself: grids of samples and reconstructions, and the model folder."""
 
-
 import numpy as np
 import torch
 from torch import Tensor
@@ -103,8 +102,10 @@ class Snapshots:
             model, density, self.data.classes, self.shares, self.settings, images_seen
         )
         name = f"{images_seen // 1000:06d}k.png"
-        both = [used.sample(SHOWN, seed=self.settings.seed, prior=prior)
-                for prior in ("fitted", "standard")]
+        both = [
+            used.sample(SHOWN, seed=self.settings.seed, prior=prior)
+            for prior in ("fitted", "standard")
+        ]
         # Above the samples of the fitted prior, below those of N(0, I), from the same noise.
         pictures_io.save(pictures_io.grid(torch.cat(both), columns=8), self.run.samples / name)
         originals = self.batches.pictures(self.shown)
@@ -119,5 +120,3 @@ class Snapshots:
         with written_aside(self.run.model) as folder:
             used.save(folder)
             (folder / "README.md").write_text(model_card(used, self.data), encoding="utf-8")
-
-

@@ -211,9 +211,7 @@ class Step:
         }
 
     @torch.no_grad()
-    def _advance(
-        self, means: dict[str, Tensor], sums: list[tuple[Tensor, Tensor, Tensor]]
-    ) -> None:
+    def _advance(self, means: dict[str, Tensor], sums: list[tuple[Tensor, Tensor, Tensor]]) -> None:
         """Steps both optimisers and takes in what was observed, the same on every process."""
         networks, training = self.networks, self.settings.training
         if training.clip is not None:

@@ -125,9 +125,10 @@ class Trainer:
         begun, seen_before = time.monotonic(), self.images
         meters: dict[str, list[Tensor]] = {}
         measure = True
-        with Stop(self.accelerator) as stop, Progress(
-            total, self.images, visible=self.accelerator.is_main_process
-        ) as progress:
+        with (
+            Stop(self.accelerator) as stop,
+            Progress(total, self.images, visible=self.accelerator.is_main_process) as progress,
+        ):
             while self.images < total:
                 number = self.images // chosen.batch_size
                 self._set_rates(rate_factor(chosen, self.images + chosen.batch_size))

@@ -2,7 +2,6 @@ from collections.abc import Callable
 
 import pytest
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from hiresvae.blocks.resample import Down, FromVector, ToVector, Up
@@ -24,7 +23,7 @@ def waves(side: int, rows: int = 16) -> Tensor:
     """Smooth pictures ``(rows, 1, side, side)``: at most one wave and a half each."""
     rng = torch.Generator().manual_seed(0)
     coarse = torch.randn(rows, 1, 4, 4, generator=rng)
-    return F.interpolate(coarse, size=(side, side), mode="bicubic", align_corners=True)
+    return nn.functional.interpolate(coarse, size=(side, side), mode="bicubic", align_corners=True)
 
 
 def shown(images: Tensor) -> Tensor:

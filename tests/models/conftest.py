@@ -63,7 +63,9 @@ def awake() -> Callable[[nn.Module], nn.Module]:
         rng = torch.Generator().manual_seed(2)
         with torch.no_grad():
             for parameter in model.parameters():
-                parameter += 0.1 * torch.randn(parameter.shape, generator=rng)
+                # In proportion to what comes in, or a ladder's numbers grow out of float32's digits.
+                size = 0.3 / parameter[0].numel() ** 0.5 if parameter.ndim > 1 else 0.1
+                parameter += size * torch.randn(parameter.shape, generator=rng)
         return model
 
     return wake

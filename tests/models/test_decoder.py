@@ -1,5 +1,4 @@
 from collections.abc import Callable
-from typing import Any
 
 import pytest
 import torch
@@ -74,10 +73,9 @@ def test_grid_and_corner_artefacts_on_flat_input(make: Callable[..., VAE], pyram
     torch.testing.assert_close(inside, inside[..., :1, :1].expand_as(inside), rtol=0, atol=1e-4)
 
 
-def test_conditional_starts_as_unconditional(make: Callable[..., VAE], tiny: dict[str, Any]):
-    if tiny.get("backbone"):
-        pytest.skip("the classic lessons feed the label in from the start")
-    model, plain = make(classes=3, **tiny), make(**tiny)
+@pytest.mark.parametrize("pyramid", ["auto", "1x1 4x2 8x1 16", "4x1 8x1 16"])
+def test_conditional_starts_as_unconditional(make: Callable[..., VAE], pyramid: str):
+    model, plain = make(classes=3, pyramid=pyramid), make(pyramid=pyramid)
     assert not plain.load_state_dict(model.state_dict(), strict=False).missing_keys
     latents = [torch.randn(4, *shape) for shape in model.latent_shapes]
     draw = Given(latents, FromPrior(None))

@@ -6,9 +6,7 @@ from hiresvae.models.encoder import Trunk
 
 def trunk(sides: list[int], condition_dim: int = 0, attention: tuple[int, ...] = ()) -> Trunk:
     widths = [4, 8, 8, 8][: len(sides)]
-    return Trunk(
-        sides, widths, 3, blocks=1, attention=list(attention), condition_dim=condition_dim
-    )
+    return Trunk(sides, widths, 3, blocks=1, attention=list(attention), condition_dim=condition_dim)
 
 
 def test_features_by_side(images: Tensor):

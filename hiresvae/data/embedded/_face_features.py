@@ -77,8 +77,10 @@ def _paint_eyes(canvas: Canvas, look: Look, head: Head) -> None:
     canvas.shade(box, (0.72, 0.62, 0.60), 0.7 * line(q - lower - 0.010, 0.022) * unit(1.4 - p2))
 
     tone = 1.0 - 0.22 * p2
-    tone = tone * (0.58 + 0.42 * step(below, -0.004, 0.030)) * (
-        0.84 + 0.10 * side * look.light[0] * np.minimum(np.abs(p), 1.0)
+    tone = (
+        tone
+        * (0.58 + 0.42 * step(below, -0.004, 0.030))
+        * (0.84 + 0.10 * side * look.light[0] * np.minimum(np.abs(p), 1.0))
     )
     white = mix((0.95, 0.925, 0.90), look.skin, 0.10)
     colours = ramp_colours(white, (0.38, 0.30, 0.30), tone)
@@ -129,8 +131,8 @@ def _paint_brows(canvas: Canvas, look: Look, head: Head) -> None:
     bend = np.minimum(rise, 1.0)
     drop = np.maximum(rise - 1.0, 0.0)
     curve = head.brow_y + 0.012 - arch * bend * (2.0 - bend) + 0.085 * drop * drop + 0.02 * drop
-    thick = one("brow_thick", 0.017, 0.026) - 0.005 * fem
-    thick = np.maximum(thick * (1.0 - 0.72 * unit(t) * unit(t)), 0.001)
+    full = one("brow_thick", 0.017, 0.026) - 0.005 * fem
+    thick = np.maximum(full * (1.0 - 0.72 * unit(t) * unit(t)), 0.001)
     d = np.abs(v - curve)
     fine = 70.0 if canvas.n >= 300 else 46.0
     hairs = noise_line((a * 2.1 - v * 1.3) * fine + (u < 0.0) * 97.0, one.table)
@@ -182,12 +184,13 @@ def _paint_mouth(canvas: Canvas, look: Look, head: Head) -> None:
     p2 = p * p
     q = v - head.mouth_y
     inner = np.maximum(1.0 - p2, 0.0)
-    curve = joy - 0.40 * gloom  # an unhappy mouth bends less than a happy one
+    curve = joy - 0.34 * gloom  # an unhappy mouth bends less than a happy one
     seam = 0.018 * curve - 0.050 * curve * p2 * (1.15 - 0.15 * p2) - 0.004 * bump(p, q, 0.25, 0.1)
     gape = 0.062 * ramp(smile, 0.25, 1.0)
     roof = seam - 0.16 * gape * inner
     floor = seam + gape * inner * (0.75 + 0.25 * inner)
-    bow = 1.0 - 0.22 * bump(p, q * 0.0, 0.34, 1.0) + 0.10 * bump(np.abs(p) - 0.26, q * 0.0, 0.3, 1.0)
+    # Cupid's bow: a dip in the middle of the upper lip between two low peaks.
+    bow = 1.0 - 0.22 * line(p, 0.34) + 0.10 * line(np.abs(p) - 0.26, 0.3)
     plump = 1.0 - 0.24 * look.wrinkle
     thin = 1.0 - 0.25 * joy
     high = (one("lip_upper", 0.030, 0.047) + 0.004 * fem) * thin * plump
@@ -196,7 +199,7 @@ def _paint_mouth(canvas: Canvas, look: Look, head: Head) -> None:
     lower = floor + low * inner * (0.55 + 0.45 * inner)
 
     colour = _lip_colour(look)
-    lx, ly, _ = look.light
+    lx = look.light[0]
     # Rolls of flesh: the upper lip faces down and is dark, the lower one catches the light.
     f = unit((q - floor) / np.maximum(lower - floor, 0.006))
     tone = 0.90 + 0.16 * bump(f - 0.40, p * 0.5, 0.42, 0.5) - 0.30 * f * f * f
@@ -215,6 +218,7 @@ def _paint_mouth(canvas: Canvas, look: Look, head: Head) -> None:
     dark = _line_colour(look)
     if gape > 0.004:
         mouth = canvas.cover(np.minimum(q - roof, floor - q), 0.007)
+        mouth = mouth * step(np.abs(p), 1.0, 0.88)
         canvas.blend(box, mix(dark, (0.20, 0.05, 0.05), 0.5), mouth)
         edge = floor - 0.20 * gape * inner
         teeth = canvas.cover(np.minimum(q - roof - 0.002, edge - q), 0.010)

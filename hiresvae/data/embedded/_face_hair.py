@@ -32,7 +32,7 @@ class Hair:
 
     def __init__(self, canvas: Canvas, look: Look, head: Head) -> None:
         """Compute the fields of the hair on a canvas."""
-        one, fem = look.identity, look.feminine
+        one = look.identity
         self.canvas, self.look, self.head = canvas, look, head
         length = clamp(look.values["hair_length"])
         self.style = min(int(one("hair_style") * 5.0), _CURLY)
@@ -109,8 +109,8 @@ class Hair:
         reach = max(sideburn, self.end)
         lower_lock = lock + 0.10 * unit((y - 0.20) * 2.0) * one("hair_flare")
         gap = np.where(y < 0.1, lock, lower_lock) - a
-        gap = np.maximum(gap, y - reach)
-        return np.minimum(y - hair_line, gap)
+        opening: Field = np.minimum(y - hair_line, np.maximum(gap, y - reach))
+        return opening
 
     def _fringe(self, u: Field, length: float) -> Field:
         """Return how far below the hair line the fringe hangs."""

@@ -6,16 +6,19 @@ from functools import cached_property
 
 import numpy as np
 
-from hiresvae.data.embedded._face_canvas import Canvas, ramp_colours
+from hiresvae.data.embedded._face_canvas import Box, Canvas, ramp_colours
 from hiresvae.data.embedded._face_maths import (
     Colour,
     Field,
     add_bump,
     bump,
     line,
+    mix,
     noise_grid,
     ramp,
+    smooth,
     step,
+    tint,
     unit,
 )
 from hiresvae.data.embedded._face_traits import Look
@@ -51,7 +54,7 @@ class Head:
         down = np.maximum(y - TEMPLE_LEVEL, 0.0) * (1.0 / (self.chin - TEMPLE_LEVEL))
         up2, down2 = up * up, down * down
         down4 = down2 * down2
-        taper = one("taper", 0.25, 0.36) + 0.05 * fem
+        taper = one("taper", 0.27, 0.39) + 0.05 * fem
         square = one("square", 0.0, 0.4) + 0.25 * (1.0 - fem)
         width = np.sqrt(np.maximum(1.0 - 0.72 * up2 - 0.28 * up2 * up2, 0.0))
         fall = 1.0 - (1.0 - square) * down4 - square * down4 * down4
@@ -91,11 +94,11 @@ class Head:
         turned *= self.width
         return turned
 
-    def edge(self) -> Field:
-        """Return the signed distance, positive inside, from the outline of the head."""
-        a = np.abs(self.across)
-        slope = 1.0 + 1.2 * step(self.y, self.chin - 0.12, self.chin)
-        return np.minimum((1.0 - a) * np.minimum(self.width, 0.4) / slope, self.chin - self.y)
+    def edge(self, box: Box) -> Field:
+        """Return the signed distance in a box, positive inside, from the outline of the head."""
+        y, width = self.y[box[0]], self.width[box[0]]
+        scale = np.minimum(width, 0.4) / (1.0 + 1.2 * step(y, self.chin - 0.12, self.chin))
+        return np.minimum((1.0 - np.abs(self.across[box])) * scale, self.chin - y)
 
 
 def _nose_ridge(head: Head, v: Field, high: float) -> Field:
@@ -103,9 +106,8 @@ def _nose_ridge(head: Head, v: Field, high: float) -> Field:
     top, base = -0.14, head.nose_base - 0.035
     t = unit((v - top) * (1.0 / (base - top)))
     tip = unit((v - base) * (1.0 / 0.070))
-    return high * (0.16 + 0.84 * t * (0.55 + 0.45 * t)) * step(v, -0.21, -0.10) * (
-        1.0 - tip * tip * (3.0 - 2.0 * tip)
-    )
+    rise = (0.16 + 0.84 * t * (0.55 + 0.45 * t)) * step(v, -0.25, -0.08)
+    return high * rise * (1.0 - smooth(tip))
 
 
 def _relief(head: Head, look: Look, u: Field, v: Field) -> Field:
@@ -125,7 +127,7 @@ def _relief(head: Head, look: Look, u: Field, v: Field) -> Field:
     add_bump(z, 0.052, na - (wing - 0.030), v - (head.nose_base - 0.030), 0.044, 0.050)
     add_bump(z, -(0.040 - 0.012 * fem), a - head.eye_x + 0.02, v + 0.115, 0.145, 0.085)
     add_bump(z, 0.026, a - head.eye_x, v - EYE_LEVEL, 0.105, 0.070)
-    add_bump(z, (0.022 - 0.014 * fem), a - 0.13, v - head.brow_y - 0.01, 0.20, 0.06)
+    add_bump(z, 0.016 - 0.011 * fem, a - 0.13, v - head.brow_y - 0.005, 0.22, 0.09)
     add_bump(z, one("cheek", 0.022, 0.042), a - 0.245, v - 0.035, 0.17, 0.15)
     add_bump(z, -one("cheek", 0.0, 0.022), a - 0.27, v - 0.25, 0.13, 0.15)
     add_bump(z, 0.020 * max(smile, 0.0), a - 0.205, v - 0.105, 0.12, 0.10)
@@ -136,35 +138,63 @@ def _relief(head: Head, look: Look, u: Field, v: Field) -> Field:
     return z
 
 
+def _band(v: Field, low: float, high: float) -> slice:
+    """Return the rows of a column ``v`` whose values lie between two heights."""
+    first, last = np.searchsorted(v[:, 0], (low, high))
+    return slice(int(first), int(last))
+
+
 def _folds(look: Look, head: Head, u: Field, v: Field) -> Field:
     """Return how much wrinkles and folds darken the skin; they deepen with age and smiling."""
-    age, smile = look.wrinkle, look.values["smile"]
+    age, joy = look.wrinkle, max(look.values["smile"], 0.0)
     a = np.abs(u)
+    folds = np.zeros_like(u)
     # From the wing of the nose, outwards and down past the corner of the mouth.
-    t = (v - (head.nose_base - 0.04)) * (1.0 / 0.21)
-    path = head.nose_half + 0.008 + (0.10 + 0.03 * max(smile, 0.0)) * t * (0.55 + 0.45 * t)
+    top = head.nose_base - 0.04
+    rows = _band(v, top - 0.01, top + 0.24)
+    t = (v[rows] - top) * (1.0 / 0.21)
+    path = head.nose_half + 0.008 + (0.10 + 0.03 * joy) * t * (0.55 + 0.45 * t)
     fade = step(t, -0.02, 0.25) * (1.0 - step(t, 0.55, 1.1))
-    strength = 0.05 + 0.20 * age + 0.18 * max(smile, 0.0)
-    folds = strength * fade * line(a - path, 0.040)
+    folds[rows] += (0.05 + 0.20 * age + 0.18 * joy) * fade * line(a[rows] - path, 0.040)
     # Bags below the eyes.
-    e = (a - head.eye_x) * (1.0 / 0.10)
-    arc = EYE_LEVEL + 0.072 - 0.030 * e * e
-    folds += (0.06 + 0.26 * age) * line(v - arc, 0.020) * (1.0 - step(np.abs(e), 0.5, 1.1))
-    if age > 0.05:
-        w = np.maximum(1.0 - (u * (1.0 / 0.27)) * (u * (1.0 / 0.27)), 0.0)
-        bend = v + 0.10 * u * u
-        for level, share in ((-0.315, 0.8), (-0.365, 1.0), (-0.418, 0.7)):
-            folds += (0.13 * share) * age * w * line(bend - level, 0.013)
-        c = (a - head.eye_x - head.eye_half - 0.012) * (1.0 / 0.07)
-        fan = unit(4.0 * c) * unit(2.0 - 2.0 * c)
-        for slope in (-0.35, 0.08, 0.5):
-            folds += 0.20 * age * fan * line(v - EYE_LEVEL - 0.006 - 0.07 * slope * c, 0.010)
-        folds += 0.10 * age * line(a - 0.024, 0.014) * bump(u, v + 0.235, 0.1, 0.055)
-        # The corners of the mouth sag and jowls form.
-        folds += 0.13 * age * line(a - 0.185 - 0.10 * (v - head.mouth_y), 0.030) * bump(
-            a - 0.19, v - head.mouth_y - 0.07, 0.1, 0.075
-        )
+    rows = _band(v, EYE_LEVEL - 0.03, EYE_LEVEL + 0.10)
+    e = (a[rows] - head.eye_x) * (1.0 / 0.10)
+    bags = line(v[rows] - EYE_LEVEL - 0.072 + 0.030 * e * e, 0.020)
+    folds[rows] += (0.06 + 0.26 * age) * bags * (1.0 - step(np.abs(e), 0.5, 1.1))
+    if age > 0.0:
+        folds += age * _wrinkles(head, u, a, v)
     return folds
+
+
+def _wrinkles(head: Head, u: Field, a: Field, v: Field) -> Field:
+    """Return the lines that age alone draws; ``a`` is the absolute value of ``u``."""
+    wrinkles = np.zeros_like(u)
+    # Across the forehead, and between the brows.
+    rows = _band(v, -0.46, -0.28)
+    across = u[rows] * (1.0 / 0.27)
+    across *= across
+    bend = v[rows] + 0.0073 * across
+    lines = 0.8 * line(bend + 0.315, 0.013)
+    lines += line(bend + 0.365, 0.013)
+    lines += 0.7 * line(bend + 0.418, 0.013)
+    wrinkles[rows] = 0.13 * lines * np.maximum(1.0 - across, 0.0)
+    rows = _band(v, -0.29, -0.18)
+    frown = bump(u[rows], v[rows] + 0.235, 0.1, 0.055)
+    wrinkles[rows] += 0.10 * frown * line(a[rows] - 0.024, 0.014)
+    # A fan at the outer corner of each eye.
+    rows = _band(v, EYE_LEVEL - 0.04, EYE_LEVEL + 0.06)
+    c = (a[rows] - head.eye_x - head.eye_half - 0.012) * (1.0 / 0.07)
+    level = v[rows] - EYE_LEVEL - 0.006
+    fan = line(level + 0.0245 * c, 0.010)
+    fan += line(level - 0.0056 * c, 0.010)
+    fan += line(level - 0.0350 * c, 0.010)
+    wrinkles[rows] += 0.20 * fan * unit(4.0 * c) * unit(2.0 - 2.0 * c)
+    # The corners of the mouth sag and jowls form.
+    rows = _band(v, head.mouth_y - 0.01, head.mouth_y + 0.15)
+    below = v[rows] - head.mouth_y
+    sag = bump(a[rows] - 0.19, below - 0.07, 0.1, 0.075)
+    wrinkles[rows] += 0.13 * sag * line(a[rows] - 0.185 - 0.10 * below, 0.030)
+    return wrinkles
 
 
 def _normals(z: Field, pixel: float) -> tuple[Field, Field, Field]:
@@ -202,7 +232,7 @@ def paint_head(canvas: Canvas, look: Look, head: Head, hair_shade: Field) -> Non
     tone += 0.10 * np.maximum(-nx * lx - 0.25, 0.0)  # light thrown back by the surroundings
     occluded = _folds(look, head, u, v)
     add_bump(occluded, 0.30, a - 0.105, v + 0.125, 0.10, 0.085)
-    add_bump(occluded, (0.20 - 0.06 * fem), a - head.eye_x, v - head.brow_y - 0.055, 0.14, 0.05)
+    add_bump(occluded, 0.20 - 0.06 * fem, a - head.eye_x, v - head.brow_y - 0.055, 0.14, 0.05)
     side = -1.0 if lx > 0.0 else 1.0
     throw = 0.05 * abs(look.values["light_side"])
     shift = u - side * throw - 0.9 * look.yaw_sine * 0.06
@@ -240,13 +270,14 @@ def paint_head(canvas: Canvas, look: Look, head: Head, hair_shade: Field) -> Non
     if shadowed is not None:
         gloss = gloss * (1.0 - shadowed)
     colours += gloss * np.array((1.0, 0.94, 0.88))[:, None, None]
-    canvas.blend(box, colours, canvas.cover(head.edge()[box], 0.010))
+    canvas.blend(box, colours, canvas.cover(head.edge(box), 0.010))
 
 
 def _beard_colour(look: Look, tone: Field) -> Field:
     """Return the colours of the beard under the light on the face."""
-    hair = tuple(0.08 + 0.72 * part for part in look.hair)
-    return ramp_colours((hair[0], hair[1], hair[2]), (0.3, 0.3, 0.32), np.minimum(tone, 1.1))
+    # Roots and skin show through, so a beard is darker than its hair and takes after the skin.
+    colour = mix(tint(look.hair, 0.66, 0.64, 0.64), tint(look.skin, 0.50, 0.44, 0.42), 0.38)
+    return ramp_colours(colour, (0.3, 0.3, 0.32), np.minimum(tone, 1.1))
 
 
 def _stubble(look: Look, head: Head, u: Field, v: Field) -> Field | None:
@@ -256,8 +287,8 @@ def _stubble(look: Look, head: Head, u: Field, v: Field) -> Field | None:
         return None
     a = np.abs(u)
     strength = 0.16 if one("beard") < 0.72 else one("beard_long", 0.45, 0.88)
-    cheek_line = 0.17 + 0.12 * step(a, 0.33, 0.10) + 0.05 * step(a, 0.32, 0.42) * -3.0
-    cheek = step(v, cheek_line, cheek_line + 0.10)
+    cheek_line = 0.17 + 0.12 * step(a, 0.33, 0.10) - 0.15 * step(a, 0.32, 0.42)
+    cheek = step(v - cheek_line, 0.0, 0.10)
     droop = v - 0.9 * a * a
     lip = step(droop, head.nose_base + 0.030, head.nose_base + 0.065) * step(a, 0.19, 0.13)
     lip = lip * (0.80 + 0.20 * step(a, 0.0, 0.04))

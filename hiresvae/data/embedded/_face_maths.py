@@ -136,7 +136,8 @@ def noise_line(t: Field, table: Field) -> Field:
     f = f * f * (3.0 - 2.0 * f)
     i = cell.astype(np.int64) & (table.size - 1)
     a = table[i]
-    return a + (table[(i + 1) & (table.size - 1)] - a) * f
+    noise: Field = a + (table[(i + 1) & (table.size - 1)] - a) * f
+    return noise
 
 
 def noise_grid(x: Field, y: Field, table: Field) -> Field:
@@ -150,7 +151,8 @@ def noise_grid(x: Field, y: Field, table: Field) -> Field:
     top, bottom = lattice[iy & (n - 1)], lattice[(iy + 1) & (n - 1)]
     rows = top + (bottom - top) * fy[:, None]
     left = rows[:, ix & (n - 1)]
-    return left + (rows[:, (ix + 1) & (n - 1)] - left) * fx[None, :]
+    noise: Field = left + (rows[:, (ix + 1) & (n - 1)] - left) * fx[None, :]
+    return noise
 
 
 def noise_field(x: Field, y: Field, table: Field) -> Field:
@@ -163,7 +165,8 @@ def noise_field(x: Field, y: Field, table: Field) -> Field:
     a, b = table[i & wrap], table[(i + 1) & wrap]
     c, d = table[(i + 37) & wrap], table[(i + 38) & wrap]
     top = a + (b - a) * fx
-    return top + (c + (d - c) * fx - top) * fy
+    noise: Field = top + (c + (d - c) * fx - top) * fy
+    return noise
 
 
 def mix(a: Colour, b: Colour, share: float) -> Colour:

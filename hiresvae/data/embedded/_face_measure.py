@@ -11,8 +11,9 @@ Pictures = NDArray[np.uint8]
 Rectangle = tuple[float, float, float, float]
 
 # Rectangles (x0, x1, y0, y1) in the coordinates of the canvas, from -1 to 1.
-_LEFT_CHEEK: Rectangle = (-0.27, -0.15, 0.05, 0.17)
-_RIGHT_CHEEK: Rectangle = (0.15, 0.27, 0.05, 0.17)
+_MIDDLE: Rectangle = (-0.21, 0.21, 0.055, 0.145)
+_LEFT_CHEEK: Rectangle = (-0.24, -0.14, 0.05, 0.16)
+_RIGHT_CHEEK: Rectangle = (0.14, 0.24, 0.05, 0.16)
 _CROWN: Rectangle = (-0.20, 0.20, -0.76, -0.60)
 
 _TO_XYZ = np.array(
@@ -45,10 +46,10 @@ def _patch_lab(pictures: Pictures, rectangle: Rectangle) -> NDArray[np.float64]:
 
 
 def _skin_tone(pictures: Pictures) -> NDArray[np.float64]:
-    """Return the typology angle in degrees of the better lit cheek (the lighter one)."""
-    left, right = _patch_lab(pictures, _LEFT_CHEEK), _patch_lab(pictures, _RIGHT_CHEEK)
-    lighter = np.where((left[:, :1] > right[:, :1]), left, right)
-    return np.degrees(np.arctan2(lighter[:, 0] - 50.0, np.maximum(lighter[:, 2], 1.0)))
+    """Return the typology angle in degrees of nose and cheeks, which every head turn shows."""
+    lightness, _, yellow = _patch_lab(pictures, _MIDDLE).T
+    angle: NDArray[np.float64] = np.degrees(np.arctan2(lightness - 50.0, np.maximum(yellow, 1.0)))
+    return angle
 
 
 def _hair_light(pictures: Pictures) -> NDArray[np.float64]:

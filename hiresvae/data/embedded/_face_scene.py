@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from hiresvae.data.embedded._face_canvas import Canvas, ramp_colours
+from hiresvae.data.embedded._face_canvas import Box, Canvas, ramp_colours
 from hiresvae.data.embedded._face_head import EYE_LEVEL, SHADOW, Head
 from hiresvae.data.embedded._face_maths import (
     Colour,
@@ -127,8 +127,14 @@ def paint_body(canvas: Canvas, look: Look, head: Head) -> None:
     _paint_clothes(canvas, look, box, a, torso, neck)
 
 
+def _round_neck(a: Field, y: Field, rx: float, ry: float) -> Field:
+    """Return the signed distance from an oval neckline, positive on the cloth."""
+    dx, dy = a * (1.0 / rx), (y - 0.64) * (1.0 / ry)
+    return (np.sqrt(dx * dx + dy * dy) - 1.0) * min(rx, ry)
+
+
 def _paint_clothes(
-    canvas: Canvas, look: Look, box: tuple[slice, slice], a: Field, torso: Field, neck: float
+    canvas: Canvas, look: Look, box: Box, a: Field, torso: Field, neck: float
 ) -> None:
     """Paint one of six garments over the shoulders."""
     one = look.identity
@@ -139,18 +145,14 @@ def _paint_clothes(
     colour = _dye(light, one("cloth_second", 3.0, 42.0), hue)
     if kind == 3:
         colour = _dye(one("cloth_light", 14.0, 40.0), one("cloth_second", 1.0, 14.0), 0.70)
-    round_neck = lambda rx, ry: (  # noqa: E731
-        np.sqrt((a * (1.0 / rx)) * (a * (1.0 / rx)) + (y - 0.64) * (y - 0.64) * (1.0 / (ry * ry)))
-        - 1.0
-    ) * min(rx, ry)
     if kind == 0:
-        opening = round_neck(neck + 0.07, 0.155)
+        opening = _round_neck(a, y, neck + 0.07, 0.155)
     elif kind == 1:
         opening = (a - (0.98 - y) * 0.78) * 0.78
     elif kind == 4:
         opening = y - 0.615 - 0.35 * a * a
     elif kind == 5:
-        opening = round_neck(neck + 0.17, 0.24)
+        opening = _round_neck(a, y, neck + 0.17, 0.24)
     else:
         opening = (a - (0.90 - y) * 0.62) * 0.85
     cloth = np.minimum(torso + 0.022, opening)
@@ -179,7 +181,7 @@ def _paint_clothes(
 def _paint_collar(
     canvas: Canvas,
     look: Look,
-    box: tuple[slice, slice],
+    box: Box,
     a: Field,
     tone: Field,
     neck: float,
@@ -207,11 +209,12 @@ def _paint_collar(
         canvas.shade(box, (0.60, 0.60, 0.62), 0.6 * edge)
     # Each flap: between the neck, a slanted outer edge and the front edge.
     inner = a - (0.835 - y) * 1.05
-    outer = (neck + 0.085 - a) - 0.25 * (y - 0.70)
+    outer = (neck + 0.062 - a) - 0.30 * (y - 0.70)
     flap = np.minimum(np.minimum(inner, outer), np.minimum(y - 0.60, 0.885 - y - 0.22 * a))
     shadow = np.minimum(np.minimum(inner, outer), 0.885 - y - 0.22 * a) + 0.022
     canvas.shade(box, (0.55, 0.53, 0.56), 0.55 * canvas.cover(shadow, 0.03) * (y > 0.62))
-    lit = 0.72 + 0.35 * tone + 0.10 * look.light[0] * np.where(x > 0.0, 1.0, -1.0)
+    lit = 0.60 + 0.35 * tone + 0.10 * look.light[0] * np.where(x > 0.0, 1.0, -1.0)
+    lit = lit + 0.22 * step(flap, 0.0, 0.06) - 0.16 * step(y, 0.72, 0.62)
     canvas.blend(box, ramp_colours(shirt, (0.40, 0.40, 0.46), lit), canvas.cover(flap, 0.008))
 
 

@@ -127,11 +127,10 @@ def measure(pictures: NDArray[np.uint8], name: str) -> NDArray[np.float64]:
 
     Args:
         pictures: RGB, uint8 of shape (N, 3, H, W).
-        name: ``"skin_tone"`` (typology angle of the cheeks and forehead as they appear, in
+        name: ``"skin_tone"`` (typology angle of nose and cheeks as they appear, in
             degrees: shading included, so close to the attribute but not equal to it),
-            ``"smile"`` (how much brighter the corners' level is than the mouth; unitless),
-            ``"hair_light"`` (lightness L* of the crown, 0 to 100) or ``"light_side"`` (lightness
-            of the right cheek less that of the left one).
+            ``"hair_light"`` (lightness L* of the hair on top, 0 to 100) or ``"light_side"``
+            (lightness L* of the right cheek less that of the left one).
 
     Returns:
         float64 of shape (N,).

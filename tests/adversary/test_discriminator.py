@@ -1,0 +1,105 @@
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from hiresvae.adversary.discriminator import GROUP, Discriminator, spread
+from hiresvae.settings import AdversarySettings
+
+
+def make(classes: int = 0, channels: int = 3, **chosen: Any) -> Discriminator:
+    settings = AdversarySettings(**{"width": 4, "max_width": 8, **chosen})
+    return Discriminator(settings, size=16, channels=channels, classes=classes)
+
+
+def awake(critic: Discriminator) -> Discriminator:
+    with torch.no_grad():
+        for parameter in critic.parameters():
+            parameter += 0.1 * torch.randn(parameter.shape)
+    return critic
+
+
+@pytest.fixture
+def images() -> Tensor:
+    return torch.rand(8, 3, 16, 16) * 2 - 1
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_shapes(channels: int):
+    judgement = make(channels=channels)(torch.zeros(5, channels, 16, 16))
+    assert judgement.logits.shape == (5, 1)
+    shapes = {side: tuple(f.shape) for side, f in judgement.features.items()}
+    assert shapes == {16: (5, 4, 16, 16), 8: (5, 8, 8, 8), 4: (5, 8, 4, 4)}
+
+
+def test_no_batch_norm_in_the_critic_nor_any_other_normalisation():
+    for module in make(classes=3).modules():
+        assert "Norm" not in type(module).__name__
+        assert "Dropout" not in type(module).__name__
+    assert not dict(make().named_buffers(remove_duplicate=False)).keys() & {"running_mean"}
+
+
+def test_every_parameter_gets_a_gradient(images: Tensor):
+    critic = awake(make(classes=3))
+    critic(images, torch.arange(8) % 3).logits.square().sum().backward()
+    for name, parameter in critic.named_parameters():
+        assert parameter.grad is not None and parameter.grad.abs().max() > 0, name
+
+
+def test_label_reaches_the_logit(images: Tensor):
+    critic = make(classes=3)
+    zeros, ones = torch.zeros(8, dtype=torch.int64), torch.ones(8, dtype=torch.int64)
+    difference = critic(images, zeros).logits - critic(images, ones).logits
+    assert (difference.abs() > 1e-5).all()
+
+
+def test_a_critic_without_classes_takes_no_notice_of_labels(images: Tensor):
+    critic = make()
+    labels = torch.zeros(8, dtype=torch.int64)
+    assert torch.equal(critic(images, labels).logits, critic(images).logits)
+
+
+def test_features_are_independent_of_batch_mates_and_logits_of_other_groups(images: Tensor):
+    critic = awake(make()).train()
+    whole, alone = critic(images), critic(images[:1])
+    for side, features in whole.features.items():
+        torch.testing.assert_close(features[:1], alone.features[side], rtol=1e-5, atol=1e-5)
+    other = images.clone()
+    other[GROUP:] = torch.rand_like(other[GROUP:])
+    changed = critic(other)
+    torch.testing.assert_close(whole.logits[:GROUP], changed.logits[:GROUP], rtol=0, atol=1e-6)
+    assert not torch.allclose(whole.logits[GROUP:], changed.logits[GROUP:])
+
+
+def test_spread_is_the_only_way_between_pictures(images: Tensor):
+    critic = awake(make())
+    width = critic.mix.out_channels
+    with torch.no_grad():
+        critic.mix.weight[:, width:] = 0
+    torch.testing.assert_close(
+        critic(images).logits[:1], critic(images[:1]).logits, rtol=1e-5, atol=1e-5
+    )
+
+
+def test_spread_of_a_group_by_hand():
+    state = torch.randn(GROUP, 3, 4, 4)
+    expected = state.double().std(0, correction=0).mean().item()
+    maps = spread(state)
+    assert maps.shape == (GROUP, 1, 4, 4)
+    torch.testing.assert_close(maps, torch.full_like(maps, expected), rtol=1e-4, atol=1e-5)
+
+
+def test_spread_of_four_is_independent_of_other_groups():
+    state = torch.randn(10, 3, 4, 4)
+    parts = [spread(part) for part in state.split(GROUP)]
+    assert [len(part) for part in parts] == [4, 4, 2]
+    assert torch.equal(spread(state), torch.cat(parts))
+
+
+def test_spread_sees_a_collapse_and_has_a_finite_gradient_there():
+    state = torch.randn(1, 3, 4, 4).repeat(GROUP, 1, 1, 1).requires_grad_(True)
+    maps = spread(state)
+    assert maps.max() < 1e-3
+    maps.sum().backward()
+    assert state.grad.isfinite().all()

@@ -1,0 +1,102 @@
+import math
+
+import pytest
+import torch
+from torch import Tensor
+
+from hiresvae.adversary.losses import (
+    critic_loss,
+    feature_distance,
+    gradient_penalty,
+    model_loss,
+)
+
+
+def leaf(*values: float) -> Tensor:
+    return torch.tensor(values)[:, None].requires_grad_(True)
+
+
+def sigmoid(x: float) -> float:
+    return 1 / (1 + math.exp(-x))
+
+
+def test_values_by_hand():
+    real, fake = leaf(2.0, 0.0), leaf(-1.0, 0.0)
+    log2 = math.log(2)
+
+    def softplus(x: float) -> float:
+        return math.log1p(math.exp(x))
+
+    expected = {
+        ("relativistic", critic_loss): [softplus(-3), log2],
+        ("relativistic", model_loss): [softplus(3), log2],
+        ("non_saturating", critic_loss): [softplus(-2) + softplus(-1), 2 * log2],
+        ("non_saturating", model_loss): [softplus(1), log2],
+    }
+    for (name, loss), values in expected.items():
+        result = loss(name, real, fake)
+        assert result.shape == (2,)
+        assert result.tolist() == pytest.approx(values)
+
+
+def test_sign_and_size_of_every_gradient_by_hand():
+    real, fake = leaf(0.5), leaf(-1.5)
+    gap = 2.0
+    expected = {
+        # d softplus(f - r): the critic lifts the real and sinks the fake, by the same amount.
+        ("relativistic", critic_loss): (-sigmoid(-gap), sigmoid(-gap)),
+        # d softplus(r - f): the model the reverse.
+        ("relativistic", model_loss): (sigmoid(gap), -sigmoid(gap)),
+        ("non_saturating", critic_loss): (-sigmoid(-0.5), sigmoid(-1.5)),
+        ("non_saturating", model_loss): (0.0, -sigmoid(1.5)),
+    }
+    for (name, loss), (at_real, at_fake) in expected.items():
+        value = loss(name, real, fake).sum()
+        grads = torch.autograd.grad(value, (real, fake), allow_unused=True)
+        found = [0.0 if grad is None else grad.item() for grad in grads]
+        assert found == pytest.approx([at_real, at_fake])
+
+
+def test_losses_stay_finite_for_huge_logits():
+    for name in ("relativistic", "non_saturating"):
+        for loss in (critic_loss, model_loss):
+            assert loss(name, torch.tensor([[1e4]]), torch.tensor([[-1e4]])).isfinite().all()
+
+
+def layers(seed: int) -> dict[int, Tensor]:
+    rng = torch.Generator().manual_seed(seed)
+    return {side: torch.randn(4, 3, side, side, generator=rng) for side in (4, 8)}
+
+
+def test_feature_matching_of_equal_features_is_zero():
+    assert (feature_distance(layers(0), layers(0)) == 0).all()
+
+
+def test_feature_matching_weighs_layers_alike_whatever_their_size():
+    features, targets = layers(0), layers(0)
+    targets[4] = targets[4] + 2
+    assert feature_distance(features, targets).tolist() == pytest.approx([1.0] * 4)
+    targets[8] = targets[8] - 4
+    assert feature_distance(features, targets).tolist() == pytest.approx([3.0] * 4)
+
+
+def test_feature_matching_sign_pulls_towards_the_target_which_stays():
+    features, targets = layers(0), layers(1)
+    for side in features:
+        features[side].requires_grad_(True)
+        targets[side].requires_grad_(True)
+    feature_distance(features, targets).sum().backward()
+    for side in features:
+        down = -features[side].grad
+        assert torch.equal(down.sign(), (targets[side] - features[side]).sign())
+        assert targets[side].grad is None
+
+
+def test_gradient_penalty_of_a_linear_critic_is_half_its_squared_slope():
+    slope = torch.randn(3, 8, 8, requires_grad=True)
+    images = torch.randn(4, 3, 8, 8, requires_grad=True)
+    penalty = gradient_penalty((images * slope).sum((1, 2, 3))[:, None] + 5, images)
+    torch.testing.assert_close(penalty, (0.5 * slope.square().sum()).expand(4))
+    # Differentiable: d |a|^2 / 2 = a, from each of four rows.
+    penalty.sum().backward()
+    torch.testing.assert_close(slope.grad, 4 * slope.detach())

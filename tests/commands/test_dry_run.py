@@ -1,0 +1,52 @@
+import re
+
+import pytest
+
+from hiresvae.commands.dry_run import count, describe
+from hiresvae.configuration import load_settings
+
+
+@pytest.fixture
+def said(tiny):
+    return lambda *overrides: describe(load_settings(tiny, list(overrides)))
+
+
+def number(words, name):
+    return float(re.search(rf"^{name} +([\d,.]+)", words, re.M)[1].replace(",", ""))
+
+
+def test_it_tells_parameters_and_estimates_and_makes_no_folder(train, tmp_path, capsys):
+    out = train(tmp_path / "run", dry_run=True)
+    words = capsys.readouterr().out
+    assert out == tmp_path / "run"
+    assert not out.exists()
+    assert "source: embedded:paintings" in words, "the settings as they were understood"
+    assert number(words, "memory") >= 0
+    assert number(words, "speed") > 0
+    assert "128 images, adversary from image 32 on" in words
+
+
+def test_parameters_are_those_of_the_training(said, make_trainer):
+    trainer, words = make_trainer(), said()
+    assert number(words, "encoder") == count(trainer.vae.encoder)
+    assert number(words, "decoder") == count(trainer.vae.decoder)
+    assert number(words, "critic") == count(trainer.networks.critic)
+
+
+def test_without_an_adversary_there_is_no_critic(said):
+    words = said("adversary=null")
+    assert "critic" not in words
+    assert "no adversary" in words
+
+
+def test_memory_grows_with_the_batch_and_shrinks_with_its_parts(said):
+    small = number(said(), "memory")
+    large = number(said("training.batch_size=1024"), "memory")
+    parts = number(said("training.batch_size=1024", "training.accumulation=4"), "memory")
+    assert large > 50 * max(1, small)
+    assert parts == pytest.approx(large / 4, rel=0.2)
+
+
+def test_a_conditional_model_is_told_as_well(said):
+    words = said("model.conditional=true", "data.labels=clusters:5")
+    assert number(words, "critic") > number(said(), "critic")

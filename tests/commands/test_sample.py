@@ -1,0 +1,53 @@
+import numpy as np
+import pytest
+from PIL import Image
+
+from hiresvae.commands.sample import run
+from hiresvae.errors import UserError
+
+
+def pixels(path):
+    with Image.open(path) as file:
+        return np.asarray(file)
+
+
+def test_each_picture_has_its_file_and_a_place_in_the_grid(trained, tmp_path, capsys):
+    grid = run(model=str(trained), n=5, out=tmp_path / "made", seed=3, device="cpu")
+    names = sorted(path.name for path in (tmp_path / "made").iterdir())
+    assert names == [f"{i:06d}.png" for i in range(5)] + ["grid.png"]
+    assert grid == tmp_path / "made" / "grid.png"
+    first = pixels(tmp_path / "made" / "000000.png")
+    assert first.shape == (16, 16, 3)
+    assert (pixels(grid)[:16, :16] == first).all()
+    assert pixels(grid).shape == (2 * 18 - 2, 3 * 18 - 2, 3)
+    assert "5 pictures in" in capsys.readouterr().out
+
+
+def test_the_seed_decides_and_more_pictures_change_none(trained, tmp_path):
+    for name, n, seed in (("a", 2, 1), ("b", 3, 1), ("c", 2, 2)):
+        run(model=str(trained / "model"), n=n, out=tmp_path / name, seed=seed, device="cpu")
+    a, b, c = (pixels(tmp_path / name / "000001.png").astype(int) for name in "abc")
+    assert abs(a - b).max() <= 1, "but for rounding by one level"
+    assert (a != c).any()
+
+
+def test_grid_format_and_label_are_as_asked(labelled, tmp_path):
+    grid = tmp_path / "sheets" / "sea.webp"
+    run(model=str(labelled), n=2, out=tmp_path / "made", label="sea", grid=grid, format="jpg")
+    assert sorted(p.name for p in (tmp_path / "made").iterdir()) == ["000000.jpg", "000001.jpg"]
+    with Image.open(grid) as file:
+        assert file.format == "WEBP"
+
+
+def test_mistakes_are_sentences_and_leave_nothing(trained, tmp_path):
+    out = tmp_path / "made"
+    with pytest.raises(UserError, match=r"the ending must be \.png"):
+        run(model=str(trained), n=1, out=out, grid=tmp_path / "grid.gif")
+    with pytest.raises(UserError, match="does not exist"):
+        run(model=str(tmp_path / "none"), n=1, out=out)
+    assert not out.exists()
+    out.write_text("a file")
+    with pytest.raises(UserError, match="a file stands where a folder is needed"):
+        run(model=str(trained), n=1, out=out)
+    with pytest.raises(UserError, match="trained without labels"):
+        run(model=str(trained), n=1, out=tmp_path / "other", label="sea")

@@ -1,0 +1,63 @@
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch import nn
+
+from hiresvae.models.backbones import (
+    ClassicEncoder,
+    DenseEncoder,
+    classic_decoder,
+    classic_width,
+    dense_decoder,
+)
+from hiresvae.models.draws import FromPrior, Given
+from hiresvae.models.vae import VAE
+
+
+def test_classic_encoder_gives_5184_numbers_at_28_px():
+    (vector,) = ClassicEncoder(1, 0)(torch.zeros(2, 1, 28, 28)).values()
+    assert vector.shape == (2, 5184, 1, 1)
+    assert classic_width(28) == 5184
+
+
+@pytest.mark.parametrize("size", [11, 16, 28])
+def test_classic_decoder_ends_on_the_size_that_the_encoder_began_with(size: int):
+    decoder = classic_decoder(3, size, 5, 0)
+    assert decoder.rung.shape == (5, 1, 1)
+    assert decoder(FromPrior(None), None, 2).head.shape == (2, 3, size, size)
+    (vector,) = ClassicEncoder(3, 0)(torch.zeros(1, 3, size, size)).values()
+    assert vector.shape[1] == decoder.width == classic_width(size)
+
+
+def test_classic_layers_are_three_without_padding():
+    layers = ClassicEncoder(3, 0).layers
+    assert [layer.kernel_size[0] for layer in layers] == [5, 5, 3]
+    assert all(layer.padding == (0, 0) and layer.stride == (1, 1) for layer in layers)
+
+
+def test_dense_layers_have_the_sizes_of_the_settings_and_are_mirrored(make: Callable[..., VAE]):
+    model = make(backbone="dense", hidden=[420, 210, 105], channels=1)
+
+    def sizes(module: nn.Module) -> list[tuple[int, int]]:
+        layers = [layer for layer in module.modules() if isinstance(layer, nn.Linear)]
+        return [(layer.in_features, layer.out_features) for layer in layers]
+
+    assert sizes(model.encoder) == [(256, 420), (420, 210), (210, 105)]
+    assert sizes(model.decoder) == [(105, 210), (210, 420), (420, 256)]
+    assert model.latent_shapes == [(6, 1, 1)]
+
+
+def test_dense_shapes():
+    (vector,) = DenseEncoder(3, 8, [20, 10], 0)(torch.zeros(2, 3, 8, 8)).values()
+    assert vector.shape == (2, 10, 1, 1)
+    assert dense_decoder(3, 8, [20, 10], 4, 0)(FromPrior(None), None, 2).head.shape == (2, 3, 8, 8)
+
+
+@pytest.mark.parametrize("backbone", ["dense", "classic"])
+def test_the_walk_reports_what_was_drawn(make: Callable[..., VAE], backbone: str):
+    model = make(backbone=backbone, hidden=[20, 10])
+    z = torch.randn(2, 6, 1, 1)
+    walk = model.walk(Given([z], FromPrior(None)), None, 2)
+    assert len(walk.drawn) == 1 and walk.drawn[0].z is z
+    assert not torch.allclose(walk.head[0], walk.head[1])

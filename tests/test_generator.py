@@ -1,0 +1,176 @@
+import json
+import pickle
+import shutil
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from hiresvae.generator import load, picture_noise
+
+
+@pytest.fixture(scope="module")
+def painter(trained):
+    return load(trained, device="cpu")
+
+
+@pytest.fixture(scope="module")
+def cats(labelled):
+    return load(labelled, device="cpu")
+
+
+@pytest.fixture
+def folder(trained, tmp_path):
+    return shutil.copytree(trained / "model", tmp_path / "model")
+
+
+@pytest.mark.parametrize("prior", ["fitted", "standard"])
+def test_picture_i_depends_on_seed_and_i_only(painter, prior):
+    whole = painter.sample(7, seed=3, prior=prior, batch_size=7)
+    assert whole.shape == (7, 3, 16, 16)
+    assert whole.dtype == torch.uint8
+    # Another number of rows may round another way: by one level of 255 at most.
+    for size in (1, 2, 3):
+        other = painter.sample(7, seed=3, prior=prior, batch_size=size).int()
+        assert (other - whole.int()).abs().max() <= 1
+    tail = painter.sample(3, seed=3, prior=prior, start=4).int()
+    assert (tail - whole[4:].int()).abs().max() <= 1
+    assert not torch.equal(painter.sample(7, seed=4, prior=prior), whole)
+
+
+def test_noise_of_a_picture_is_its_own():
+    cpu = torch.device("cpu")
+    whole = picture_noise(1, [0, 1, 2], cpu)("z", 2, 3)
+    assert torch.equal(picture_noise(1, [2], cpu)("z", 2, 3), whole[2:])
+    assert not torch.equal(whole[0], whole[1])
+
+
+def test_temperature_0_draws_one_picture(painter):
+    cold = painter.sample(4, prior="standard", temperature=0.0).int()
+    assert (cold - cold[:1]).abs().max() <= 1
+
+
+def test_saved_and_loaded_in_a_fresh_process_it_makes_the_same(painter, tmp_path, python):
+    (tmp_path / "model").mkdir()
+    painter.save(tmp_path / "model")
+    code = (
+        "import sys, torch; torch.set_num_threads(1); from hiresvae import load;"
+        "from safetensors.torch import save_file;"
+        "save_file({'made': load(sys.argv[1], device='cpu').sample(5, seed=11)}, sys.argv[2])"
+    )
+    done = python("-c", code, str(tmp_path / "model"), str(tmp_path / "made"))
+    assert done.returncode == 0, done.stderr
+    assert torch.equal(load_file(tmp_path / "made")["made"], painter.sample(5, seed=11))
+
+
+def test_pictures_come_back_better_than_by_chance(painter):
+    originals = torch.from_numpy(painter.data().pictures[:12].copy())
+    remade = painter.reconstruct(originals, batch_size=5).float()
+    assert remade.shape == originals.shape
+    own = (remade - originals).square().mean()
+    assert own < (remade - originals.roll(1, 0)).square().mean(), "nearer to its own original"
+    latents = painter.encode(originals)
+    assert [tuple(z.shape[1:]) for z in latents] == painter.model.latent_shapes
+    assert (painter.decode(latents).float() - remade).abs().max() <= 1
+    bound = painter.elbo(originals)
+    assert bound.shape == (12,)
+    assert bound.isfinite().all()
+
+
+def test_pictures_of_another_shape_are_refused(painter, refused):
+    with refused("(3, 8, 8)", "(3, 16, 16)"):
+        painter.reconstruct(torch.zeros(1, 3, 8, 8, dtype=torch.uint8))
+    with refused("at least 1"):
+        painter.sample(0)
+
+
+def test_labels_are_drawn_as_often_as_they_came_or_as_asked(cats):
+    assert cats.conditional
+    assert len(cats.classes) == 8
+    assert sum(cats.shares) == pytest.approx(1)
+    drawn = cats._labels(0, list(range(4000)), None)
+    counts = torch.bincount(drawn, minlength=8) / 4000
+    assert torch.allclose(counts, torch.tensor(cats.shares), atol=0.03)
+    one, other = (cats.sample(2, label=name) for name in cats.classes[:2])
+    assert not torch.equal(one, other)
+    originals = torch.from_numpy(cats.data().pictures[:4].copy())
+    assert cats.reconstruct(originals).shape == originals.shape
+    assert set(cats.guess_labels(originals).tolist()) <= set(range(8))
+
+
+def test_a_label_that_is_not_there_is_refused(cats, painter, refused):
+    with refused("'haystack'", "did you mean 'haystacks'?"):
+        cats.sample(1, label="haystack")
+    with refused("'sea'", "trained without labels"):
+        painter.sample(1, label="sea")
+
+
+@pytest.mark.parametrize(
+    "name", ["config.json", "labels.json", "model.safetensors", "prior.safetensors"]
+)
+def test_a_file_that_lacks_or_is_cut_is_a_sentence(folder, refused, name):
+    whole = (folder / name).read_bytes()
+    for cut in (b"", whole[:7], whole[: len(whole) // 2], b"\xff\xfe" + whole):
+        (folder / name).write_bytes(cut)
+        with refused(str(folder), "is broken"):
+            load(folder)
+    (folder / name).unlink()
+    with refused(name if name != "config.json" else "no config.json"):
+        load(folder)
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "prior.safetensors"])
+def test_a_pickle_in_disguise_runs_nothing(folder, refused, name, tmp_path):
+    class Harm:
+        def __reduce__(self):
+            return (open, (str(tmp_path / "harm"), "w"))
+
+    (folder / name).write_bytes(pickle.dumps(Harm()))
+    with refused("is broken"):
+        load(folder)
+    torch.save({"a": torch.zeros(1)}, folder / name)
+    with refused("is broken"):
+        load(folder)
+    assert not (tmp_path / "harm").exists()
+
+
+@pytest.mark.parametrize(
+    ("file", "change"),
+    [
+        ("config.json", {"format": 99}),
+        ("config.json", {"size": "wide"}),
+        ("config.json", {"images_seen": None}),
+        ("config.json", {"settings": {"model": {"widht": 4}}}),
+        ("labels.json", {"shares": ["many"]}),
+        ("labels.json", {"classes": 3}),
+    ],
+)
+def test_wrong_words_in_a_file_are_a_sentence(folder, refused, file, change):
+    content = json.loads((folder / file).read_text()) | change
+    (folder / file).write_text(json.dumps(content))
+    with refused(str(folder)):
+        load(folder)
+
+
+def test_weights_of_another_model_are_a_sentence(folder, refused):
+    weights = load_file(folder / "model.safetensors")
+    name, tensor = next(iter(weights.items()))
+    save_file(weights | {name: tensor.new_zeros(99)}, folder / "model.safetensors")
+    with refused("is broken"):
+        load(folder)
+
+
+def test_names_that_mean_no_model(trained, tmp_path, refused, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with refused("does not exist", "hiresvae train"):
+        load("runs/monet")
+    (tmp_path / "runs").mkdir()
+    shutil.copytree(trained / "model", tmp_path / "runs" / "monet" / "model")
+    with refused("did you mean 'runs/monet'?"):
+        load("runs/monnet")
+    (tmp_path / "empty").mkdir()
+    with refused("no config.json"):
+        load(tmp_path / "empty")
+    (tmp_path / "empty" / "config.yaml").write_text("name: x")
+    with refused("has no model yet"):
+        load(tmp_path / "empty")

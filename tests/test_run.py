@@ -1,0 +1,112 @@
+import errno
+import json
+import os
+
+import pytest
+
+from hiresvae.errors import UserError
+from hiresvae.run import MetricsFile, RunFolder, explained, write_whole, written_aside
+
+
+@pytest.mark.parametrize(
+    ("code", "words"),
+    [
+        (errno.ENOSPC, "no space is left on the disk"),
+        (errno.EDQUOT, "quota"),
+        (errno.EACCES, "no permission"),
+        (errno.EROFS, "read-only"),
+        (errno.EEXIST, "a file stands where a folder is needed"),
+    ],
+)
+def test_what_a_disk_refuses_is_a_sentence(tmp_path, code, words):
+    with pytest.raises(UserError, match=words) as caught, explained("writing", tmp_path):
+        raise OSError(code, os.strerror(code))
+    assert str(tmp_path) in str(caught.value)
+
+
+def test_other_errors_pass_as_they_are(tmp_path):
+    with pytest.raises(OSError, match="odd"), explained("writing", tmp_path):
+        raise OSError(errno.EIO, "odd")
+
+
+@pytest.mark.parametrize("place", ["file", "file/run"])
+def test_a_file_where_the_run_should_be_is_refused(tmp_path, place):
+    (tmp_path / "file").write_text("mine")
+    with pytest.raises(UserError, match="a file stands where a folder is needed"):
+        RunFolder(tmp_path / place).create()
+    assert (tmp_path / "file").read_text() == "mine"
+
+
+def test_creating_leaves_an_empty_folder(tmp_path):
+    RunFolder(tmp_path / "a" / "b").create()
+    assert list((tmp_path / "a" / "b").iterdir()) == []
+
+
+def test_clearing_takes_what_is_a_runs_and_no_more(tmp_path):
+    run = RunFolder(tmp_path)
+    for folder in (run.samples, run.reconstructions, run.checkpoints, run.model):
+        folder.mkdir()
+        (folder / "x").write_text("old")
+    for file in (run.config, run.metrics, run.log, tmp_path / "notes.txt"):
+        file.write_text("old")
+    run.clear()
+    assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
+
+
+def test_a_file_is_written_whole_or_stays(tmp_path, monkeypatch):
+    path = tmp_path / "a.txt"
+    write_whole(path, "first")
+
+    def full(*_, **__):
+        raise OSError(errno.ENOSPC, "full")
+
+    monkeypatch.setattr(type(path), "write_text", full)
+    with pytest.raises(UserError, match="no space"):
+        write_whole(path, "second")
+    assert path.read_text() == "first"
+
+
+def test_a_folder_appears_whole_in_place_of_the_old(tmp_path):
+    for content in ("first", "second"):
+        with written_aside(tmp_path / "model") as aside:
+            (aside / content).write_text(content)
+            assert not (tmp_path / "model" / content).exists()
+        assert [p.name for p in (tmp_path / "model").iterdir()] == [content]
+        assert [p.name for p in tmp_path.iterdir()] == ["model"]
+
+
+@pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])
+def test_a_folder_whose_writing_fails_leaves_the_old(tmp_path, error):
+    with written_aside(tmp_path / "model") as aside:
+        (aside / "a").write_text("first")
+    with pytest.raises(error), written_aside(tmp_path / "model") as aside:
+        (aside / "a").write_text("second")
+        raise error
+    assert (tmp_path / "model" / "a").read_text() == "first"
+    assert [p.name for p in tmp_path.iterdir()] == ["model"]
+
+
+def test_what_a_killed_process_left_aside_is_no_hindrance(tmp_path):
+    for left in (".model.part", ".model.old"):
+        (tmp_path / left).mkdir()
+        (tmp_path / left / "junk").write_text("")
+    with written_aside(tmp_path / "model") as aside:
+        assert list(aside.iterdir()) == []
+        (aside / "a").write_text("new")
+    assert [p.name for p in tmp_path.iterdir()] == ["model"]
+
+
+def test_metrics_are_rewound_to_the_state_that_training_goes_on_from(tmp_path):
+    metrics = MetricsFile(tmp_path / "metrics.jsonl")
+    metrics.rewind(0)
+    assert not metrics.path.exists()
+    lines = [{"images": images, "error": 0.1 * images} for images in (8, 16, 24)]
+    for line in lines:
+        metrics.append(line)
+    with metrics.path.open("a") as file:
+        file.write('{"images": 32, "err')
+    assert metrics.read() == lines, "a half-written line is no line"
+    metrics.rewind(16)
+    assert metrics.path.read_text() == "".join(json.dumps(line) + "\n" for line in lines[:2])
+    metrics.append(lines[2])
+    assert metrics.read() == lines

@@ -1,0 +1,76 @@
+import pytest
+import torch
+
+from hiresvae.models.contract import Outputs
+from hiresvae.settings import AdversarySettings, ModelSettings
+from hiresvae.training.objective import Fakes, adversary_share, bound_loss, kl_weight
+
+KINDS = [
+    ["reconstructions"],
+    ["fitted"],
+    ["reconstructions", "fitted"],
+    ["reconstructions", "fitted", "standard"],
+]
+
+
+def outputs(distortion, rate, sample=None):
+    rows = len(distortion)
+    return Outputs(
+        torch.tensor(distortion), torch.tensor(rate), torch.zeros(rows),
+        torch.zeros(rows, 1, 2, 2), torch.zeros(rows, 3), sample,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(("share", "expected"), [(0, 0.0), (0.1, 0.6), (0.5, 3.0), (1, 3.0)])
+def test_beta_rises_linearly_and_stays(share, expected):
+    assert kl_weight(ModelSettings(beta=3.0, kl_warmup=0.5), share) == pytest.approx(expected)
+
+
+def test_without_warmup_beta_holds_from_the_start():
+    assert kl_weight(ModelSettings(beta=3.0, kl_warmup=0.0), 0.0) == 3.0
+
+
+def test_the_bound_is_distortion_and_weighted_rate_per_dimension():
+    out = outputs([10.0, 20.0], [[1.0, 2.0], [3.0, 6.0]])
+    assert bound_loss(out, 5, 0.5, 0.0).item() == pytest.approx((15 + 0.5 * (2 + 4)) / 5)
+
+
+def test_free_nats_hold_for_each_rung_on_the_mean_of_the_batch():
+    out = outputs([0.0, 0.0], [[0.0, 2.0], [2.0, 6.0]])
+    assert bound_loss(out, 1, 1.0, 3.0).item() == pytest.approx(3 + 4)
+    out.rate.requires_grad_(True)
+    bound_loss(out, 1, 1.0, 3.0).backward()
+    assert out.rate.grad.tolist() == [[0.0, 0.5], [0.0, 0.5]], "the first rung is not pushed"
+
+
+def test_the_adversary_begins_and_rises():
+    settings = AdversarySettings(start=0.2, ramp=0.4)
+    assert adversary_share(settings, 0.19) is None
+    shares = [adversary_share(settings, share) for share in (0.2, 0.4, 0.6, 1.0)]
+    assert shares == pytest.approx([0.0, 0.5, 1.0, 1.0])
+    assert adversary_share(AdversarySettings(start=0.2, ramp=0.0), 0.2) == 1.0
+
+
+@pytest.mark.parametrize("kinds", KINDS)
+@pytest.mark.parametrize("size", [1, 2, 4, 12])
+def test_rows_show_the_same_whatever_the_split(kinds, size):
+    def shown(start, count):
+        plan = Fakes.of_rows(kinds, start, count, torch.device("cpu"))
+        assert len(plan.paired) == count
+        assert len(plan.sampled) == len(plan.standard) == int((~plan.paired).sum())
+        names = ["reconstructions" if paired else "fitted" for paired in plan.paired.tolist()]
+        for row, standard in zip(plan.sampled.tolist(), plan.standard.tolist(), strict=True):
+            assert not plan.paired[row]
+            names[row] = "standard" if standard else "fitted"
+        return names
+
+    whole = shown(0, 12)
+    assert whole == [kinds[i % len(kinds)] for i in range(12)]
+    assert [name for start in range(0, 12, size) for name in shown(start, size)] == whole
+
+
+def test_samples_take_their_rows():
+    plan = Fakes.of_rows(["reconstructions", "fitted"], 0, 4, torch.device("cpu"))
+    mixed = plan.mix(outputs([0.0] * 4, [[0.0]] * 4, torch.ones(2, 1, 2, 2)))
+    assert mixed[:, 0, 0, 0].tolist() == [0, 1, 0, 1]
+    assert plan.mix(outputs([0.0] * 4, [[0.0]] * 4)).sum() == 0

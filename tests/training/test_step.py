@@ -1,0 +1,99 @@
+import pytest
+import torch
+
+from hiresvae.training.objective import bound_loss
+
+
+@pytest.fixture
+def trainer(make_trainer):
+    return make_trainer("adversary.start=0", "adversary.ramp=0")
+
+
+def noise_of(trainer, number=0):
+    from hiresvae.seeding import Noise, Shard
+
+    return Noise(0, number, Shard(8, 0, 8))
+
+
+@pytest.mark.parametrize("term", ["distortion", "rate", "adversarial", "feature_matching"])
+def test_every_term_reaches_the_model(trainer, term):
+    """Finite and not zero: at the decoder's last layer, and the rate at the encoder."""
+    from hiresvae.training.objective import Fakes
+
+    images, _ = trainer.batches.batch(0, 8)
+    step, noise = trainer.step, noise_of(trainer)
+    fakes = Fakes.of_rows(["reconstructions", "fitted"], 0, 8, images.device)
+    outputs = step._forward(images, None, noise, fakes)
+    weight = trainer.vae.last_layer
+    if term == "distortion":
+        (gradient,) = torch.autograd.grad(bound_loss(outputs, step.dims, 0.0, 0.0), weight)
+    elif term == "rate":
+        weights = list(trainer.vae.encoder.parameters())
+        gradients = torch.autograd.grad(outputs.rate.mean(), weights, allow_unused=True)
+        gradient = torch.cat([g.flatten() for g in gradients if g is not None])
+    else:
+        mixed = fakes.mix(outputs)
+        verdict = step.adversary.judge(
+            trainer.networks.critic, images, mixed, None,
+            paired=fakes.paired, noise=noise, penalty=False,
+        )  # fmt: skip
+        (push,) = torch.autograd.grad(verdict.model[term].mean(), verdict.fakes)
+        (gradient,) = torch.autograd.grad(mixed, weight, push)
+        if term == "feature_matching":
+            assert push[1::2].abs().max() == 0, "samples have no original to be like"
+            assert push[::2].abs().max() > 0
+    assert gradient.isfinite().all()
+    assert gradient.norm() > 0
+
+
+def test_a_step_moves_both_networks_and_leaves_no_gradient(trainer):
+    networks = trainer.networks
+    trainer._set_rates(1.0)
+    before = [p.clone() for p in (*networks.model.parameters(), *networks.critic.parameters())]
+    logs = trainer.step(0, measure=True)
+    after = [*networks.model.parameters(), *networks.critic.parameters()]
+    assert any(not torch.equal(a, b) for a, b in zip(before, after, strict=True))
+    assert all(p.grad is None or not p.grad.any() for p in after)
+    assert all(value.isfinite() for value in logs.values())
+    assert logs["bound_gradient_norm"] > 0
+    assert logs["adversary_gradient_norm"] > 0
+    assert {"r1", "r2"} <= logs.keys()
+    assert "r1" not in trainer.step(1), "penalties come every second step here"
+
+
+def test_the_models_loss_leaves_nothing_in_the_critic(trainer):
+    """With the critic's own loss weighed to nothing, its weights see no gradient."""
+    from hiresvae.adversary.adversary import Adversary
+
+    class Mute(Adversary):
+        def critic_loss(self, verdict):
+            return 0.0 * super().critic_loss(verdict)
+
+    trainer.step.adversary = Mute(trainer.settings.adversary)
+    trainer._set_rates(1.0)
+    before = [p.clone() for p in trainer.networks.critic.parameters()]
+    trainer.step(1)
+    for old, new in zip(before, trainer.networks.critic.parameters(), strict=True):
+        assert torch.equal(old, new)
+
+
+def test_what_is_measured_changes_no_number(make_trainer):
+    ends = []
+    for measure in (False, True):
+        trainer = make_trainer("adversary.start=0", "adversary.ramp=0")
+        trainer._set_rates(1.0)
+        for number in range(2):
+            trainer.step(number, measure=measure)
+        ends.append(trainer.vae.state_dict())
+    assert all(torch.equal(value, ends[1][name]) for name, value in ends[0].items())
+
+
+def test_only_the_critics_start_brings_its_terms(make_trainer):
+    trainer = make_trainer("adversary.start=0.5")
+    assert "critic" not in trainer.step(7)
+    assert "critic" in trainer.step(8)
+
+
+def test_the_gradient_is_clipped_where_asked(make_trainer):
+    trainer = make_trainer("training.clip=0.001", "adversary=null")
+    assert trainer.step(0)["gradient_norm"] > 0.001, "its norm before is told"

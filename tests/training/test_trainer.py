@@ -1,0 +1,220 @@
+"""Whole trainings, each of 16 steps: the same seed ends at the same bits, come what may."""
+
+import errno
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from hiresvae.cli import main
+from hiresvae.errors import UserError
+from hiresvae.training import trainer as module
+
+LAST = "checkpoints/000000128"
+
+KILLS = """
+# Forks a training that kills itself at a moment, again and again in one folder; then one that ends.
+import os, pathlib, shutil, signal, sys
+import torch
+torch.set_num_threads(1)
+from accelerate import Accelerator
+from hiresvae.commands.train import train
+from hiresvae.training import trainer
+
+def before(owner, name, moment):
+    real = getattr(owner, name)
+    def wrapped(*arguments, **options):
+        if moment(*arguments):
+            os.kill(os.getpid(), signal.SIGKILL)
+        return real(*arguments, **options)
+    setattr(owner, name, wrapped)
+
+def after(owner, name):
+    real = getattr(owner, name)
+    def wrapped(*arguments, **options):
+        real(*arguments, **options)
+        os.kill(os.getpid(), signal.SIGKILL)
+    setattr(owner, name, wrapped)
+
+def named(words):
+    return lambda path, *_: words in str(path)
+
+moments = {
+    "before any checkpoint": lambda: before(trainer.Step, "__call__", lambda _, n: n == 2),
+    "in the first checkpoint": lambda: after(Accelerator, "save_state"),
+    "in a step": lambda: before(trainer.Step, "__call__", lambda _, n: n == 6),
+    "before a checkpoint's name": lambda: before(pathlib.Path, "rename", named("064.part")),
+    "between old model and new": lambda: before(pathlib.Path, "rename", named(".model.part")),
+    "before the old is dropped": lambda: before(shutil, "rmtree", named("000000032")),
+    "never": lambda: None,
+}
+for name, arrange in moments.items():
+    child = os.fork()
+    if not child:
+        arrange()
+        train(sys.argv[1], [], out=sys.argv[2])
+        sys.stdout.flush()
+        os._exit(0)
+    _, status = os.waitpid(child, 0)
+    print(name, os.waitstatus_to_exitcode(status), flush=True)
+"""
+
+
+@pytest.fixture(scope="module")
+def run(trained):
+    return trained
+
+
+def close(run, other, tolerance=1e-4):
+    for name in ("model/model", f"{LAST}/model", f"{LAST}/model_1", f"{LAST}/running_prior"):
+        one, two = (load_file(folder / f"{name}.safetensors") for folder in (run, other))
+        assert one.keys() == two.keys()
+        for key, value in one.items():
+            torch.testing.assert_close(
+                value, two[key], rtol=tolerance, atol=tolerance, msg=lambda m, k=key: f"{k}: {m}"
+            )
+
+
+def test_the_same_seed_ends_at_the_same_bits_and_another_elsewhere(run, train, weights, tmp_path):
+    torch.manual_seed(123)  # what ran before does not matter
+    assert weights(train(tmp_path / "again")) == weights(run)
+    other = weights(train(tmp_path / "other", "seed=1"))
+    assert other["model.safetensors"] != weights(run)["model.safetensors"]
+
+
+def test_a_run_folder_has_all_that_was_promised(run):
+    lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    assert [line["images"] for line in lines] == list(range(16, 129, 16))
+    assert "critic" not in lines[0], "the adversary has not begun"
+    assert {"critic", "adversarial", "feature_matching", "r1", "r2"} <= lines[-1].keys()
+    assert all(line["bound_gradient_norm"] > 0 for line in lines[2:])
+    assert lines[-1]["adversary_gradient_norm"] > 0
+    assert lines[-1]["distortion_nats"] < lines[0]["distortion_nats"], "it learns"
+    assert [p.name for p in sorted((run / "checkpoints").iterdir())] == ["000000096", "000000128"]
+    for name in ("config.yaml", "train.log", "data_report.json", "model/README.md"):
+        assert (run / name).stat().st_size > 0
+    assert list((run / "samples").glob("*.png"))
+    assert list((run / "reconstructions").glob("*.png"))
+
+
+def test_killed_at_any_moment_it_ends_at_the_same_bits(
+    run, tiny, weights, python, content, tmp_path
+):
+    done = python("-c", KILLS, str(tiny), str(tmp_path / "run"))
+    ends = [line for line in done.stdout.splitlines() if line.split()[-1] in ("-9", "0", "1")]
+    assert [line.rsplit(" ", 1)[1] for line in ends] == ["-9"] * 6 + ["0"], done.stderr
+    assert weights(tmp_path / "run") == weights(run)
+    assert content(tmp_path / "run").keys() == content(run).keys(), "and nothing is left over"
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_told_to_stop_it_saves_and_goes_on(
+    number, run, tiny, train, weights, tmp_path, monkeypatch, capsys
+):
+    step = module.Step.__call__
+
+    def told(self, count, **options):
+        if count == 6:
+            os.kill(os.getpid(), number)
+        return step(self, count, **options)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(module.Step, "__call__", told)
+        with pytest.raises(SystemExit) as caught:
+            main(["train", str(tiny), "--out", str(tmp_path / "run")])
+    assert caught.value.code == 130
+    assert "interrupted (state saved)" in capsys.readouterr().err
+    assert (tmp_path / "run" / "checkpoints" / "000000056" / "manifest.json").exists()
+    assert (tmp_path / "run" / "model").is_dir(), "what there is can be looked at"
+    train(tmp_path / "run")
+    assert weights(tmp_path / "run") == weights(run)
+    lines = (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()
+    assert [json.loads(line)["images"] for line in lines] == list(range(16, 129, 16))
+
+
+def test_two_processes_end_where_one_does(run, tiny, tmp_path):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    together = {
+        "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port),
+        "ACCELERATE_USE_CPU": "1", "OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(sys.path),
+    }  # fmt: skip
+    both = [
+        subprocess.Popen(
+            [sys.executable, "-m", "hiresvae", "train", str(tiny), "--out", str(tmp_path / "two")],
+            env=os.environ | together | {"RANK": rank, "LOCAL_RANK": rank},
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for rank in ("0", "1")
+    ]
+    try:
+        said = [one.communicate(timeout=600)[1] for one in both]
+    finally:
+        for one in both:
+            one.kill()
+    assert [one.returncode for one in both] == [0, 0], "\n".join(said)
+    close(run, tmp_path / "two")
+
+
+def test_accumulation_changes_nothing_but_rounding(run, train, tmp_path):
+    close(run, train(tmp_path / "parts", "training.accumulation=2"))
+
+
+def test_an_adversary_that_never_begins_changes_no_bit_of_the_model(train, content, tmp_path):
+    never = train(tmp_path / "never", "adversary.start=0.95", "training.images=64")
+    plain = train(tmp_path / "plain", "adversary=null", "training.images=64")
+    for name in ("model.safetensors", "prior.safetensors"):
+        assert content(never / "model")[name] == content(plain / "model")[name]
+    assert not (plain / "checkpoints" / "000000064" / "model_1.safetensors").exists()
+
+
+def test_a_longer_training_goes_on_from_a_finished_one(train, tmp_path):
+    train(tmp_path / "run", "training.images=32")
+    train(tmp_path / "run", "training.images=48")
+    assert (tmp_path / "run" / "checkpoints" / "000000048").is_dir()
+
+
+def test_a_full_disk_is_a_sentence_and_leaves_the_last_state(
+    train, content, weights, run, tmp_path, monkeypatch
+):
+    from accelerate import Accelerator
+
+    folder, real = tmp_path / "run" / "checkpoints", Accelerator.save_state
+
+    def save_state(self, where):
+        real(self, where)
+        if "064" in where:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Accelerator, "save_state", save_state)
+        with pytest.raises(UserError, match="no space is left on the disk"):
+            train(tmp_path / "run")
+    assert [path.name for path in folder.iterdir()] == ["000000032"], "no half-written state"
+    train(tmp_path / "run")
+    assert weights(tmp_path / "run") == weights(run), "with room again, it goes on"
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(os.geteuid() != 0, reason="mounting needs root")
+def test_a_disk_that_is_really_full(train, tmp_path):
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=500k", "tmpfs", str(disk)]
+    if subprocess.run(mount, capture_output=True).returncode:
+        pytest.skip("mounting is not allowed here")
+    try:
+        with pytest.raises(UserError, match="no space is left on the disk"):
+            train(disk / "run")
+        left = [path.name for path in (disk / "run" / "checkpoints").iterdir()]
+        assert all(not name.startswith(".") for name in left)
+    finally:
+        subprocess.run(["umount", str(disk)], check=True)
