@@ -37,7 +37,6 @@ def test_no_batch_norm_in_the_critic_nor_any_other_normalisation():
     for module in make(classes=3).modules():
         assert "Norm" not in type(module).__name__
         assert "Dropout" not in type(module).__name__
-    assert not dict(make().named_buffers(remove_duplicate=False)).keys() & {"running_mean"}
 
 
 def test_every_parameter_gets_a_gradient(images: Tensor):

@@ -63,7 +63,7 @@ def awake() -> Callable[[nn.Module], nn.Module]:
         rng = torch.Generator().manual_seed(2)
         with torch.no_grad():
             for parameter in model.parameters():
-                # In proportion to what comes in, or a ladder's numbers grow out of float32's digits.
+                # By fan-in, or the numbers of a ladder grow out of the digits of float32.
                 size = 0.3 / parameter[0].numel() ** 0.5 if parameter.ndim > 1 else 0.1
                 parameter += size * torch.randn(parameter.shape, generator=rng)
         return model

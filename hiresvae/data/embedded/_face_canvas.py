@@ -85,15 +85,14 @@ class Canvas:
         width = max(soft, self.pixel)
         t = inside * (1.0 / width)
         t += 0.5
-        np.maximum(t, 0.0, out=t)
-        np.minimum(t, 1.0, out=t)
+        t.clip(0.0, 1.0, out=t)
         return smooth(t)
 
     def stroke(self, distance: Field, half: float | Field) -> Field:
         """Return the coverage of a line of half width ``half``; thin lines fade, not vanish."""
         reach = half + 0.5 * self.pixel
-        t = np.maximum(1.0 - np.abs(distance) / reach, 0.0)
-        return np.minimum(t * (1.6 * half / reach + 0.2), 1.0)
+        t = unit(1.0 - np.abs(distance) / reach)
+        return unit(t * (1.6 * half / reach + 0.2))
 
     def blend(self, box: Box, colour: Colour | Field, alpha: Field) -> None:
         """Paint a colour, or a field of colours (3, h, w), over a box with opacity ``alpha``."""

@@ -80,7 +80,7 @@ def _paint_eyes(canvas: Canvas, look: Look, head: Head) -> None:
     tone = (
         tone
         * (0.58 + 0.42 * step(below, -0.004, 0.030))
-        * (0.84 + 0.10 * side * look.light[0] * np.minimum(np.abs(p), 1.0))
+        * (0.84 + 0.10 * side * look.light[0] * unit(np.abs(p)))
     )
     white = mix((0.95, 0.925, 0.90), look.skin, 0.10)
     colours = ramp_colours(white, (0.38, 0.30, 0.30), tone)
@@ -183,7 +183,7 @@ def _paint_mouth(canvas: Canvas, look: Look, head: Head) -> None:
     p = u * (1.0 / half)
     p2 = p * p
     q = v - head.mouth_y
-    inner = np.maximum(1.0 - p2, 0.0)
+    inner = unit(1.0 - p2)
     curve = joy - 0.34 * gloom  # an unhappy mouth bends less than a happy one
     seam = 0.018 * curve - 0.050 * curve * p2 * (1.15 - 0.15 * p2) - 0.004 * bump(p, q, 0.25, 0.1)
     gape = 0.062 * ramp(smile, 0.25, 1.0)

@@ -78,9 +78,11 @@ class Hair:
             rough = 0.022 * self.body * (jitter - 0.5) * step(y, -0.6, 0.3) - 0.0 * y
         self.warped = warped
         slope = np.minimum(1.0, 0.35 + 1.3 * outline)
-        inside = (self.width - np.abs(x - self.middle)) * slope + rough
+        inside = (self.width - np.abs(x - self.middle)) * slope + rough * unit(outline * 2.0)
         tips = self.end + 0.10 * (jitter - 0.5) * (0.3 + length) - y
-        self.inside: Field = np.minimum(np.minimum(inside, tips), y - self.top + rough)
+        # The crown stays whole: no tuft may come off where the outline closes.
+        crown = y - self.top - 0.35 * np.abs(rough)
+        self.inside: Field = np.minimum(np.minimum(inside, tips), crown)
         self._length, self._jitter, self._fine = length, jitter, fine
 
     @cached_property
@@ -151,11 +153,12 @@ class Hair:
         strand = self.strand
         lx, ly, lz = look.light
         nx = (x - self.middle) / np.maximum(self.width, 0.12)
-        nx = np.minimum(np.maximum(nx, -1.0), 1.0)
+        nx = nx.clip(-1.0, 1.0)
         ny = -unit((TEMPLE_LEVEL - y) * (1.0 / (TEMPLE_LEVEL - self.top)))
         nz = np.sqrt(np.maximum(1.0 - 0.85 * nx * nx - 0.5 * ny * ny, 0.04))
         lit = nx * lx + ny * ly + nz * lz
-        tone = 0.30 + 0.62 * np.maximum(lit, 0.0)
+        lit = lit.clip(0.0, 2.0)
+        tone = 0.30 + 0.62 * lit
         # Hair lies deep next to the face and in the locks' inner edge.
         tone *= 0.66 + 0.34 * step(inside, 0.0, 0.085)
         grain = self._strands()
@@ -167,10 +170,10 @@ class Hair:
         # Light is mirrored along a band across the strands.
         crest = CROWN + 0.185 + 0.20 * strand * strand - 0.12 * lx * strand
         band = (y - crest + 0.10 * (grain - 0.5)) * (1.0 / 0.15)
-        gloss = np.maximum(1.0 - band * band, 0.0)
+        gloss = unit(1.0 - band * band)
         second = (y - 0.16 - 0.05 * strand + 0.16 * (grain - 0.5)) * (1.0 / 0.22)
-        gloss = gloss + 0.45 * np.maximum(1.0 - second * second, 0.0) * step(y, -0.1, 0.1)
-        gloss *= (0.55 + 0.9 * grain) * (0.25 + 0.75 * self.body) * np.maximum(lit, 0.0)
+        gloss = gloss + 0.45 * unit(1.0 - second * second) * step(y, -0.1, 0.1)
+        gloss *= (0.55 + 0.9 * grain) * (0.25 + 0.75 * self.body) * lit
         colours = ramp_colours(self._base(), _SHADOW, np.minimum(tone, 1.25))
         sheen = tint(look.hair, 0.42, 0.42, 0.42)
         power = 0.30 if self.style == _CURLY else 0.80

@@ -78,7 +78,7 @@ class Head:
         """How far the smooth head reaches towards the viewer: 1 in the middle, 0 outside."""
         depth = self.across * self.across
         np.subtract(1.0, depth, out=depth)
-        np.maximum(depth, 0.0, out=depth)
+        depth.clip(0.0, 1.0, out=depth)
         return np.sqrt(depth, out=depth)
 
     @cached_property
@@ -177,7 +177,7 @@ def _wrinkles(head: Head, u: Field, a: Field, v: Field) -> Field:
     lines = 0.8 * line(bend + 0.315, 0.013)
     lines += line(bend + 0.365, 0.013)
     lines += 0.7 * line(bend + 0.418, 0.013)
-    wrinkles[rows] = 0.13 * lines * np.maximum(1.0 - across, 0.0)
+    wrinkles[rows] = 0.13 * lines * unit(1.0 - across)
     rows = _band(v, -0.29, -0.18)
     frown = bump(u[rows], v[rows] + 0.235, 0.1, 0.055)
     wrinkles[rows] += 0.10 * frown * line(a[rows] - 0.024, 0.014)
@@ -228,8 +228,8 @@ def paint_head(canvas: Canvas, look: Look, head: Head, hair_shade: Field) -> Non
     nx, ny, nz = _normals(z, canvas.pixel)
     lx, ly, lz = look.light
     lit = nx * lx + ny * ly + nz * lz
-    tone = 0.30 + 0.90 * np.maximum(lit * 0.86 + 0.10, 0.0)
-    tone += 0.10 * np.maximum(-nx * lx - 0.25, 0.0)  # light thrown back by the surroundings
+    tone = 0.30 + 0.90 * unit(lit * 0.86 + 0.10)
+    tone += 0.10 * unit(-nx * lx - 0.25)  # light thrown back by the surroundings
     occluded = _folds(look, head, u, v)
     add_bump(occluded, 0.30, a - 0.105, v + 0.125, 0.10, 0.085)
     add_bump(occluded, 0.20 - 0.06 * fem, a - head.eye_x, v - head.brow_y - 0.055, 0.14, 0.05)
@@ -261,7 +261,7 @@ def paint_head(canvas: Canvas, look: Look, head: Head, hair_shade: Field) -> Non
         colours += (_beard_colour(look, tone) - colours) * shadowed
     hx, hy, hz = lx, ly, lz + 1.0
     norm = 1.0 / np.sqrt(hx * hx + hy * hy + hz * hz)
-    gloss = np.maximum((nx * hx + ny * hy + nz * hz) * norm, 0.0)
+    gloss = unit((nx * hx + ny * hy + nz * hz) * norm)
     gloss = gloss * gloss
     gloss = gloss * gloss
     gloss = gloss * gloss
