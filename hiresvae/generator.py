@@ -136,7 +136,7 @@ class PictureModel:
             )
             draw = FromPrior(picture_noise(seed, numbers, self.device), temperature, top)
             walk = self.model.walk(draw, labels, len(numbers))
-            yield to_uint8(self.model.likelihood(walk.head).mean).cpu()
+            yield to_uint8(self.model.likelihood(walk.head).mean).cpu().contiguous()
 
     def sample(self, count: int, **chosen: Any) -> Tensor:
         """Returns new pictures, uint8 ``(count, C, H, W)``.
@@ -180,7 +180,7 @@ class PictureModel:
         """Returns pictures, uint8 ``(N, C, H, W)``; rungs without latents take the prior's mean."""
         draw = Given(list(latents), FromPrior(None))
         walk = self.model.walk(draw, labels, len(latents[0]))
-        return to_uint8(self.model.likelihood(walk.head).mean).cpu()
+        return to_uint8(self.model.likelihood(walk.head).mean).cpu().contiguous()
 
     @torch.inference_mode()
     def reconstruct(

@@ -37,18 +37,19 @@ def encode_all(
 ) -> Tensor:
     """Returns draws of the top rung's posterior for pictures of the data set ``(N, D)``."""
     device = model.last_layer.device
-    drawn = []
-    for rows in torch.arange(len(indices)).split(128):
+    drawn = [torch.zeros(0, int(np.prod(model.latent_shapes[0])))]
+    for first in range(0, len(indices), 128):
+        rows = torch.arange(first, min(first + 128, len(indices)))
         images = pictures_io.to_float(batches.pictures(indices[rows]).to(device))
         chosen = labels[rows].to(device) if labels is not None else None
         state = model.features(images, chosen)
         rung = model.decoder.rung_list[0]
         top = rung.posterior(images.new_zeros(len(rows)), state[rung.shape[1]])
-        rng = generator(seed, "prior fit", int(rows[0]))
+        rng = generator(seed, "prior fit", first)
         noise = torch.randn(top.mean.shape, generator=rng).to(device)
         z = top.sample(noise) if model.settings.stochastic else top.mean
         drawn.append(z.flatten(1).cpu())
-    return torch.cat(drawn) if drawn else torch.zeros(0, 1)
+    return torch.cat(drawn)
 
 
 class Snapshots:

@@ -104,8 +104,8 @@ class Canvas:
 
     def shade(self, box: Box, colour: Colour, amount: Field) -> None:
         """Multiply a box by ``colour`` where ``amount`` is 1, leaving it where it is 0."""
-        for channel in range(3):
-            self.rgb[channel, box[0], box[1]] *= 1.0 - (1.0 - colour[channel]) * amount
+        region = self.rgb[:, box[0], box[1]]
+        region *= 1.0 - (1.0 - np.array(colour)[:, None, None]) * amount
 
     def picture(self, size: int) -> NDArray[np.uint8]:
         """Return the finished picture: uint8 (3, size, size)."""
@@ -129,9 +129,8 @@ def _averaged(rgb: Field, k: int) -> Field:
 
 def ramp_colours(base: Colour, shadow: Colour, tone: Field) -> Field:
     """Return colours (3, h, w) that run from ``base * shadow`` at tone 0 to ``base`` at 1."""
-    out = np.empty((3, *tone.shape))
-    for channel in range(3):
-        low = base[channel] * shadow[channel]
-        np.multiply(tone, base[channel] - low, out=out[channel])
-        out[channel] += low
-    return out
+    high = np.array(base)[:, None, None]
+    low = high * np.array(shadow)[:, None, None]
+    colours: Field = tone * (high - low)
+    colours += low
+    return colours

@@ -185,7 +185,7 @@ def tint(a: Colour, r: float, g: float, b: float) -> Colour:
 def _cube_root(value: float) -> float:
     """Return the cube root of a number in [0.001, 2], by Newton's rule from above."""
     root = 1.3
-    for _ in range(20):
+    for _ in range(12):
         root = (2.0 * root + value / (root * root)) / 3.0
     return root
 
