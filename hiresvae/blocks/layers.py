@@ -20,7 +20,7 @@ def activate(state: Tensor) -> Tensor:
     return F.leaky_relu(state, SLOPE)
 
 
-def _start(weight: Tensor, fan_in: int, gain: float) -> None:
+def start(weight: Tensor, fan_in: int, gain: float = 1.0) -> None:
     """Fills a weight with normal numbers that keep the variance after a leaky ReLU, or with 0."""
     if gain == 0:
         nn.init.zeros_(weight)
@@ -38,7 +38,7 @@ def conv(c_in: int, c_out: int, kernel: int = 3, *, gain: float = 1.0) -> nn.Con
         gain: scale of the initial weights; 0 makes the layer start as nothing.
     """
     layer = nn.Conv2d(c_in, c_out, kernel, padding=kernel // 2)
-    _start(layer.weight, c_in * kernel**2, gain)
+    start(layer.weight, c_in * kernel**2, gain)
     nn.init.zeros_(layer.bias)
     return layer
 
@@ -46,7 +46,7 @@ def conv(c_in: int, c_out: int, kernel: int = 3, *, gain: float = 1.0) -> nn.Con
 def linear(c_in: int, c_out: int, *, gain: float = 1.0) -> nn.Linear:
     """Returns a linear layer ``(N, c_in) -> (N, c_out)`` with bias 0 and initial scale ``gain``."""
     layer = nn.Linear(c_in, c_out)
-    _start(layer.weight, c_in, gain)
+    start(layer.weight, c_in, gain)
     nn.init.zeros_(layer.bias)
     return layer
 

@@ -140,8 +140,13 @@ def _celeba(cache: Path) -> Source:
     return Source("celeba", source.identity, items, SMILING)
 
 
+def _filled(folder: Path | None) -> Path | None:
+    """Returns the folder unless it is empty: a download that failed leaves such a one."""
+    return folder if folder is not None and any(folder.iterdir()) else None
+
+
 def _mnist(cache: Path) -> Source:
-    folder = _find(cache, "mnist", "MNIST/raw")
+    folder = _filled(_find(cache, "mnist", "MNIST/raw"))
     if folder is None:
         from torchvision.datasets import MNIST
 
@@ -152,7 +157,7 @@ def _mnist(cache: Path) -> Source:
 
 
 def _fashion_mnist(cache: Path) -> Source:
-    folder = _find(cache, "fashion_mnist", "FashionMNIST/raw")
+    folder = _filled(_find(cache, "fashion_mnist", "FashionMNIST/raw"))
     if folder is None and DEBIAN_FASHION.exists():
         folder = DEBIAN_FASHION
     if folder is None:

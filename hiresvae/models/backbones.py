@@ -8,7 +8,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
-from hiresvae.blocks.layers import SLOPE, activate, linear
+from hiresvae.blocks.layers import SLOPE, activate, linear, start
 from hiresvae.models.contract import Draw, Walk
 from hiresvae.models.latent import GaussianRung
 
@@ -100,6 +100,8 @@ class ClassicEncoder(nn.Module):
             nn.Conv2d(a, CLASSIC_WIDTH, kernel)
             for a, kernel in zip(inputs, CLASSIC_KERNELS, strict=True)
         )
+        for layer, kernel in zip(self.layers, CLASSIC_KERNELS, strict=True):
+            start(layer.weight, layer.in_channels * kernel**2)
 
     def forward(self, images: Tensor, condition: Tensor | None = None) -> dict[int, Tensor]:
         """Returns the one feature vector, ``{1: (N, 5184, 1, 1)}`` for 28 px."""
@@ -130,4 +132,6 @@ def classic_decoder(outputs: int, size: int, top_dim: int, condition_dim: int) -
         nn.LeakyReLU(SLOPE),
     )
     head = nn.ConvTranspose2d(CLASSIC_WIDTH, outputs, last)
+    for layer, gain in ((rest[1], 1.0), (rest[3], 1.0), (head, 0.3)):
+        start(layer.weight, CLASSIC_WIDTH * layer.kernel_size[0] ** 2, gain)
     return OneVectorDecoder(width, top_dim, condition_dim, rest, head, (outputs, size, size))

@@ -133,3 +133,11 @@ def test_real_sets(
     assert len(items[0].read()) > 0
     if name == "lfw":
         assert sum(item.label == "smiling" for item in items) == 1808
+
+
+def test_an_empty_folder_of_a_failed_download_is_as_good_as_none(tmp_path: Path) -> None:
+    from hiresvae.data.named import _filled
+
+    assert _filled(tmp_path) is None
+    (tmp_path / "train-images-idx3-ubyte.gz").touch()
+    assert _filled(tmp_path) == tmp_path
