@@ -69,6 +69,13 @@ def _conditional(settings: Settings) -> None:
             "model.conditional is true, but data.labels is 'none'; nearest valid: data.labels "
             "'clusters:8' (or 'folders', 'set', 'csv:FILE:COLUMN'), or model.conditional false"
         )
+    if settings.model.conditional and settings.model.backbone == "pyramid":
+        levels = parse_pyramid(settings.model.pyramid, settings.data.size)
+        if len(levels) == 1:
+            raise UserError(
+                f"model.pyramid {settings.model.pyramid!r} has one side, so model.conditional has "
+                "no passage where a label could enter; nearest valid: 'auto'"
+            )
 
 
 def _backbone(settings: Settings) -> None:

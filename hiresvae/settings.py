@@ -9,8 +9,6 @@ from typing import Any, Literal, get_args
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError
 
-Share = Field(ge=0.0, le=1.0)
-
 
 class Section(BaseModel):
     """A group of settings; a key that it does not know is an error."""

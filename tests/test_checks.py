@@ -106,3 +106,10 @@ def test_a_batch_that_the_processes_do_not_divide(batch, processes, near):
 def test_what_goes_together_passes(values):
     check(settings(**values))
     check(settings(**values), processes=4)
+
+
+def test_a_label_needs_a_passage_to_enter_by():
+    one_side = {"data__size": 8, "data__labels": "folders", "model__pyramid": "8x1"}
+    check(settings(**one_side))
+    with pytest.raises(UserError, match=r"'8x1' has one side.*nearest valid: 'auto'"):
+        check(settings(**one_side, model__conditional=True))

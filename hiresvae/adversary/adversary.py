@@ -95,9 +95,9 @@ class Adversary:
         """Returns the weighted sum of the model's terms, averaged; ``share`` is the ramp's."""
         chosen = self.settings
         loss = share * chosen.weight * verdict.model["adversarial"].mean()
-        if verdict.model.get("feature_matching", verdict.fakes[:0]).numel():
-            matching = verdict.model["feature_matching"].mean()
-            loss = loss + share * chosen.feature_matching * matching
+        matching = verdict.model.get("feature_matching")
+        if matching is not None and len(matching):  # none where no fake is a reconstruction
+            loss = loss + share * chosen.feature_matching * matching.mean()
         return loss
 
     def critic_loss(self, verdict: Verdict) -> Tensor:

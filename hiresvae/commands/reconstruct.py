@@ -5,11 +5,11 @@ import json
 from pathlib import Path
 
 import torch
-from torch import Tensor
 
 from hiresvae import images
 from hiresvae.errors import UserError
 from hiresvae.generator import load
+from hiresvae.metrics.paired import psnr
 from hiresvae.run import explained, write_whole
 
 SHOWN = 64
@@ -48,7 +48,7 @@ def run(*, model: str, paths: list[Path], out: Path, device: str | None = None) 
         raise UserError(f"no pictures to reconstruct in {', '.join(map(str, paths))}")
     names = distinct(names)
     remade = painter.reconstruct(originals)
-    errors = psnr(originals, remade)
+    errors = psnr(remade, originals)
     with explained("writing pictures", out):
         out.mkdir(parents=True, exist_ok=True)
         for name, picture in zip(names, remade, strict=True):
@@ -85,9 +85,3 @@ def distinct(names: list[str]) -> list[str]:
         taken.add(stem)
         found.append(name.with_stem(stem).as_posix())
     return found
-
-
-def psnr(originals: Tensor, remade: Tensor) -> Tensor:
-    """Returns the peak signal-to-noise ratio in dB ``(N,)`` of uint8 pictures ``(N, C, H, W)``."""
-    squared = (originals.float() - remade.float()).square().flatten(1).mean(1)
-    return 10 * torch.log10(255**2 / squared.clamp_min(1e-3))

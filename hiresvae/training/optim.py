@@ -1,6 +1,7 @@
 """Optimisers, the learning rate over the images seen, and averaged weights."""
 
 import copy
+import math
 
 import torch
 from torch import nn
@@ -25,9 +26,7 @@ def rate_factor(settings: TrainingSettings, images: int) -> float:
         >>> [rate_factor(s, n) for n in (50, 300, 750, 1000)]
         [0.5, 1.0, 0.5, 0.0]
     """
-    import math
-
-    factor = min(1.0, (images + 0.0) / settings.lr_warmup) if settings.lr_warmup else 1.0
+    factor = min(1.0, images / settings.lr_warmup) if settings.lr_warmup else 1.0
     share = images / settings.images
     if settings.schedule == "constant" or share <= settings.decay_from:
         return factor
