@@ -68,11 +68,13 @@ class ModelSettings(Section):
     """The encoder, the top-down walk and the likelihood. One rung is a plain VAE."""
 
     backbone: Literal["pyramid", "dense", "classic"] = Field(
-        "pyramid", description="pyramid: residual ladder; dense: layers of 'hidden'; classic: "
+        "pyramid",
+        description="pyramid: residual ladder; dense: layers of 'hidden'; classic: "
         "three convolutions flattened and a deconvolution decoder",
     )
     pyramid: str = Field(
-        "auto", description="top-down 'SIDExRUNGS' from coarse to fine, such as '1x1 4x2 8x2 16'; "
+        "auto",
+        description="top-down 'SIDExRUNGS' from coarse to fine, such as '1x1 4x2 8x2 16'; "
         "auto: one vector rung at the top",
     )
     latent_dim: int = Field(128, ge=1, description="numbers in the vector rung on top")
@@ -88,7 +90,8 @@ class ModelSettings(Section):
         "gaussian", description="distribution of a picture given its latents"
     )
     scale: Literal["optimal", "learned"] | float = Field(
-        "optimal", description="noise scale of gaussian and laplace in units of [-1, 1]: "
+        "optimal",
+        description="noise scale of gaussian and laplace in units of [-1, 1]: "
         "optimal (running mean error), learned, or a number",
     )
     mixtures: int = Field(5, ge=1, le=20, description="components of logistic_mixture")
@@ -117,11 +120,18 @@ class AdversarySettings(Section):
     loss: Literal["relativistic", "non_saturating"] = Field(
         "relativistic", description="relativistic pairs each fake with a real"
     )
+    critic: Literal["whole", "patch", "multiscale"] = Field(
+        "whole",
+        description="whole: one verdict a picture; patch: one for every position at a "
+        "quarter of the side; multiscale: patches of every coarser side, and the whole",
+    )
     weight: float = Field(
         0.5, ge=0.0, description="weight of the adversarial loss beside nats per dimension"
     )
     feature_matching: float = Field(
-        1.0, ge=0.0, description="weight of the distance in the critic's features between a "
+        1.0,
+        ge=0.0,
+        description="weight of the distance in the critic's features between a "
         "picture and its reconstruction",
     )
     gamma: float = Field(0.1, ge=0.0, description="weight of the gradient penalties R1 and R2")
@@ -129,7 +139,8 @@ class AdversarySettings(Section):
     start: float = Field(0.05, ge=0.0, description="share of training after which it begins")
     ramp: float = Field(0.05, ge=0.0, le=1.0, description="share over which its weight rises")
     fakes: list[Literal["reconstructions", "fitted", "standard"]] = Field(
-        ["reconstructions", "fitted"], min_length=1,
+        ["reconstructions", "fitted"],
+        min_length=1,
         description="what the critic is shown beside real pictures: reconstructions, samples of "
         "the running fit, samples of N(0, I)",
     )

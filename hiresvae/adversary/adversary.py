@@ -74,21 +74,22 @@ class Adversary:
         change = Change(noise.uniform("augment", NUMBERS), tuple(self.settings.augment))
         on_real: Judgement = critic(change(real), labels)
         on_fake: Judgement = critic(change(fakes), labels)
-        name = self.settings.loss
-        model = {"adversarial": losses.model_loss(name, on_real.logits.detach(), on_fake.logits)}
+        name, shares = self.settings.loss, on_real.weights
+        pushed = losses.model_loss(name, on_real.logits.detach(), on_fake.logits, shares)
+        model = {"adversarial": pushed}
         if self.settings.feature_matching:
             distance = losses.feature_distance(on_fake.features, on_real.features)
             model["feature_matching"] = distance[paired]
-        terms = {"critic": losses.critic_loss(name, on_real.logits, on_fake.logits)}
+        terms = {"critic": losses.critic_loss(name, on_real.logits, on_fake.logits, shares)}
         if penalty:
-            terms["r1"] = losses.gradient_penalty(on_real.logits, real)
-            terms["r2"] = losses.gradient_penalty(on_fake.logits, fakes)
+            terms["r1"] = losses.gradient_penalty(on_real.logits, real, shares)
+            terms["r2"] = losses.gradient_penalty(on_fake.logits, fakes, shares)
         return Verdict(
             fakes,
             model,
             terms,
-            on_real.logits.detach().mean(1),
-            on_fake.logits.detach().mean(1),
+            on_real.logits.detach() @ shares,
+            on_fake.logits.detach() @ shares,
         )
 
     def model_loss(self, verdict: Verdict, share: float) -> Tensor:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from hiresvae.blocks.layers import activate, conv, linear
@@ -15,18 +16,48 @@ GROUP = 4
 """Pictures whose spread is compared: neighbours in the batch, so a split over processes in fours
 sees the same groups."""
 
+PATCH_LEVEL = 2
+"""Halvings above the finest side that a patch critic judges: a quarter of the side."""
+
 
 @dataclass(frozen=True)
 class Judgement:
     """What the critic makes of pictures.
 
     Attributes:
-        logits: ``(N, 1)``, higher is more real.
+        logits: ``(N, M)``, higher is more real; M is 1 for a whole-image critic, else one for
+            every patch of every scale.
         features: by side, ``{side: (N, width, side, side)}``.
+        shares: ``(M,)``, how much each logit counts; they sum to 1, every scale counts the same.
+            None where all count the same.
     """
 
     logits: Tensor
     features: dict[int, Tensor]
+    shares: Tensor | None = None
+
+    @property
+    def weights(self) -> Tensor:
+        """Returns the shares, ``(M,)``."""
+        if self.shares is not None:
+            return self.shares
+        count = self.logits.shape[1]
+        return self.logits.new_full((count,), 1 / count)
+
+
+DETAIL = 4.0
+"""How much the detail that a critic also sees is enlarged: about to the contrast of the rest."""
+
+
+def with_detail(images: Tensor) -> Tensor:
+    """Returns ``(N, 2C, H, W)``: the images, and enlarged what their local mean leaves.
+
+    Detail is what a blurred picture lacks, and has a tenth of a picture's contrast: left alone, a
+    critic learns colours first and detail after thousands of steps. Shown apart it needs a third
+    of the steps to the same loss.
+    """
+    mean = F.avg_pool2d(images, 5, 1, padding=2, count_include_pad=False)
+    return torch.cat([images, DETAIL * (images - mean)], dim=1)
 
 
 def spread(state: Tensor) -> Tensor:
@@ -44,11 +75,65 @@ def spread(state: Tensor) -> Tensor:
     return torch.cat(maps).to(state.dtype)
 
 
+class PatchHead(nn.Module):
+    """Judges every position of one side: ``(N, width, h, h)`` to logits ``(N, h * h)``.
+
+    Args:
+        width: channels of the features.
+        classes: number of labels, 0 for none.
+    """
+
+    def __init__(self, width: int, classes: int) -> None:
+        super().__init__()
+        self.mix = conv(width, width, 1)
+        self.verdict = conv(width, 1, 1, gain=0.5)
+        self.table = nn.Embedding(classes, width) if classes else None
+
+    def forward(self, features: Tensor, labels: Tensor | None) -> Tensor:
+        """Returns the logits of all positions."""
+        state = activate(self.mix(activate(features)))
+        logits = self.verdict(state).flatten(1).float()
+        if self.table is not None and labels is not None:
+            match = torch.einsum("nc,nchw->nhw", self.table(labels).to(state.dtype), state)
+            logits = logits + match.flatten(1).float() / state.shape[1] ** 0.5
+        return logits
+
+
+class WholeHead(nn.Module):
+    """Judges a picture as a whole, beside its neighbours in the batch: logits ``(N, 1)``.
+
+    Args:
+        width: channels of the features.
+        side: side of the features.
+        classes: number of labels, 0 for none.
+    """
+
+    def __init__(self, width: int, side: int, classes: int) -> None:
+        super().__init__()
+        self.mix = conv(width + 1, width)
+        self.flat = linear(width * side**2, width)
+        self.verdict = linear(width, 1, gain=0.5)
+        self.table = nn.Embedding(classes, width) if classes else None
+
+    def forward(self, features: Tensor, labels: Tensor | None) -> Tensor:
+        """Returns one logit a picture."""
+        state = activate(features)
+        state = activate(self.mix(torch.cat([state, spread(state)], dim=1)))
+        vector = activate(self.flat(state.flatten(1)))
+        logits = self.verdict(vector).float()
+        if self.table is not None and labels is not None:
+            match = (self.table(labels) * vector).sum(1, keepdim=True)
+            logits = logits + match.float() / vector.shape[1] ** 0.5
+        return logits
+
+
 class Discriminator(nn.Module):
     """Pictures ``(N, C, H, W)`` in [-1, 1] to logits and features; no normalisation anywhere.
 
-    With labels the logit gains ``<embedding(label), features>`` (Miyato and Koyama 2018,
-    arXiv 1802.05637), so that a wrong label lowers it.
+    With labels a logit gains ``<embedding(label), features>`` (Miyato and Koyama 2018,
+    arXiv 1802.05637), so that a wrong label lowers it. A patch critic judges the features at a
+    quarter of the side, each position by what it sees; ``multiscale`` judges every coarser side as
+    well, and the whole.
 
     Args:
         settings: the section ``adversary``.
@@ -63,22 +148,22 @@ class Discriminator(nn.Module):
         super().__init__()
         self.size = size
         sides = [level.side for level in parse_pyramid("auto", size)[:0:-1]]
+        kind = settings.critic
+        if kind == "patch":
+            sides = sides[: PATCH_LEVEL + 1]
         widths = widths_at(sides, size, settings.width, settings.max_width)
-        self.trunk = Trunk(sides, widths, channels, blocks=settings.blocks, attention=[])
-        width = widths[-1]
-        self.mix = conv(width + 1, width)
-        self.flat = linear(width * sides[-1] ** 2, width)
-        self.verdict = linear(width, 1, gain=0.5)
-        self.table = nn.Embedding(classes, width) if classes else None
+        self.trunk = Trunk(sides, widths, 2 * channels, blocks=settings.blocks, attention=[])
+        judged = [] if kind == "whole" else list(zip(sides, widths, strict=True))[PATCH_LEVEL:]
+        if kind == "multiscale":
+            judged = judged or [(sides[-1], widths[-1])]
+        self.patches = nn.ModuleDict({str(side): PatchHead(w, classes) for side, w in judged})
+        self.whole = None if kind == "patch" else WholeHead(widths[-1], sides[-1], classes)
 
     def forward(self, images: Tensor, labels: Tensor | None = None) -> Judgement:
         """Returns the judgement of images ``(N, C, H, W)`` with labels ``(N,)``."""
-        features = self.trunk(images)
-        state = activate(features[min(features)])
-        state = activate(self.mix(torch.cat([state, spread(state)], dim=1)))
-        vector = activate(self.flat(state.flatten(1)))
-        logits = self.verdict(vector).float()
-        if self.table is not None and labels is not None:
-            match = (self.table(labels) * vector).sum(1, keepdim=True)
-            logits = logits + match.float() / vector.shape[1] ** 0.5
-        return Judgement(logits, features)
+        features = self.trunk(with_detail(images))
+        scales = [head(features[int(side)], labels) for side, head in self.patches.items()]
+        if self.whole is not None:
+            scales.append(self.whole(features[min(features)], labels))
+        shares = [s.new_full((s.shape[1],), 1 / (s.shape[1] * len(scales))) for s in scales]
+        return Judgement(torch.cat(scales, dim=1), features, torch.cat(shares))

@@ -10,7 +10,7 @@ from torch import Tensor
 LOSSES = ("relativistic", "non_saturating")
 
 
-def critic_loss(name: str, real: Tensor, fake: Tensor) -> Tensor:
+def critic_loss(name: str, real: Tensor, fake: Tensor, shares: Tensor) -> Tensor:
     """Returns what the critic minimises ``(N,)``.
 
     relativistic: ``softplus(-(r - f))``, the critic wants each real above its fake (Huang et al.
@@ -21,20 +21,21 @@ def critic_loss(name: str, real: Tensor, fake: Tensor) -> Tensor:
         name: one of `LOSSES`.
         real: logits ``(N, M)`` of real pictures.
         fake: logits ``(N, M)`` of made ones.
+        shares: ``(M,)``, how much each logit counts.
     """
     if name == "relativistic":
-        return F.softplus(fake - real).mean(1)
-    return (F.softplus(-real) + F.softplus(fake)).mean(1)
+        return F.softplus(fake - real) @ shares
+    return (F.softplus(-real) + F.softplus(fake)) @ shares
 
 
-def model_loss(name: str, real: Tensor, fake: Tensor) -> Tensor:
+def model_loss(name: str, real: Tensor, fake: Tensor, shares: Tensor) -> Tensor:
     """Returns what the model minimises ``(N,)``: its fakes should look more real.
 
     relativistic: ``softplus(-(f - r))``; non_saturating: ``softplus(-f)``.
     """
     if name == "relativistic":
-        return F.softplus(real - fake).mean(1)
-    return F.softplus(-fake).mean(1)
+        return F.softplus(real - fake) @ shares
+    return F.softplus(-fake) @ shares
 
 
 def feature_distance(features: dict[int, Tensor], targets: dict[int, Tensor]) -> Tensor:
@@ -50,11 +51,13 @@ def feature_distance(features: dict[int, Tensor], targets: dict[int, Tensor]) ->
     return torch.stack(layers).mean(0)
 
 
-def gradient_penalty(logits: Tensor, images: Tensor) -> Tensor:
+def gradient_penalty(logits: Tensor, images: Tensor, shares: Tensor) -> Tensor:
     """Returns half the squared gradient of the logits at the images, ``(N,)``, summed over pixels.
 
     ``|d D(x) / dx|^2 / 2``, R1 on real pictures and R2 on fakes (Mescheder et al. 2018,
-    arXiv 1801.04406); differentiable, in float32.
+    arXiv 1801.04406); differentiable, in float32. Logits enter by the root of their shares, so
+    that many small patches are held as smooth as if each were a picture of its own.
     """
-    (gradient,) = torch.autograd.grad(logits.sum(), images, create_graph=True)
+    total = (logits @ shares.sqrt()).sum()
+    (gradient,) = torch.autograd.grad(total, images, create_graph=True)
     return 0.5 * gradient.float().square().flatten(1).sum(1)

@@ -9,7 +9,7 @@ from einops import rearrange
 from torch import Tensor, nn
 
 from hiresvae.blocks.condition import Modulate
-from hiresvae.blocks.layers import Blur, activate, conv, linear
+from hiresvae.blocks.layers import Blur, activate, conv, linear, unit
 
 
 class _Passage(nn.Module):
@@ -80,4 +80,4 @@ class FromVector(_Passage):
         """Returns the state on the other side, steered by the condition ``(N, E)``."""
         flat = self.mix(activate(state).flatten(1))
         picture = rearrange(flat, "n (c h w) -> n c h w", h=self.side, w=self.side)
-        return self.steer(picture, condition)
+        return self.steer(unit(picture), condition)

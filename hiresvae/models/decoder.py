@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from hiresvae.blocks.attention import Attention
-from hiresvae.blocks.layers import activate, conv, linear
+from hiresvae.blocks.layers import activate, conv, linear, unit
 from hiresvae.blocks.resample import FromVector, Up
 from hiresvae.blocks.residual import residuals
 from hiresvae.models.contract import Draw, Walk
@@ -97,6 +97,7 @@ class Decoder(nn.Module):
                 drawn.append(draw(len(drawn), rung, state))
                 state = rung.inject(state, drawn[-1].z)
             if i == 0 and self.style is not None:
+                state = unit(state)
                 style = self.style(activate(state).flatten(1))
                 condition = style if condition is None else condition + style
         return Walk(self.head(activate(state)), drawn)

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from hiresvae.adversary.discriminator import GROUP, Discriminator, spread
+from hiresvae.adversary.discriminator import DETAIL, GROUP, Discriminator, spread, with_detail
 from hiresvae.settings import AdversarySettings
 
 
@@ -33,21 +33,38 @@ def test_shapes(channels: int):
     assert shapes == {16: (5, 4, 16, 16), 8: (5, 8, 8, 8), 4: (5, 8, 4, 4)}
 
 
+def test_a_patch_critic_judges_a_quarter_of_the_side_and_builds_nothing_beyond():
+    judgement = make(critic="patch")(torch.zeros(5, 3, 16, 16))
+    assert judgement.logits.shape == (5, 4 * 4)
+    assert set(judgement.features) == {16, 8, 4}
+    torch.testing.assert_close(judgement.weights, torch.full((16,), 1 / 16))
+
+
+def test_scales_of_a_multiscale_critic_count_the_same():
+    settings = AdversarySettings(width=4, max_width=8, critic="multiscale")
+    judgement = Discriminator(settings, size=32, channels=3)(torch.zeros(2, 3, 32, 32))
+    assert judgement.logits.shape == (2, 8 * 8 + 4 * 4 + 1)
+    for part in judgement.weights.split([64, 16, 1]):
+        assert part.sum().item() == pytest.approx(1 / 3)
+
+
 def test_no_batch_norm_in_the_critic_nor_any_other_normalisation():
     for module in make(classes=3).modules():
         assert "Norm" not in type(module).__name__
         assert "Dropout" not in type(module).__name__
 
 
-def test_every_parameter_gets_a_gradient(images: Tensor):
-    critic = awake(make(classes=3))
+@pytest.mark.parametrize("kind", ["whole", "patch", "multiscale"])
+def test_every_parameter_gets_a_gradient(images: Tensor, kind: str):
+    critic = awake(make(classes=3, critic=kind))
     critic(images, torch.arange(8) % 3).logits.square().sum().backward()
     for name, parameter in critic.named_parameters():
         assert parameter.grad is not None and parameter.grad.abs().max() > 0, name
 
 
-def test_label_reaches_the_logit(images: Tensor):
-    critic = make(classes=3)
+@pytest.mark.parametrize("kind", ["whole", "patch", "multiscale"])
+def test_label_reaches_every_logit(images: Tensor, kind: str):
+    critic = make(classes=3, critic=kind)
     zeros, ones = torch.zeros(8, dtype=torch.int64), torch.ones(8, dtype=torch.int64)
     difference = critic(images, zeros).logits - critic(images, ones).logits
     assert (difference.abs() > 1e-5).all()
@@ -73,9 +90,10 @@ def test_features_are_independent_of_batch_mates_and_logits_of_other_groups(imag
 
 def test_spread_is_the_only_way_between_pictures(images: Tensor):
     critic = awake(make())
-    width = critic.mix.out_channels
+    assert critic.whole is not None
+    width = critic.whole.mix.out_channels
     with torch.no_grad():
-        critic.mix.weight[:, width:] = 0
+        critic.whole.mix.weight[:, width:] = 0
     torch.testing.assert_close(
         critic(images).logits[:1], critic(images[:1]).logits, rtol=1e-5, atol=1e-5
     )
@@ -102,3 +120,18 @@ def test_spread_sees_a_collapse_and_has_a_finite_gradient_there():
     assert maps.max() < 1e-3
     maps.sum().backward()
     assert state.grad.isfinite().all()
+
+
+def test_detail_of_a_flat_picture_is_nothing_even_at_its_border():
+    flat = torch.full((2, 3, 16, 16), 0.3)
+    shown = with_detail(flat)
+    assert shown.shape == (2, 6, 16, 16)
+    torch.testing.assert_close(shown[:, :3], flat)
+    torch.testing.assert_close(shown[:, 3:], torch.zeros_like(flat))
+
+
+def test_detail_is_the_enlarged_difference_from_the_mean_of_twenty_five_pixels():
+    images = torch.rand(1, 1, 9, 9)
+    detail = with_detail(images)[0, 1, 4, 4]
+    expected = DETAIL * (images[0, 0, 4, 4] - images[0, 0, 2:7, 2:7].mean())
+    assert detail.item() == pytest.approx(expected.item(), abs=1e-6)

@@ -16,6 +16,10 @@ def leaf(*values: float) -> Tensor:
     return torch.tensor(values)[:, None].requires_grad_(True)
 
 
+ALONE = torch.ones(1)
+"""The share of a critic's only logit."""
+
+
 def sigmoid(x: float) -> float:
     return 1 / (1 + math.exp(-x))
 
@@ -34,7 +38,7 @@ def test_values_by_hand():
         ("non_saturating", model_loss): [softplus(1), log2],
     }
     for (name, loss), values in expected.items():
-        result = loss(name, real, fake)
+        result = loss(name, real, fake, ALONE)
         assert result.shape == (2,)
         assert result.tolist() == pytest.approx(values)
 
@@ -51,7 +55,7 @@ def test_sign_and_size_of_every_gradient_by_hand():
         ("non_saturating", model_loss): (0.0, -sigmoid(1.5)),
     }
     for (name, loss), (at_real, at_fake) in expected.items():
-        value = loss(name, real, fake).sum()
+        value = loss(name, real, fake, ALONE).sum()
         grads = torch.autograd.grad(value, (real, fake), allow_unused=True)
         found = [0.0 if grad is None else grad.item() for grad in grads]
         assert found == pytest.approx([at_real, at_fake])
@@ -60,7 +64,7 @@ def test_sign_and_size_of_every_gradient_by_hand():
 def test_losses_stay_finite_for_huge_logits():
     for name in ("relativistic", "non_saturating"):
         for loss in (critic_loss, model_loss):
-            assert loss(name, torch.tensor([[1e4]]), torch.tensor([[-1e4]])).isfinite().all()
+            assert loss(name, torch.tensor([[1e4]]), torch.tensor([[-1e4]]), ALONE).isfinite().all()
 
 
 def layers(seed: int) -> dict[int, Tensor]:
@@ -95,8 +99,27 @@ def test_feature_matching_sign_pulls_towards_the_target_which_stays():
 def test_gradient_penalty_of_a_linear_critic_is_half_its_squared_slope():
     slope = torch.randn(3, 8, 8, requires_grad=True)
     images = torch.randn(4, 3, 8, 8, requires_grad=True)
-    penalty = gradient_penalty((images * slope).sum((1, 2, 3))[:, None] + 5, images)
+    penalty = gradient_penalty((images * slope).sum((1, 2, 3))[:, None] + 5, images, ALONE)
     torch.testing.assert_close(penalty, (0.5 * slope.square().sum()).expand(4))
     # Differentiable: d |a|^2 / 2 = a, from each of four rows.
     penalty.sum().backward()
     torch.testing.assert_close(slope.grad, 4 * slope.detach())
+
+
+def test_shares_weigh_the_logits_of_a_picture():
+    real, fake = torch.tensor([[1.0, 0.0]]), torch.tensor([[0.0, 2.0]])
+    shares = torch.tensor([0.75, 0.25])
+    apart = [
+        critic_loss("relativistic", real[:, i : i + 1], fake[:, i : i + 1], ALONE) for i in (0, 1)
+    ]
+    together = critic_loss("relativistic", real, fake, shares)
+    torch.testing.assert_close(together, 0.75 * apart[0] + 0.25 * apart[1])
+
+
+def test_patches_that_see_parts_are_held_as_smooth_as_pictures_of_their_own():
+    images = torch.randn(2, 3, 8, 8, requires_grad=True)
+    slope = torch.randn(3, 4, 8)
+    upper, lower = ((images[:, :, half] * slope).sum((1, 2, 3)) for half in (slice(4), slice(4, 8)))
+    patches = torch.stack([upper, lower], dim=1)
+    penalty = gradient_penalty(patches, images, torch.tensor([0.5, 0.5]))
+    torch.testing.assert_close(penalty, (0.5 * slope.square().sum()).expand(2))

@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch import nn
 
-from hiresvae.blocks.layers import SLOPE, Blur, activate, channels_last, conv, linear
+from hiresvae.blocks.layers import SLOPE, Blur, activate, channels_last, conv, linear, unit
 
 
 def noise(*shape: int, seed: int = 0) -> torch.Tensor:
@@ -94,3 +94,12 @@ def test_channels_last_changes_the_order_in_memory_and_no_number():
     assert module[0].weight.is_contiguous(memory_format=torch.channels_last)
     assert torch.equal(module[0].weight, weights)
     torch.testing.assert_close(module(images), before)
+
+
+def test_unit_takes_the_length_away_and_keeps_the_direction():
+    state = torch.randn(3, 8, 4, 4)
+    scaled = unit(state)
+    torch.testing.assert_close(scaled.square().mean(1), torch.ones(3, 4, 4))
+    torch.testing.assert_close(unit(7 * state), scaled)
+    torch.testing.assert_close(scaled * state.square().mean(1, keepdim=True).sqrt(), state)
+    assert unit(torch.zeros(1, 8)).isfinite().all()
