@@ -8,7 +8,7 @@ from hiresvae.pyramid import parse_pyramid
 from hiresvae.settings import Settings
 
 CLUSTERS = range(2, 1001)
-# The three convolutions of the classic backbone take 10 pixels off, and something must be left.
+# The three convolutions of the classic backbone leave 1 pixel of 12; the first takes every other.
 SMALLEST_CLASSIC = 12
 
 
@@ -80,10 +80,10 @@ def _conditional(settings: Settings) -> None:
 
 def _backbone(settings: Settings) -> None:
     model, size = settings.model, settings.data.size
-    if model.backbone == "classic" and size < SMALLEST_CLASSIC:
+    if model.backbone == "classic" and (size < SMALLEST_CLASSIC or size % 2):
         raise UserError(
-            f"data.size is {size}, but model.backbone 'classic' needs {SMALLEST_CLASSIC} or more; "
-            f"nearest valid: {SMALLEST_CLASSIC}"
+            f"data.size is {size}, but model.backbone 'classic' needs an even side of "
+            f"{SMALLEST_CLASSIC} or more; nearest valid: {max(SMALLEST_CLASSIC, size + size % 2)}"
         )
     if model.backbone == "dense" and (not model.hidden or min(model.hidden) < 1):
         raise UserError(

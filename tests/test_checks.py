@@ -28,8 +28,9 @@ ON = {"adversary__weight": 0.5}
         ),
         (
             {"data__size": 10, "model__backbone": "classic"},
-            "data.size is 10, but model.backbone 'classic' needs 12 or more",
+            "data.size is 10, but .* 'classic' needs an even side of 12 or more; nearest valid: 12",
         ),
+        ({"data__size": 29, "model__backbone": "classic"}, "data.size is 29, .* valid: 30"),
         ({"model__backbone": "dense", "model__hidden": []}, r"model.hidden is \[\], but"),
         ({"model__backbone": "dense", "model__hidden": [9, 0]}, r"model.hidden is \[9, 0\]"),
         (

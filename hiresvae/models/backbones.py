@@ -86,22 +86,34 @@ def dense_decoder(
     return OneVectorDecoder(widths[0], top_dim, condition_dim, rest, head, (outputs, size, size))
 
 
-CLASSIC_KERNELS = (5, 5, 3)
-CLASSIC_WIDTH = 16
+CLASSIC_LAYERS = ((16, 4, 2), (32, 3, 1), (64, 3, 1))
+"""Width, kernel and stride of the convolutions, from the picture on."""
+
+
+def classic_side(size: int) -> int:
+    """Returns the side that three convolutions without padding leave: 9 of 28, 0 where none is."""
+    for _, kernel, stride in CLASSIC_LAYERS:
+        size = max(0, (size - kernel) // stride + 1)
+    return size
+
+
+def classic_width(size: int) -> int:
+    """Returns the length of the classic encoder's vector: 5184 at 28 px."""
+    return CLASSIC_LAYERS[-1][0] * classic_side(size) ** 2
 
 
 class ClassicEncoder(nn.Module):
-    """Three convolutions without padding, flattened: 28 px become 16 x 18 x 18 = 5184 numbers."""
+    """Three convolutions without padding, flattened: 28 px become 64 x 9 x 9 = 5184 numbers."""
 
     def __init__(self, channels: int, condition_dim: int) -> None:
         super().__init__()
-        inputs = [channels + condition_dim, CLASSIC_WIDTH, CLASSIC_WIDTH]
-        self.layers = nn.ModuleList(
-            nn.Conv2d(a, CLASSIC_WIDTH, kernel)
-            for a, kernel in zip(inputs, CLASSIC_KERNELS, strict=True)
-        )
-        for layer, kernel in zip(self.layers, CLASSIC_KERNELS, strict=True):
-            start(layer.weight, layer.in_channels * kernel**2)
+        self.layers = nn.ModuleList()
+        c_in = channels + condition_dim
+        for width, kernel, stride in CLASSIC_LAYERS:
+            layer = nn.Conv2d(c_in, width, kernel, stride)
+            start(layer.weight, c_in * kernel**2)
+            self.layers.append(layer)
+            c_in = width
 
     def forward(self, images: Tensor, condition: Tensor | None = None) -> dict[int, Tensor]:
         """Returns the one feature vector, ``{1: (N, 5184, 1, 1)}`` for 28 px."""
@@ -114,24 +126,26 @@ class ClassicEncoder(nn.Module):
         return {1: state.flatten(1)[:, :, None, None]}
 
 
-def classic_width(size: int) -> int:
-    """Returns the length of the classic encoder's vector: 5184 at 28 px."""
-    return CLASSIC_WIDTH * (size - sum(kernel - 1 for kernel in CLASSIC_KERNELS)) ** 2
-
-
 def classic_decoder(outputs: int, size: int, top_dim: int, condition_dim: int) -> OneVectorDecoder:
-    """Returns the mirror of the classic encoder, with transposed convolutions of stride 1."""
-    width = classic_width(size)
-    side = size - sum(kernel - 1 for kernel in CLASSIC_KERNELS)
-    first, second, last = reversed(CLASSIC_KERNELS)
+    """Returns the mirror of the classic encoder, made of transposed convolutions; even sizes."""
+    side = classic_side(size)
+    inputs = [width for width, _, _ in CLASSIC_LAYERS]
+    layers = []
+    for c_in, c_out, (_, kernel, stride) in zip(
+        inputs, [outputs, *inputs[:-1]], CLASSIC_LAYERS, strict=True
+    ):
+        layer = nn.ConvTranspose2d(c_in, c_out, kernel, stride)
+        # A place of the result is reached by kernel / stride taps along each axis.
+        start(layer.weight, c_in * (kernel // stride) ** 2, 0.3 if c_out == outputs else 1.0)
+        layers.append(layer)
+    head, second, first = layers
     rest = nn.Sequential(
-        nn.Unflatten(1, (CLASSIC_WIDTH, side, side)),
-        nn.ConvTranspose2d(CLASSIC_WIDTH, CLASSIC_WIDTH, first),
+        nn.Unflatten(1, (inputs[-1], side, side)),
+        first,
         nn.LeakyReLU(SLOPE),
-        nn.ConvTranspose2d(CLASSIC_WIDTH, CLASSIC_WIDTH, second),
+        second,
         nn.LeakyReLU(SLOPE),
     )
-    head = nn.ConvTranspose2d(CLASSIC_WIDTH, outputs, last)
-    for layer, gain in ((rest[1], 1.0), (rest[3], 1.0), (head, 0.3)):
-        start(layer.weight, CLASSIC_WIDTH * layer.kernel_size[0] ** 2, gain)
-    return OneVectorDecoder(width, top_dim, condition_dim, rest, head, (outputs, size, size))
+    return OneVectorDecoder(
+        classic_width(size), top_dim, condition_dim, rest, head, (outputs, size, size)
+    )
