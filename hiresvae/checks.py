@@ -94,6 +94,7 @@ def _backbone(settings: Settings) -> None:
         for key, value, default in (
             ("pyramid", model.pyramid, "auto"),
             ("attention", model.attention, []),
+            ("grain", model.grain, False),
         ):
             if value != default:
                 raise UserError(

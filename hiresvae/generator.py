@@ -134,8 +134,9 @@ class PictureModel:
             top = self.latents(
                 numbers, seed=seed, prior=prior, temperature=temperature, labels=labels
             )
-            draw = FromPrior(picture_noise(seed, numbers, self.device), temperature, top)
-            walk = self.model.walk(draw, labels, len(numbers))
+            noise = picture_noise(seed, numbers, self.device)
+            draw = FromPrior(noise, temperature, top)
+            walk = self.model.walk(draw, labels, len(numbers), noise)
             yield to_uint8(self.model.likelihood(walk.head).mean).cpu().contiguous()
 
     def sample(self, count: int, **chosen: Any) -> Tensor:

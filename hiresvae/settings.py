@@ -84,6 +84,11 @@ class ModelSettings(Section):
     blocks: int = Field(1, ge=1, le=16, description="residual blocks at each side")
     attention: list[int] = Field([], description="sides with self-attention, such as [16]")
     hidden: list[int] = Field([420, 210, 105], description="layer sizes of the dense backbone")
+    grain: bool = Field(
+        False,
+        description="noise at every side of the decoder, for texture that latents need not "
+        "carry; for models with an adversary",
+    )
     conditional: bool = Field(False, description="encoder and decoder also see the label")
     stochastic: bool = Field(True, description="false: no noise and no KL, a plain autoencoder")
     likelihood: Literal["gaussian", "laplace", "logistic_mixture", "bernoulli"] = Field(

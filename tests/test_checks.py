@@ -38,6 +38,10 @@ ON = {"adversary__weight": 0.5}
             r"model.attention is \[8\], but .* has no pyramid; nearest valid: \[\]",
         ),
         (
+            {"model__backbone": "dense", "model__grain": True},
+            "model.grain is True, but .* nearest valid: False",
+        ),
+        (
             {"data__size": 28, "model__backbone": "classic", "model__pyramid": "1x1 7 14 28"},
             "model.pyramid is '1x1 7 14 28', but .* nearest valid: 'auto'",
         ),

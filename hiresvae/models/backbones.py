@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from hiresvae.blocks.layers import SLOPE, activate, linear, start
-from hiresvae.models.contract import Draw, Walk
+from hiresvae.models.contract import Draw, NormalNoise, Walk
 from hiresvae.models.latent import GaussianRung
 
 
@@ -45,8 +45,17 @@ class OneVectorDecoder(nn.Module):
         """The one rung."""
         return [self.rung]
 
-    def forward(self, draw: Draw, condition: Tensor | None, count: int) -> Walk:
-        """Returns the walk over the one rung; see the pyramid's decoder for the arguments."""
+    def forward(
+        self,
+        draw: Draw,
+        condition: Tensor | None,
+        count: int,
+        grain: NormalNoise | None = None,
+    ) -> Walk:
+        """Returns the walk over the one rung; see the pyramid's decoder for the arguments.
+
+        There is no grain: ``grain`` changes nothing.
+        """
         state = self.rung.write.weight.new_zeros(count, self.width, 1, 1)
         if self.steer is not None and condition is not None:
             state = state + self.steer(condition)[:, :, None, None]

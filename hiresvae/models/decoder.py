@@ -7,8 +7,31 @@ from hiresvae.blocks.attention import Attention
 from hiresvae.blocks.layers import activate, conv, linear, unit
 from hiresvae.blocks.resample import FromVector, Up
 from hiresvae.blocks.residual import residuals
-from hiresvae.models.contract import Draw, Walk
+from hiresvae.models.contract import Draw, NormalNoise, Walk
 from hiresvae.models.latent import GaussianRung
+from hiresvae.seeding import generator
+
+
+class Grain(nn.Module):
+    """Adds one map of noise, with a strength for each channel, to ``(N, C, side, side)``.
+
+    Texture is random, and a latent vector has better things to say. Without noise a decoder that
+    an adversary asks for texture paints one pattern at one place into every picture, and needs
+    thousands of steps to leave it (Karras et al. 2019, arXiv 1812.04948, section 3.2).
+    """
+
+    def __init__(self, channels: int, side: int) -> None:
+        super().__init__()
+        self.shape = (1, side, side)
+        self.strength = nn.Parameter(torch.full((1, channels, 1, 1), 0.1))
+        still = torch.randn(1, *self.shape, generator=generator(0, "grain", side))
+        self.register_buffer("still", still, persistent=False)
+
+    def forward(self, state: Tensor, noise: NormalNoise | None) -> Tensor:
+        """Returns the state with noise; None gives every picture the same, for repeatable ones."""
+        side = self.shape[1]
+        numbers = self.still if noise is None else noise(f"grain {side}", *self.shape)
+        return torch.addcmul(state, self.strength, numbers.to(state.dtype))
 
 
 class Decoder(nn.Module):
@@ -27,6 +50,7 @@ class Decoder(nn.Module):
         attention: sides with self-attention.
         condition_dim: length of the condition.
         labelled: whether a condition comes from outside.
+        grain: whether noise is added at every side above 1.
     """
 
     def __init__(
@@ -41,6 +65,7 @@ class Decoder(nn.Module):
         attention: list[int],
         condition_dim: int,
         labelled: bool,
+        grain: bool = False,
     ) -> None:
         super().__init__()
         (side, _), width = levels[0], widths[0]
@@ -53,6 +78,7 @@ class Decoder(nn.Module):
         self.passages = nn.ModuleList()
         self.blocks = nn.ModuleList()
         self.rungs = nn.ModuleList()
+        self.grains = nn.ModuleList()
         for i, ((side, rungs), width) in enumerate(zip(levels, widths, strict=True)):
             if i > 0:
                 passage = (
@@ -61,6 +87,8 @@ class Decoder(nn.Module):
                     else Up(widths[i - 1], width, levels[i - 1][0], steered)
                 )
                 self.passages.append(passage)
+                if grain:
+                    self.grains.append(Grain(width, side))
             stage = residuals(width, blocks if side > 1 else 0)
             if side in attention:
                 stage.append(Attention(width))
@@ -77,13 +105,20 @@ class Decoder(nn.Module):
         """All rungs, top first."""
         return [rung for level in self.rungs for rung in level]
 
-    def forward(self, draw: Draw, condition: Tensor | None, count: int) -> Walk:
+    def forward(
+        self,
+        draw: Draw,
+        condition: Tensor | None,
+        count: int,
+        grain: NormalNoise | None = None,
+    ) -> Walk:
         """Returns what the likelihood reads, ``(count, outputs, H, W)``, and what was drawn.
 
         Args:
             draw: decides the latent of every rung.
             condition: ``(count, E)`` or None.
             count: rows of the batch.
+            grain: noise of the texture; None gives every picture the same.
         """
         state = self.start.expand(count, -1, -1, -1)
         if self.label_at_start is not None and condition is not None:
@@ -92,6 +127,8 @@ class Decoder(nn.Module):
         for i, (blocks, rungs) in enumerate(zip(self.blocks, self.rungs, strict=True)):
             if i > 0:
                 state = self.passages[i - 1](state, condition)
+                if self.grains:
+                    state = self.grains[i - 1](state, grain)
             state = blocks(state)
             for rung in rungs:
                 drawn.append(draw(len(drawn), rung, state))

@@ -31,6 +31,15 @@ def widths_at(sides: list[int], size: int, width: int, max_width: int) -> list[i
     return [min(max_width, width * (size // side)) if side > 1 else max_width for side in sides]
 
 
+def stacked(first: NormalNoise, second: NormalNoise) -> NormalNoise:
+    """Returns noise whose rows are those of the first, then those of the second."""
+
+    def noise(stream: str, *shape: int) -> Tensor:
+        return torch.cat([first(stream, *shape), second(f"sample {stream}", *shape)])
+
+    return noise
+
+
 class VAE(nn.Module):
     """Encoder, top-down decoder and likelihood.
 
@@ -100,6 +109,7 @@ class VAE(nn.Module):
             attention=chosen.attention,
             condition_dim=CONDITION_DIM,
             labelled=bool(self.classes),
+            grain=chosen.grain,
         )
         return encoder, decoder
 
@@ -125,9 +135,18 @@ class VAE(nn.Module):
         """Returns what the encoder sees, by side."""
         return self.encoder(images, self.condition(labels))
 
-    def walk(self, draw: Draw, labels: Tensor | None, count: int) -> Walk:
-        """Returns one top-down walk over ``count`` rows; ``draw`` decides every latent."""
-        return self.decoder(draw, self.condition(labels), count)
+    def walk(
+        self,
+        draw: Draw,
+        labels: Tensor | None,
+        count: int,
+        grain: NormalNoise | None = None,
+    ) -> Walk:
+        """Returns one top-down walk over ``count`` rows; ``draw`` decides every latent.
+
+        ``grain`` is the noise of the texture; None gives every picture the same.
+        """
+        return self.decoder(draw, self.condition(labels), count, grain)
 
     def forward(
         self,
@@ -148,19 +167,22 @@ class VAE(nn.Module):
             top: latents ``(M, D)`` of the top rung to be decoded as well, for pictures that do not
                 exist: lower rungs are drawn from their priors.
             top_labels: labels ``(M,)`` of those.
-            top_noise: standard normal numbers for their lower rungs; None takes the priors' means.
+            top_noise: standard normal numbers for their lower rungs; None takes the priors' means and
+                gives all rows the same grain.
         """
         count = images.shape[0]
         stochastic = noise if self.settings.stochastic else None
         draw: Draw = FromPosterior(self.features(images, labels), stochastic)
         rows = count
+        grain: NormalNoise | None = noise
         if top is not None:
             rows += top.shape[0]
             samples = FromPrior(top_noise, top=top.view(-1, *self.latent_shapes[0]))
             draw = Together(draw, count, samples)
+            grain = None if top_noise is None else stacked(noise, top_noise)
             if labels is not None and top_labels is not None:
                 labels = torch.cat([labels, top_labels])
-        walk = self.walk(draw, labels, rows)
+        walk = self.walk(draw, labels, rows, grain)
         likelihood = self.likelihood(walk.head[:count])
         rate = torch.stack([drawn.rate() for drawn in walk.drawn], dim=1)
         return Outputs(

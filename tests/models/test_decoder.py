@@ -81,3 +81,48 @@ def test_conditional_starts_as_unconditional(make: Callable[..., VAE], pyramid: 
     draw = Given(latents, FromPrior(None))
     head = model.walk(draw, torch.tensor([0, 1, 2, 0]), 4).head
     torch.testing.assert_close(head, plain.walk(draw, None, 4).head, rtol=0, atol=0)
+
+
+def grainy(noise_seed: int) -> Callable[..., torch.Tensor]:
+    def noise(stream: str, *shape: int) -> torch.Tensor:
+        rng = torch.Generator().manual_seed(noise_seed + len(stream))
+        return torch.randn(2, *shape, generator=rng)
+
+    return noise
+
+
+def test_grain_changes_texture_alone_and_is_repeatable(make: Callable[..., VAE]):
+    model = make(grain=True)
+    z = torch.randn(1, *model.latent_shapes[0]).expand(2, -1, -1, -1)
+    draw = Given([z], FromPrior(None))
+    still = model.walk(draw, None, 2).head
+    assert torch.equal(still[0], still[1])
+    assert torch.equal(still, model.walk(draw, None, 2).head)
+    one, two = (model.walk(draw, None, 2, grainy(seed)).head for seed in (1, 2))
+    assert not torch.allclose(one[0], one[1])
+    assert not torch.allclose(one, two)
+    torch.testing.assert_close(one, model.walk(draw, None, 2, grainy(1)).head)
+
+
+def test_without_strength_grain_is_nothing(make: Callable[..., VAE]):
+    model = make(grain=True)
+    z = torch.randn(2, *model.latent_shapes[0])
+    draw = Given([z], FromPrior(None))
+    with torch.no_grad():
+        for grain in model.decoder.grains:
+            grain.strength.zero_()
+    torch.testing.assert_close(
+        model.walk(draw, None, 2, grainy(1)).head, model.walk(draw, None, 2, grainy(2)).head
+    )
+
+
+def test_samples_in_a_training_forward_have_grain_of_their_own(make: Callable[..., VAE]):
+    model = make(grain=True)
+    images = torch.zeros(2, model.channels, model.size, model.size)
+    top = torch.zeros(2, model.latent_shapes[0][0])
+    one, two = (
+        model(images, noise=grainy(1), top=top, top_noise=grainy(seed)).sample for seed in (3, 4)
+    )
+    assert not torch.allclose(one, two)
+    still = model(images, noise=grainy(1), top=top).sample
+    assert torch.equal(still[0], still[1])
