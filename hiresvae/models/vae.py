@@ -167,8 +167,8 @@ class VAE(nn.Module):
             top: latents ``(M, D)`` of the top rung to be decoded as well, for pictures that do not
                 exist: lower rungs are drawn from their priors.
             top_labels: labels ``(M,)`` of those.
-            top_noise: standard normal numbers for their lower rungs; None takes the priors' means and
-                gives all rows the same grain.
+            top_noise: standard normal numbers for their lower rungs; None takes the priors' means
+                and gives all rows the same grain.
         """
         count = images.shape[0]
         stochastic = noise if self.settings.stochastic else None
