@@ -1,7 +1,7 @@
 """How abrupt edges are, whatever their contrast.
 
-Unsharp masking and noise raise this figure: it says "blurred" reliably, "sharp" only beside the
-spectrum and the sliced Wasserstein distance.
+Unsharp masking raises this figure (noise hardly does): it says "blurred" reliably, "sharp" only
+beside the spectrum and the sliced Wasserstein distance.
 """
 
 import numpy as np

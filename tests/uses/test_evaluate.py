@@ -125,7 +125,6 @@ def test_a_model_with_features_has_every_figure(tmp_path, network) -> None:
     )
     # Averaged noise is the middle of all pictures: inside the manifold, but far from covering it.
     assert value["recall_fitted"] > value["recall_standard"]
-    assert value["coverage_fitted"] > value["coverage_standard"]
     assert {"swd_samples", "swd_reconstructions", "swd_samples_16px", "floor_swd"} <= set(value)
     assert {"acutance_ratio_samples", "ssim_reconstructions", "ms_ssim_reconstructions"} <= set(
         value
