@@ -1,6 +1,7 @@
 """Distances between a picture and its reconstruction, pair by pair."""
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import torch
@@ -106,7 +107,7 @@ def num_scales(side: int) -> int:
 
 
 def _by_pair(
-    measure: Callable[[Tensor, Tensor], Tensor], pictures: Tensor, originals: Tensor
+    measure: Callable[[Tensor, Tensor], Any], pictures: Tensor, originals: Tensor
 ) -> np.ndarray:
     if pictures.shape != originals.shape:
         shapes = f"{tuple(pictures.shape)} and {tuple(originals.shape)}"

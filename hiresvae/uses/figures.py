@@ -333,7 +333,7 @@ def thumbnails(pictures: Tensor, side: int = THUMBNAIL) -> np.ndarray:
         pictures: uint8 ``(N, C, H, W)``; smaller ones keep their pixels.
         side: of the small picture.
     """
-    size = tuple(min(side, n) for n in pictures.shape[-2:])
+    size = (min(side, pictures.shape[-2]), min(side, pictures.shape[-1]))
     parts = [
         torch.nn.functional.adaptive_avg_pool2d(part.float() / 255, size).flatten(1)
         for part in pictures.split(64)
@@ -381,4 +381,5 @@ def _some(x: np.ndarray, count: int, seed: int) -> np.ndarray:
     if len(x) == count:
         return x
     order = torch.randperm(len(x), generator=generator(seed, "equal numbers"))
-    return x[order[:count].numpy()]
+    some: np.ndarray = x[order[:count].numpy()]
+    return some

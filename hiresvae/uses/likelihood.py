@@ -99,13 +99,13 @@ def bounds(model: PictureModel, pictures: Tensor, *, seed: int = 0, samples: int
             ]
             bound = torch.stack(weights).logsumexp(0) - math.log(samples)
             rows["iwae"].append(bound.cpu().numpy())
-    sums = [joined(part[None]).sum(0) for part in spreads]
+    totals = [joined(part[None]).sum(0) for part in spreads]
     return Bounds(
         distortion=_all(rows["distortion"], ()),
         rate=_all(rows["rate"], (len(spreads),)),
         iwae=_all(rows["iwae"], ()) if samples else None,
         top=_all(rows["top"], (math.prod(model.model.latent_shapes[0]),)),
-        active=[_active(part, len(pictures)) for part in sums],
+        active=[_active(part, len(pictures)) for part in totals],
     )
 
 
@@ -190,7 +190,7 @@ def _log_weight(
         return single(f"iwae {draw} {stream}", *shape)
 
     walk = model.model.walk(FromPosterior(features, noise), labels, len(images))
-    weight = model.model.likelihood(walk.head).log_prob(images).double()
+    weight: Tensor = model.model.likelihood(walk.head).log_prob(images).double()
     for drawn in walk.drawn:
         assert drawn.posterior is not None
         prior = drawn.prior or standard_like(drawn.z)

@@ -73,7 +73,7 @@ def remembered(folder: str, key: str, compute: Callable[[], np.ndarray], rows: i
     return stored
 
 
-def by_share(compute: Callable[[Tensor], np.ndarray], *pictures: Tensor) -> np.ndarray:
+def by_share(compute: Callable[..., np.ndarray], *pictures: Tensor) -> np.ndarray:
     """Returns ``compute`` of pictures, each process computing its share of the rows.
 
     Args:

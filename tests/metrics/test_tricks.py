@@ -1,4 +1,4 @@
-"""What the two cheap tricks do to each metric: unsharp masking, and noise added to blurred pictures.
+"""What two cheap tricks do to each metric: unsharp masking, and noise over blurred pictures.
 
 Laplacian variance is fooled by both, acutance by the first. The spectrum and the patches still tell
 either from real pictures.
