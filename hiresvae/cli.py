@@ -236,6 +236,16 @@ def evaluate(
     features: Annotated[
         str, typer.Option(help="auto, none, or a TorchScript file of a feature network.")
     ] = "auto",
+    metrics: Annotated[
+        str,
+        typer.Option(
+            help="all, or with commas between: texture, patches, paired, distance, coverage, "
+            "diversity, memory, likelihood."
+        ),
+    ] = "all",
+    iwae: Annotated[
+        int, typer.Option(metavar="K", min=0, help="Samples of the bound IWAE(K); 0: without.")
+    ] = 0,
     seed: Seed = 0,
     device: Device = None,
 ) -> None:
@@ -246,6 +256,6 @@ def evaluate(
     from hiresvae.commands.evaluate import evaluate as run
 
     run(
-        model, out, reference=reference, samples=samples, features=features, seed=seed,
-        device=device,
+        model, out, reference=reference, samples=samples, features=features, metrics=metrics,
+        iwae=iwae, seed=seed, device=device,
     )  # fmt: skip

@@ -95,6 +95,10 @@ class PictureModel:
         chosen = torch.searchsorted(edges, torch.stack(picks), right=True)
         return chosen.clamp_max(len(edges) - 1).to(self.device)
 
+    def drawn_labels(self, numbers: list[int], *, seed: int = 0) -> Tensor | None:
+        """Returns the labels ``(n,)`` that `sample` draws for these numbers, or None."""
+        return self._labels(seed, numbers, None)
+
     @torch.inference_mode()
     def latents(
         self,

@@ -13,6 +13,8 @@ def evaluate(
     features: str = "auto",
     seed: int = 0,
     device: str | None = None,
+    metrics: str = "all",
+    iwae: int = 0,
 ) -> dict[str, Any]:
     """Measures a model or a folder of pictures, prints a table and returns the report.
 
@@ -24,6 +26,7 @@ def evaluate(
     from rich.console import Console
 
     from hiresvae.uses.evaluate import evaluate as measure
+    from hiresvae.uses.processes import is_first
 
     report = measure(
         model,
@@ -33,7 +36,11 @@ def evaluate(
         features=features,
         seed=seed,
         device=device,
+        metrics=metrics,
+        iwae=iwae,
     )
+    if not is_first():
+        return report
     console = Console()
     console.print(_table(report))
     for note in report["notes"]:

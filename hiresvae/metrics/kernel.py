@@ -1,5 +1,6 @@
 """The kernel distance (KID): unbiased whatever the number of pictures, so fit for small sets."""
 
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -7,6 +8,8 @@ import torch
 
 from hiresvae.metrics.results import Interval, spread
 from hiresvae.seeding import generator
+
+BLOCK = 1024
 
 
 class KernelEstimate(NamedTuple):
@@ -43,7 +46,8 @@ def kernel_distance(a: np.ndarray, b: np.ndarray) -> float:
     a, b = np.asarray(a, np.float64), np.asarray(b, np.float64)
     if min(len(a), len(b)) < 2:
         raise ValueError(f"a kernel distance needs 2 pictures a side, got {len(a)} and {len(b)}")
-    return _within(a) + _within(b) - 2 * float(_kernel(a, b).mean())
+    across = sum(float(_kernel(part, b).sum()) for part in _blocks(a))
+    return _within(a) + _within(b) - 2 * across / (len(a) * len(b))
 
 
 def kernel_estimate(
@@ -82,5 +86,12 @@ def _kernel(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
 def _within(x: np.ndarray) -> float:
     """Returns the mean kernel over pairs of different rows."""
-    k = _kernel(x, x)
-    return float((k.sum() - np.trace(k)) / (len(x) * (len(x) - 1)))
+    total = sum(float(_kernel(part, x).sum()) for part in _blocks(x))
+    own = float(((np.square(x).sum(1) / x.shape[1] + 1) ** 3).sum())
+    return (total - own) / (len(x) * (len(x) - 1))
+
+
+def _blocks(x: np.ndarray) -> Iterator[np.ndarray]:
+    """Yields rows at a time: kernels of 10,000 pictures with each other would fill gigabytes."""
+    for first in range(0, len(x), BLOCK):
+        yield x[first : first + BLOCK]

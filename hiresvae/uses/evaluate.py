@@ -2,74 +2,28 @@
 
 import platform
 import time
-from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from hiresvae.errors import UserError
-from hiresvae.metrics.features import FeatureNetwork, extract, extract_cached, load_network
-from hiresvae.metrics.frechet import fid_infinity, frechet_distance, halves_floor, moments
-from hiresvae.metrics.kernel import kernel_estimate
-from hiresvae.metrics.paired import psnr
-from hiresvae.metrics.results import Figure, Interval, bootstrap, write_json
-from hiresvae.metrics.sharpness import sharpness_ratio
-from hiresvae.metrics.spectrum import grid_peak, nyquist_peak, spectrum_distance
-from hiresvae.seeding import generator
+from hiresvae.metrics.features import FEATURES, FeatureNetwork, extract, features_key, load_network
+from hiresvae.metrics.frechet import fid_infinity, moments
+from hiresvae.metrics.perceptual import LEAST_SIDE, load_lpips
+from hiresvae.metrics.results import Figure, write_json
 from hiresvae.settings import DataSettings
+from hiresvae.uses import figures as measure
+from hiresvae.uses.likelihood import likelihood_figures
+from hiresvae.uses.plan import GROUPS, OF_FEATURES, Plan, chosen_groups
+from hiresvae.uses.processes import by_share, connect, is_first, joined, remembered, share
+from hiresvae.uses.reals import Reals, filled
 
-if TYPE_CHECKING:
-    from hiresvae.data import PictureData
-
-# Real pictures in the features' statistics: enough for 2048 dimensions, minutes on two cores.
-MOST_REALS = 2000
 # A run or exported model has one of these; a folder of pictures has none.
 MODEL_FILES = ("config.json", "config.yaml", "model", "model.safetensors")
-
-
-@dataclass(frozen=True)
-class Reals:
-    """The real pictures against which is measured.
-
-    Attributes:
-        train: uint8 ``(N, C, H, W)`` of the training part in random order, at most 2000.
-        held_out: uint8 ``(M, C, H, W)`` never trained on, at most 2000; the training part where
-            nothing is held out.
-        has_held_out: whether ``held_out`` is what it says.
-    """
-
-    train: Tensor
-    held_out: Tensor
-    has_held_out: bool
-
-    @classmethod
-    def of(cls, data: "PictureData", size: int) -> "Reals":
-        """Returns the real pictures of opened data, cut to their middle of ``size`` pixels.
-
-        The draw is the same for every seed of the evaluation, so that the features of real
-        pictures are computed once and two evaluations differ by what was made alone.
-        """
-
-        def some(indices: np.ndarray, part: str) -> Tensor:
-            order = torch.randperm(len(indices), generator=generator(0, "reals", part))
-            chosen = indices[order[:MOST_REALS].numpy()]
-            top = (data.pictures.shape[-1] - size) // 2
-            cut = slice(top, top + size)
-            return torch.from_numpy(np.ascontiguousarray(data.pictures[chosen][..., cut, cut]))
-
-        train = some(data.train, "train")
-        if len(data.held_out) == 0:
-            return cls(train, train, False)
-        return cls(train, some(data.held_out, "held_out"), True)
-
-    @property
-    def role(self) -> str:
-        """What the pictures are called that stand for the unseen ones."""
-        return "held_out" if self.has_held_out else "train"
 
 
 def evaluate(
@@ -81,6 +35,8 @@ def evaluate(
     features: str = "auto",
     seed: int = 0,
     device: str | None = None,
+    metrics: str = "all",
+    iwae: int = 0,
 ) -> dict[str, Any]:
     """Measures a model, or a folder of pictures, writes the figures as JSON and returns them.
 
@@ -88,145 +44,69 @@ def evaluate(
         model: anything that ``hiresvae.load`` takes, or a folder of pictures.
         out: the JSON file, written whole or not at all.
         reference: folder of real pictures; None: the data that the model was trained on.
-        samples: pictures drawn from the model for each prior.
+        samples: pictures drawn from the model for each prior; above 2000 also the most that are
+            taken of real pictures and of a folder.
         features: ``auto`` (Inception), ``none``, or a TorchScript file.
         seed: of samples, subsets and intervals.
         device: such as ``cpu`` or ``cuda``; None: the accelerator if there is one.
+        metrics: ``all``, or names of `hiresvae.uses.plan.GROUPS` with commas between.
+        iwae: importance samples of the tighter bound on the likelihood; 0 leaves it out.
 
     Returns:
         ``figures`` (name to figure, see :class:`~hiresvae.metrics.results.Figure`), ``notes`` (what
-        did not run and why), ``features``, ``counts``, ``seed``, ``seconds``, ``device``,
-        ``versions``, ``model``, ``reference``.
+        did not run and why), ``features``, ``metrics``, ``counts``, ``seed``, ``seconds`` and
+        ``seconds_by_part``, ``device``, ``versions``, ``model``, ``reference``.
 
     Raises:
-        UserError: a folder of pictures without a reference, an empty one, too few samples, or a
-            feature file that cannot be read.
+        UserError: a folder of pictures without a reference, an empty one, too few samples, an
+            unknown group, or a feature file that cannot be read.
     """
     begun = time.monotonic()
     if samples < 8:
         raise UserError(f"samples={samples} is too few to measure anything: take 8 or more")
-    device = device or ("cuda" if torch.cuda.is_available() else "cpu")
-    notes: list[str] = []
-    network = _network(features, device, notes)
+    if iwae < 0:
+        raise UserError(f"iwae={iwae} is no number of samples: take 1 or more, or 0 for none")
+    plan = Plan(chosen_groups(metrics), samples, seed, iwae)
+    device = connect(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    if plan.wants(*OF_FEATURES):
+        plan.network = _network(features, device, plan.notes)
     if _is_pictures(model):
         if reference is None:
             raise UserError(
                 f"{model} is a folder of pictures: name the real ones to compare it with by "
                 "--reference FOLDER"
             )
-        figures, counts = _two_folders(Path(model), reference, network, seed)
+        figures, counts = _two_folders(Path(model), reference, plan)
     else:
-        figures, counts = _model(model, reference, samples, network, seed, device, notes)
+        figures, counts = _model(model, reference, device, plan)
     report = {
         "model": model,
         "reference": None if reference is None else str(reference),
         "figures": {figure.name: figure.to_json() for figure in figures},
-        "notes": notes,
-        "features": None if network is None else network.to_json(),
+        "notes": plan.notes,
+        "features": None if plan.network is None else plan.network.to_json(),
+        "metrics": [name for name in GROUPS if name in plan.groups],
         "counts": counts,
         "seed": seed,
         "device": device,
         "seconds": round(time.monotonic() - begun, 1),
+        "seconds_by_part": plan.seconds,
         "versions": _versions(),
     }
-    write_json(report, out)
+    if is_first():
+        write_json(report, out)
     return report
 
 
-def distances(
-    kind: str,
-    fakes: np.ndarray,
-    reals: np.ndarray,
-    network: FeatureNetwork,
-    counts: dict[str, int],
-    seed: int,
-) -> list[Figure]:
-    """Returns Fréchet and kernel distance of features ``(N, D)`` as figures.
-
-    Args:
-        kind: such as ``g{}_fitted`` or ``r{}``; {} becomes fid and kid, or frechet and kernel where
-            the network is not the Inception.
-        fakes: features of made pictures.
-        reals: features of real pictures.
-        network: which features.
-        counts: pictures by role, for the record.
-        seed: of the subsets.
-    """
-    kernel = kernel_estimate(fakes, reals, seed=seed)
-    frechet_name, kernel_name = _words(network)
-    return [
-        Figure(
-            kind.format(frechet_name),
-            frechet_distance(fakes, reals),
-            "squared distance",
-            "down",
-            counts=counts,
-            features=network.to_json(),
-        ),
-        Figure(
-            kind.format(kernel_name),
-            kernel.value,
-            "squared MMD",
-            "down",
-            interval=kernel.interval,
-            counts={**counts, "subset": kernel.subset_size},
-            features=network.to_json(),
-        ),
-    ]
-
-
-def floor(reals: np.ndarray, network: FeatureNetwork, seed: int) -> list[Figure]:
-    """Returns the distances of two random halves of the real features ``(N, D)`` as figures."""
-    halves = halves_floor(reals, seed)
-    words, counts = _words(network), {"half": halves.count}
-    return [
-        Figure(f"floor_{word}", value, unit, "down", counts=counts, features=network.to_json())
-        for word, value, unit in zip(
-            words, halves[:2], ("squared distance", "squared MMD"), strict=True
-        )
-    ]
-
-
-def texture(
-    role: str, fakes: Tensor, reals: Tensor, counts: dict[str, int], seed: int
-) -> list[Figure]:
-    """Returns what needs no network: sharpness and spectrum of fakes beside reals, as figures.
-
-    Args:
-        role: what the fakes are; ends the figures' names.
-        fakes: uint8 ``(N, C, H, W)``.
-        reals: uint8 ``(M, C, H, W)``.
-        counts: pictures by role, for the record.
-        seed: of the interval.
-    """
-    sharp = sharpness_ratio(fakes, reals, seed=seed)
-    spectrum = spectrum_distance(fakes, reals)
-    excess = max(0.0, nyquist_peak(fakes) - nyquist_peak(reals))
-    rows: list[tuple[str, float, str, Literal["up", "down"], Interval | None]] = [
-        ("sharpness_ratio", sharp.value, "ratio", "up", sharp.interval),
-        ("spectrum_distance", spectrum.mean_db, "dB", "down", None),
-        ("spectrum_worst", spectrum.worst_share, "share", "down", None),
-        ("nyquist_excess", excess, "dB", "down", None),
-    ]
-    if min(fakes.shape[-2:]) >= 16:
-        rows.append(("grid_peak", grid_peak(fakes) / grid_peak(reals), "ratio", "down", None))
-    return [Figure(f"{name}_{role}", v, u, b, i, counts) for name, v, u, b, i in rows]
-
-
 def _model(
-    name: str,
-    reference: Path | None,
-    samples: int,
-    network: FeatureNetwork | None,
-    seed: int,
-    device: str,
-    notes: list[str],
+    name: str, reference: Path | None, device: str, plan: Plan
 ) -> tuple[list[Figure], dict[str, int]]:
     from hiresvae.generator import load
 
     model = load(name, device=device)
     settings: DataSettings = model.settings.data
-    fitted = model.sample(samples, seed=seed, prior="fitted").cpu()
+    with plan.timed("samples"):
+        fitted = _drawn(model, "fitted", plan)
     if reference is None:
         data = model.data()
     else:
@@ -235,76 +115,225 @@ def _model(
         # Of the model's own number of channels, or it could not reconstruct them.
         new = {"source": str(reference), "labels": "none", "limit": None}
         data = open_data(settings.model_copy(update={**new, "channels": fitted.shape[1]}))
-    reals = Reals.of(data, settings.size)
+    with plan.timed("pictures"):
+        reals = Reals.of(data, settings.size, plan.most)
+    seed, unseen = plan.seed, {reals.role: len(reals.held_out)}
+    counts = {"samples": plan.samples, "train": len(reals.train), **unseen}
+    drawn = {"samples": plan.samples}
     if not reals.has_held_out:
-        notes.append("nothing is held out: training pictures stand in for held-out ones")
-    held_out_copies = _reconstruct(model, reals.held_out)
-    errors = psnr(held_out_copies, reals.held_out)
+        plan.notes.append("nothing is held out: training pictures stand in for held-out ones")
+    figures: list[Figure] = []
+    copies = torch.zeros(0)
+    if plan.wants("texture", "patches", "paired", "distance"):
+        with plan.timed("reconstructions"):
+            copies = _reconstruct(model, reals.held_out)
+    for role, made, of in (("samples", fitted, drawn), ("reconstructions", copies, {})):
+        pair, used = (made, reals.held_out), {**of, **unseen}
+        figures += _pixels(role, *pair, used, plan)
+    if plan.wants("patches"):
+        figures += measure.patches_floor(reals.held_out, seed)
+    if plan.wants("paired"):
+        with plan.timed("paired"):
+            _lpips(settings.size, device, plan)
+            figures += measure.paired(copies, reals.held_out, unseen, seed, plan.perceptual)
+    if plan.wants("memory"):
+        held_out = reals.held_out if reals.has_held_out else None
+        used = {**drawn, "train": len(reals.train)}
+        with plan.timed("memory"):
+            figures += measure.memory_pixels("samples", fitted, reals.train, held_out, used, seed)
+    if plan.wants("likelihood"):
+        with plan.timed("likelihood"):
+            figures += _likelihood(model, reals.held_out, unseen, plan)
+    if plan.network is not None:
+        figures += _of_features(model, reals, fitted, copies, plan)
+    return figures, counts
 
-    unseen = {reals.role: len(reals.held_out)}
-    figures = [
-        *texture("samples", fitted, reals.held_out, {"samples": samples, **unseen}, seed),
-        *texture("reconstructions", held_out_copies, reals.held_out, unseen, seed),
-        Figure(
-            "psnr_reconstructions",
-            float(errors.mean()),
-            "dB",
-            "up",
-            interval=bootstrap(lambda x: float(x.mean()), errors, seed=seed),
-            counts=unseen,
-        ),
-    ]
-    counts = {"samples": samples, "train": len(reals.train), **unseen}
-    if network is None:
-        return figures, counts
 
-    real = extract_cached(reals.train, network)
-    used = {"samples": samples, "train": len(real)}
-    fake = extract(fitted, network)
-    figures += distances("g{}_fitted", fake, real, network, used, seed)
-    figures.append(
-        Figure(
-            f"g{_words(network)[0]}_infinity_fitted",
-            fid_infinity(fake, moments(real), seed=seed),
-            "squared distance",
-            "down",
-            counts=used,
-            features=network.to_json(),
-        )
-    )
-    standard = extract(model.sample(samples, seed=seed, prior="standard").cpu(), network)
-    figures += distances("g{}_standard", standard, real, network, used, seed)
+def _pixels(
+    role: str, made: Tensor, real: Tensor, counts: dict[str, int], plan: Plan
+) -> list[Figure]:
+    """Returns texture and patches of made pictures beside real ones, where wanted."""
+    figures: list[Figure] = []
+    if plan.wants("texture"):
+        with plan.timed("texture"):
+            figures += measure.texture(role, made, real, counts, plan.seed)
+    if plan.wants("patches"):
+        with plan.timed("patches"):
+            figures += measure.patches(role, made, real, counts, plan.seed)
+    if plan.wants("diversity") and role != "reconstructions":
+        with plan.timed("diversity"):
+            a, b = measure.thumbnails(made), measure.thumbnails(real)
+            figures += measure.diversity(role, a, b, None, counts, plan.seed)
+    return figures
+
+
+def _of_features(
+    model: Any, reals: Reals, fitted: Tensor, copies: Tensor, plan: Plan
+) -> list[Figure]:
+    """Returns all figures that rest on the feature network, for both priors and for copies."""
+    network, seed = plan.network, plan.seed
+    assert network is not None
+    with plan.timed("reference_features"):
+        real = _real_features(reals.train, network)
+        unseen = _real_features(reals.held_out, network) if reals.has_held_out else None
+    with plan.timed("features"):
+        fake = _features(fitted, network)
+    used = {"samples": plan.samples, "train": len(real)}
+    labels = model.drawn_labels(list(range(plan.samples)), seed=seed)
+    classes = None if labels is None else (labels.cpu().numpy(), reals.train_labels)
+    figures = _statistics("fitted", fake, real, unseen, used, classes, plan)
+    if plan.wants("distance"):
+        word = measure.network_words(network)[0]
+        value = fid_infinity(fake, moments(real), seed=seed)
+        name, of = f"g{word}_infinity_fitted", network.to_json()
+        figures.append(Figure(name, value, "squared distance", "down", None, used, of))
+    with plan.timed("samples"):
+        drawn = _drawn(model, "standard", plan)
+    with plan.timed("features"):
+        standard = _features(drawn, network)
+    figures += _statistics("standard", standard, real, unseen, used, classes, plan)
+    if not plan.wants("distance"):
+        return figures
 
     # Held-out pictures first, then training ones, no more in all than the statistics above have.
-    room = MOST_REALS - len(reals.held_out) if reals.has_held_out else 0
+    room = max(0, plan.most - len(reals.held_out)) if reals.has_held_out else 0
     rest = reals.train[:room]
-    copies = torch.cat([held_out_copies, _reconstruct(model, rest)])
-    originals = np.concatenate([extract_cached(reals.held_out, network), real[: len(rest)]])
-    paired = {**unseen, "train": len(rest)} if reals.has_held_out else unseen
-    figures += distances("r{}", extract(copies, network), originals, network, paired, seed)
-    return figures + floor(real, network, seed), counts
+    with plan.timed("features"):
+        remade = [_features(copies, network)]
+        if len(rest):
+            remade.append(_features(_reconstruct(model, rest), network))
+    originals = real if unseen is None else np.concatenate([unseen, real[: len(rest)]])
+    paired = {reals.role: len(reals.held_out)}
+    if reals.has_held_out:
+        paired["train"] = len(rest)
+    with plan.timed("distance"):
+        fakes = np.concatenate(remade)
+        figures += measure.distances("r{}", fakes, originals, network, paired, seed)
+        return figures + measure.floor(real, network, seed)
 
 
-def _two_folders(
-    fakes: Path, reference: Path, network: FeatureNetwork | None, seed: int
-) -> tuple[list[Figure], dict[str, int]]:
+def _statistics(
+    role: str,
+    fake: np.ndarray,
+    real: np.ndarray,
+    unseen: np.ndarray | None,
+    counts: dict[str, int],
+    classes: tuple[np.ndarray, np.ndarray | None] | None,
+    plan: Plan,
+) -> list[Figure]:
+    """Returns the figures of made pictures' features ``(N, D)`` beside real ones, where wanted."""
+    network, seed = plan.network, plan.seed
+    assert network is not None
+    args = (fake, real, network, counts, seed)
+    figures: list[Figure] = []
+    frechet: float | None = None
+    if plan.wants("distance"):
+        with plan.timed("distance"):
+            figures += measure.distances(f"g{{}}_{role}", *args)
+            frechet = figures[0].value
+    if plan.wants("coverage"):
+        with plan.timed("coverage"):
+            figures += measure.covering(role, *args)
+    if plan.wants("diversity"):
+        with plan.timed("diversity"):
+            figures += measure.diversity(
+                role, fake, real, network.to_json(), counts, seed, *(classes or (None, None))
+            )
+    if plan.wants("memory"):
+        with plan.timed("memory"):
+            figures += measure.memory(role, fake, real, unseen, network, counts, seed, frechet)
+    return figures
+
+
+def _two_folders(fakes: Path, reference: Path, plan: Plan) -> tuple[list[Figure], dict[str, int]]:
     # The made pictures decide the side: they are measured as they are, the real ones are resized.
     size = _side(fakes)
     from hiresvae.data import open_data
 
-    made, real = (
-        Reals.of(open_data(DataSettings(source=str(folder), size=size, held_out=0.0)), size).train
-        for folder in (fakes, reference)
-    )
+    with plan.timed("pictures"):
+        made, real = (
+            Reals.of(
+                open_data(DataSettings(source=str(folder), size=size, held_out=0.0)),
+                size,
+                plan.most,
+            ).train
+            for folder in (fakes, reference)
+        )
     counts = {"pictures": len(made), "reference": len(real)}
     if min(counts.values()) < 8:
         raise UserError(f"{fakes} or {reference} has too few pictures: 8 or more are needed")
-    figures = texture("pictures", made, real, counts, seed)
-    if network is not None:
-        features = extract(made, network), extract_cached(real, network)
-        figures += distances("g{}_pictures", *features, network, counts, seed)
-        figures += floor(features[1], network, seed)
+    if any(path.suffix.lower() in (".jpg", ".jpeg") for path in fakes.rglob("*")):
+        plan.notes.append(
+            f"{fakes} holds JPEG files: compression changes sharpness, spectrum and FID; measure "
+            "PNG files of the same pictures"
+        )
+    figures = _pixels("pictures", made, real, counts, plan)
+    if plan.wants("patches"):
+        figures += measure.patches_floor(real, plan.seed)
+    if plan.wants("memory"):
+        with plan.timed("memory"):
+            figures += measure.memory_pixels("pictures", made, real, None, counts, plan.seed)
+    if plan.network is not None:
+        with plan.timed("reference_features"):
+            of_real = _real_features(real, plan.network)
+        with plan.timed("features"):
+            of_made = _features(made, plan.network)
+        figures += _statistics("pictures", of_made, of_real, None, counts, None, plan)
+        if plan.wants("distance"):
+            figures += measure.floor(of_real, plan.network, plan.seed)
     return figures, counts
+
+
+def _likelihood(model: Any, pictures: Tensor, counts: dict[str, int], plan: Plan) -> list[Figure]:
+    try:
+        return likelihood_figures(
+            model, pictures, counts, seed=plan.seed, iwae=plan.iwae, notes=plan.notes
+        )
+    except UserError as error:
+        plan.notes.append(str(error))
+        return []
+
+
+def _lpips(side: int, device: str, plan: Plan) -> None:
+    """Gives the plan its LPIPS, or the sentence that says why there is none."""
+    if side < LEAST_SIDE:
+        plan.notes.append(f"LPIPS was left out: it needs pictures of {LEAST_SIDE} pixels or more")
+        return
+    try:
+        plan.perceptual = load_lpips(device)
+    except UserError as error:
+        plan.notes.append(str(error))
+
+
+def _features(pictures: Tensor, network: FeatureNetwork) -> np.ndarray:
+    return by_share(lambda part: extract(part, network), pictures)
+
+
+def _real_features(pictures: Tensor, network: FeatureNetwork) -> np.ndarray:
+    key = features_key(pictures, network)
+    return remembered(FEATURES, key, lambda: _features(pictures, network), len(pictures))
+
+
+def _drawn(model: Any, prior: str, plan: Plan) -> Tensor:
+    """Returns samples of a prior, uint8 ``(N, C, H, W)``; picture i depends on (seed, i) only."""
+    mine = share(plan.samples)
+    count = mine.stop - mine.start
+    batches = model.sample_batches(count, seed=plan.seed, prior=prior, start=mine.start)
+    return _whole(filled(count, batches, f"samples of the {prior} prior"))
+
+
+def _reconstruct(model: Any, pictures: Tensor, batch: int = 64) -> Tensor:
+    rows = share(len(pictures))
+    mine = pictures[rows]
+    batches = (model.reconstruct(part).cpu() for part in mine.split(batch) if len(part))
+    return _whole(filled(len(mine), batches, "reconstructions"))
+
+
+def _whole(pictures: Tensor) -> Tensor:
+    """Returns the pictures of all processes; of one process the very same."""
+    rows = pictures.numpy()
+    whole = joined(rows)
+    return pictures if whole is rows else torch.from_numpy(whole)
 
 
 def _network(features: str, device: str, notes: list[str]) -> FeatureNetwork | None:
@@ -339,19 +368,10 @@ def _side(folder: Path) -> int:
     raise UserError(f"{folder} holds neither a model nor a picture")
 
 
-def _reconstruct(model: Any, pictures: Tensor, batch: int = 64) -> Tensor:
-    parts = [model.reconstruct(part).cpu() for part in pictures.split(batch) if len(part)]
-    return torch.cat(parts) if parts else pictures
-
-
-def _words(network: FeatureNetwork) -> tuple[str, str]:
-    return ("fid", "kid") if network.is_inception else ("frechet", "kernel")
-
-
 def _versions() -> dict[str, str]:
     import hiresvae
 
-    packages = ("torch", "numpy", "clean-fid", "Pillow")
+    packages = ("torch", "numpy", "scipy", "clean-fid", "lpips", "torchmetrics", "Pillow")
     return {
         "hiresvae": hiresvae.__version__,
         "python": platform.python_version(),

@@ -1,0 +1,66 @@
+"""What an evaluation keeps for the next one: arrays in the cache, by what they were made from."""
+
+import hashlib
+import os
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from torch import Tensor
+
+
+def cache_folder(name: str) -> Path:
+    """Returns the folder of that name in the cache (``HIRESVAE_CACHE``, or the user's own)."""
+    import platformdirs
+
+    home = os.environ.get("HIRESVAE_CACHE") or platformdirs.user_cache_dir("hiresvae")
+    return Path(home).expanduser() / name
+
+
+def digest(pictures: Tensor) -> str:
+    """Returns the sha256 of shape and content of pictures ``(N, C, H, W)``, or of features."""
+    key = hashlib.sha256(str(tuple(pictures.shape)).encode())
+    for part in pictures.split(256):
+        key.update(part.contiguous().cpu().numpy())
+    return key.hexdigest()
+
+
+def recall(folder: str, key: str, rows: int | None = None) -> np.ndarray | None:
+    """Returns the array stored under a key, or None: there is none, or it cannot be used.
+
+    Args:
+        folder: of the cache, such as ``features``.
+        key: says all that the array depends on; hashed to a file name.
+        rows: length that the array must have; None: any.
+    """
+    try:
+        stored: np.ndarray = np.load(_path(folder, key), allow_pickle=False)
+    except (OSError, ValueError, EOFError):
+        return None
+    usable = rows is None or (stored.ndim > 0 and len(stored) == rows)
+    return stored if usable else None
+
+
+def keep(folder: str, key: str, array: np.ndarray) -> None:
+    """Stores an array under a key: written aside and renamed, so that nobody meets half a file."""
+    path = _path(folder, key)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".part", delete=False) as aside:
+        np.save(aside, array)
+    Path(aside.name).replace(path)
+
+
+def remembered(
+    folder: str, key: str, compute: Callable[[], np.ndarray], rows: int | None = None
+) -> np.ndarray:
+    """Returns what `recall` finds, or computes it and stores it."""
+    stored = recall(folder, key, rows)
+    if stored is None:
+        stored = compute()
+        keep(folder, key, stored)
+    return stored
+
+
+def _path(folder: str, key: str) -> Path:
+    return cache_folder(folder) / f"{hashlib.sha256(key.encode()).hexdigest()[:32]}.npy"

@@ -1,0 +1,98 @@
+"""The pictures of an evaluation: real ones as they are drawn, and room for many made ones."""
+
+import tempfile
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from hiresvae.seeding import generator
+
+if TYPE_CHECKING:
+    from hiresvae.data import PictureData
+
+# Real pictures in the features' statistics: enough for 2048 dimensions, minutes on two cores.
+MOST_REALS = 2000
+# More bytes of pictures than this lie in a file that the system pages, not in memory.
+IN_MEMORY = 256 << 20
+
+
+@dataclass(frozen=True)
+class Reals:
+    """The real pictures against which is measured.
+
+    Attributes:
+        train: uint8 ``(N, C, H, W)`` of the training part in random order, or as many of
+            them as were asked for.
+        held_out: uint8 ``(M, C, H, W)`` never trained on, as many at most; the training part
+            where nothing is held out.
+        has_held_out: whether ``held_out`` is what it says.
+        train_labels: int64 ``(N,)``, or None.
+    """
+
+    train: Tensor
+    held_out: Tensor
+    has_held_out: bool
+    train_labels: np.ndarray | None = None
+
+    @classmethod
+    def of(cls, data: "PictureData", size: int, most: int = MOST_REALS) -> "Reals":
+        """Returns the real pictures of opened data, cut to their middle of ``size`` pixels.
+
+        The draw is the same for every seed of the evaluation, so that the features of real
+        pictures are computed once and two evaluations differ by what was made alone.
+        """
+        top = (data.pictures.shape[-1] - size) // 2
+        cut = slice(top, top + size)
+
+        def some(indices: np.ndarray, part: str) -> tuple[Tensor, np.ndarray]:
+            order = torch.randperm(len(indices), generator=generator(0, "reals", part))
+            chosen = indices[order[:most].numpy()]
+            parts = (chosen[i : i + 256] for i in range(0, len(chosen), 256))
+            cuts = (torch.from_numpy(data.pictures[rows][..., cut, cut].copy()) for rows in parts)
+            return filled(len(chosen), cuts), chosen
+
+        train, chosen = some(data.train, "train")
+        labels = None if data.labels is None else np.asarray(data.labels)[chosen]
+        if len(data.held_out) == 0:
+            return cls(train, train, False, labels)
+        return cls(train, some(data.held_out, "held_out")[0], True, labels)
+
+    @property
+    def role(self) -> str:
+        """What the pictures are called that stand for the unseen ones."""
+        return "held_out" if self.has_held_out else "train"
+
+
+def filled(count: int, batches: Iterable[Tensor], progress: str | None = None) -> Tensor:
+    """Returns uint8 pictures ``(count, C, H, W)`` put together from batches, one after another.
+
+    Large sets lie in a nameless temporary file, so that memory holds what is being looked at.
+
+    Args:
+        count: pictures in all batches.
+        batches: uint8 ``(n, C, H, W)``.
+        progress: words of a bar on stderr, if that is a terminal.
+    """
+    from hiresvae.data.progress import bar
+
+    out, done = torch.zeros(0, 1, 1, 1, dtype=torch.uint8), 0
+    with bar(progress is not None) as shown:
+        task = shown.add_task(progress or "", total=count)
+        for batch in batches:
+            if done == 0:
+                out = _room((count, *batch.shape[1:]))
+            out[done : done + len(batch)] = batch
+            done += len(batch)
+            shown.update(task, completed=done)
+    return out
+
+
+def _room(shape: tuple[int, ...]) -> Tensor:
+    if np.prod(shape, dtype=np.int64) <= IN_MEMORY:
+        return torch.empty(shape, dtype=torch.uint8)
+    with tempfile.TemporaryFile() as file:  # the map outlives the name and the handle
+        return torch.from_numpy(np.memmap(file, np.uint8, "w+", shape=shape))

@@ -1,0 +1,105 @@
+import multiprocessing
+import os
+import socket
+import warnings
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+
+from hiresvae.uses import evaluate as uses
+from hiresvae.uses.processes import by_share, is_first, joined, share
+
+
+class Model:
+    """Samples and copies that depend on the numbers of the pictures alone."""
+
+    settings = SimpleNamespace(data=SimpleNamespace(size=16))
+
+    def data(self):
+        x = np.random.default_rng(0).integers(0, 256, (27, 3, 16, 16), dtype=np.uint8)
+        return SimpleNamespace(
+            pictures=x, train=np.arange(18), held_out=np.arange(18, 27), labels=None
+        )
+
+    def drawn_labels(self, numbers, *, seed=0):
+        return None
+
+    def sample_batches(self, count, *, seed=0, prior="fitted", start=0):
+        for i in range(start, start + count):
+            rng = torch.Generator().manual_seed(1000 * seed + i + (prior == "fitted"))
+            yield torch.randint(0, 256, (1, 3, 16, 16), generator=rng, dtype=torch.uint8)
+
+    def reconstruct(self, pictures):
+        return pictures // 2
+
+
+class Patches(torch.nn.Module):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return torch.nn.functional.adaptive_avg_pool2d(x / 255, 3).flatten(1)
+
+
+GROUPS = "texture,patches,paired,distance,coverage,diversity,memory"
+
+
+def measure(folder: Path, cache: str) -> dict:
+    import hiresvae.generator
+
+    os.environ["HIRESVAE_CACHE"] = str(folder / cache)
+    hiresvae.generator.load = lambda name, device=None: Model()  # type: ignore[assignment]
+    torch.set_num_threads(1)
+    return uses.evaluate(
+        "m", folder / f"{cache}.json", samples=11, features=str(folder / "patches.pt"),
+        metrics=GROUPS, device="cpu",
+    )  # fmt: skip
+
+
+def process(rank: int, port: int, folder: Path) -> None:
+    os.environ.update(
+        RANK=str(rank), LOCAL_RANK=str(rank), WORLD_SIZE="2", MASTER_ADDR="127.0.0.1",
+        MASTER_PORT=str(port), OMP_NUM_THREADS="1", ACCELERATE_USE_CPU="true",
+    )  # fmt: skip
+    warnings.simplefilter("ignore")
+    report = measure(folder, "two")
+    np.save(folder / f"of_{rank}.npy", [f["value"] for f in report["figures"].values()])
+
+
+def test_one_process_has_every_row_and_is_the_first() -> None:
+    assert is_first() and share(7) == slice(0, 7)
+    x = np.arange(3)
+    assert joined(x) is x
+    np.testing.assert_array_equal(by_share(lambda t: t.numpy() * 2, torch.arange(4)), [0, 2, 4, 6])
+
+
+def test_two_processes_measure_what_one_does(tmp_path, monkeypatch) -> None:
+    import json
+
+    import hiresvae.generator
+
+    monkeypatch.setenv("HIRESVAE_CACHE", "")
+    monkeypatch.setattr(hiresvae.generator, "load", None)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # TorchScript is deprecated
+        torch.jit.script(Patches()).save(str(tmp_path / "patches.pt"))
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        port = found.getsockname()[1]
+    spawn = multiprocessing.get_context("spawn")
+    both = [spawn.Process(target=process, args=(rank, port, tmp_path)) for rank in (0, 1)]
+    for one in both:
+        one.start()
+    for one in both:
+        one.join(500)
+        assert one.exitcode == 0
+    alone = measure(tmp_path, "one")
+    together = json.loads((tmp_path / "two.json").read_text())
+    assert list(together["figures"]) == list(alone["figures"])
+    for name, figure in alone["figures"].items():
+        assert together["figures"][name]["counts"] == figure["counts"]
+        assert together["figures"][name]["value"] == pytest.approx(figure["value"], rel=1e-5)
+    values = [np.load(tmp_path / f"of_{rank}.npy") for rank in (0, 1)]
+    np.testing.assert_array_equal(*values)
+    kept = [len(list((tmp_path / cache / "features").glob("*.npy"))) for cache in ("one", "two")]
+    assert kept == [2, 2]
