@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from hiresvae.cli_common import Device, Model
+from hiresvae.cli_common import Device, Model, Seed
 
 
 class Way(StrEnum):
@@ -64,3 +64,126 @@ def interpolate(
         model=model, keys=keys, out=out, steps=steps, way=way.value, rungs=rungs, loop=loop,
         fps=fps, scale=scale, temperature=temperature, device=device,
     )  # fmt: skip
+
+
+@_command("hiresvae edit runs/faces face.jpg sample:3 --attribute smile --strength 2 --out happy")
+def edit(
+    model: Model,
+    paths: Annotated[
+        list[str], typer.Argument(metavar="PATH...", help="Pictures, folders, or sample:SEED.")
+    ],
+    attribute: Annotated[str, typer.Option(help="Name of what is moved.")],
+    strength: Annotated[
+        float, typer.Option(help="2 is about the way from one class to the other.")
+    ] = 2.0,
+    out: Annotated[Path, typer.Option(help="Folder of the result.")] = Path("edited"),
+    method: Annotated[
+        str, typer.Option(help="means, normal, label (of a model with labels), or auto.")
+    ] = "auto",
+    keep: Annotated[
+        list[str] | None, typer.Option(help="Attribute to hold still; may be repeated.")
+    ] = None,
+    csv: Annotated[
+        Path | None, typer.Option(help="Table of attributes: a row a picture, a column each.")
+    ] = None,
+    having: Annotated[
+        Path | None, typer.Option("--with", help="Folder of pictures with the attribute.")
+    ] = None,
+    lacking: Annotated[
+        Path | None, typer.Option("--without", help="Folder of pictures without it.")
+    ] = None,
+    source: Annotated[
+        str | None, typer.Option(help="Where examples come from; the model's data unless told.")
+    ] = None,
+    steps: Annotated[int, typer.Option(min=2, help="Strengths in the sheet.")] = 5,
+    features: Annotated[
+        Path | None, typer.Option(help="TorchScript network that tells whether it is the same one.")
+    ] = None,
+    device: Device = None,
+) -> None:
+    """Move one attribute of pictures and keep the rest.
+
+    Attributes: brightness, colourfulness and skin_tone (measured), the classes and exact attributes
+    of the data, columns of --csv, or the difference of two folders. What else moved is in
+    edit.json.
+    """
+    from hiresvae.commands.edit import run
+
+    run(
+        model=model, paths=paths, attribute=attribute, strength=strength, out=out, method=method,
+        keep=keep, csv=csv, having=having, lacking=lacking, source=source, steps=steps,
+        features=features, device=device,
+    )  # fmt: skip
+
+
+class Projection(StrEnum):
+    """How many dimensions become two."""
+
+    pca = "pca"
+    tsne = "tsne"
+    umap = "umap"
+
+
+@_command("hiresvae latent runs/fashion --out maps --method tsne")
+def latent(
+    model: Model,
+    out: Annotated[Path, typer.Option(help="Folder of the maps.")],
+    method: Annotated[Projection, typer.Option(help="Of the scatter.")] = Projection.pca,
+    side: Annotated[int, typer.Option(min=2, max=50, help="Pictures a row of the sheet.")] = 15,
+    rows: Annotated[int, typer.Option(min=1, max=64, help="Latents in the traversals.")] = 10,
+    limit: Annotated[int, typer.Option(min=5, help="Pictures encoded at most.")] = 2000,
+    source: Annotated[
+        str | None, typer.Option(help="Whose pictures; the model's data unless told.")
+    ] = None,
+    label: Annotated[
+        str | None, typer.Option(help="Label of the pictures of sheet and traversals.")
+    ] = None,
+    seed: Seed = 0,
+    device: Device = None,
+) -> None:
+    """Draw maps of the latent space.
+
+    A sheet over two dimensions, a scatter coloured by class, what single latents do, and the
+    posterior of all pictures against the prior.
+    """
+    from hiresvae.commands.latent import run
+
+    run(
+        model=model, out=out, method=method.value, side=side, rows=rows, limit=limit,
+        source=source, label=label, seed=seed, device=device,
+    )  # fmt: skip
+
+
+class Part(StrEnum):
+    """Parts of a model."""
+
+    all = "all"
+    encoder = "encoder"
+    decoder = "decoder"
+
+
+class ExportFormat(StrEnum):
+    """How a part is written."""
+
+    safetensors = "safetensors"
+    torchscript = "torchscript"
+    onnx = "onnx"
+
+
+@_command("hiresvae export runs/monet_vae --out monet_decoder --part decoder --format torchscript")
+def export(
+    model: Model,
+    out: Annotated[Path, typer.Option(help="Folder of the files.")],
+    part: Annotated[Part, typer.Option(help="What is written.")] = Part.all,
+    format: Annotated[
+        ExportFormat, typer.Option(help="onnx needs the extra of that name.")
+    ] = ExportFormat.safetensors,
+    device: Device = None,
+) -> None:
+    """Write a model or a part of it for use elsewhere.
+
+    Parts take and give float32 in [-1, 1]; what was written is checked to give the same.
+    """
+    from hiresvae.commands.export import run
+
+    run(model=model, out=out, part=part.value, format=format.value, device=device)
