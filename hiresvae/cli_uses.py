@@ -187,3 +187,37 @@ def export(
     from hiresvae.commands.export import run
 
     run(model=model, out=out, part=part.value, format=format.value, device=device)
+
+
+@_command("hiresvae anomaly runs/monet_vae pictures --out scores.csv --heatmaps heat")
+def anomaly(
+    model: Model,
+    paths: Annotated[list[Path], typer.Argument(metavar="PATH...", help="Pictures or folders.")],
+    out: Annotated[Path, typer.Option(help="CSV file of the scores.")],
+    heatmaps: Annotated[
+        Path | None, typer.Option(help="Folder of pictures that show what is unusual.")
+    ] = None,
+    reference: Annotated[
+        Path | None, typer.Option(help="Folder of usual pictures; those held out unless told.")
+    ] = None,
+    quantile: Annotated[
+        float, typer.Option(help="Share of usual pictures below the threshold.")
+    ] = 0.95,
+    by: Annotated[
+        str, typer.Option(help="score (bits less complexity), bits, or error.")
+    ] = "score",
+    draws: Annotated[int, typer.Option(min=1, help="Of the posterior, for each picture.")] = 8,
+    seed: Seed = 0,
+    device: Device = None,
+) -> None:
+    """Tell how unlike the training data pictures are.
+
+    The negative ELBO in bits, less what a lossless compressor needs, held against a quantile of
+    held-out pictures.
+    """
+    from hiresvae.commands.anomaly import run
+
+    run(
+        model=model, paths=paths, out=out, heatmaps=heatmaps, reference=reference,
+        quantile=quantile, by=by, draws=draws, seed=seed, device=device,
+    )  # fmt: skip
