@@ -38,6 +38,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
+
 def main(arguments: list[str] | None = None) -> None:
     """Runs a command and ends the process with its exit code; None: what the process was given."""
     with in_words():

@@ -221,3 +221,39 @@ def anomaly(
         model=model, paths=paths, out=out, heatmaps=heatmaps, reference=reference,
         quantile=quantile, by=by, draws=draws, seed=seed, device=device,
     )  # fmt: skip
+
+
+@_command("hiresvae restore runs/documents scan.png --out clean")
+def restore(
+    model: Model,
+    paths: Annotated[list[Path], typer.Argument(metavar="PATH...", help="Pictures or folders.")],
+    out: Annotated[Path, typer.Option(help="Folder of the result.")] = Path("restored"),
+    mask: Annotated[
+        Path | None, typer.Option(help="Picture that is white where to fill in.")
+    ] = None,
+    resize: Annotated[
+        bool, typer.Option("--resize", help="Bring to the model's size; else work in tiles.")
+    ] = False,
+    answers: Annotated[
+        int, typer.Option(min=1, help="Different answers: their mean is taken.")
+    ] = 4,
+    rounds: Annotated[
+        int, typer.Option(min=0, help="Of decoding and putting back what is known.")
+    ] = 20,
+    steps: Annotated[
+        int, typer.Option(min=0, help="Of searching for better latents; slow, often better.")
+    ] = 0,
+    seed: Seed = 0,
+    device: Device = None,
+) -> None:
+    """Take noise, stains or holes out of pictures.
+
+    Larger pictures are worked on in overlapping tiles without seams; NAME_uncertainty.png shows
+    where the model is unsure.
+    """
+    from hiresvae.commands.restore import run
+
+    run(
+        model=model, paths=paths, out=out, mask=mask, resize=resize, answers=answers,
+        rounds=rounds, steps=steps, seed=seed, device=device,
+    )  # fmt: skip

@@ -18,6 +18,10 @@ from hiresvae.uses.sheets import sheet
 USUAL = 500
 """Held-out pictures that say what is usual."""
 KINDS = ("score", "bits", "error")
+HEADER = (
+    "file", "unusual", "share_of_usual_below", "score_bits", "elbo_bits", "complexity_bits",
+    "mean_squared_error", "largest_heat",
+)  # fmt: skip
 
 
 def run(
@@ -65,10 +69,7 @@ def run(
     rungs = got.rates.shape[1]
     table = io.StringIO()
     writer = csv.writer(table, lineterminator="\n")
-    writer.writerow(
-        ["file", "unusual", "share_of_usual_below", "score_bits", "elbo_bits", "complexity_bits"]
-        + ["mean_squared_error", "largest_heat", *(f"rate_{i}_nats" for i in range(rungs))]
-    )
+    writer.writerow([*HEADER, *(f"rate_{i}_nats" for i in range(rungs))])
     order = chosen.argsort(descending=True).tolist()
     for i in order:
         figures = [got.score[i], got.bits[i], got.complexity[i]]
@@ -110,9 +111,7 @@ def _heatmaps(
     remade = painter.reconstruct(pictures)
     with explained("writing heat maps", folder):
         folder.mkdir(parents=True, exist_ok=True)
-        for name, picture, again, one in zip(
-            distinct(names), pictures, remade, heats, strict=True
-        ):
+        for name, picture, again, one in zip(distinct(names), pictures, remade, heats, strict=True):
             row = [picture, again, overlay(picture, one)]
             made = sheet([row], headings=["picture", "model", "unusual"])
             images.save(made, folder / f"{Path(name).stem}_heat.png")

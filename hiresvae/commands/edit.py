@@ -80,9 +80,7 @@ def run(
         shown = rows if real else [row[1:] for row in rows]
         words = ["0" if abs(level) < 1e-9 else f"{level:+.2g}" for level in levels]
         headings = ["original", *words] if real else words
-        images.save(
-            sheet(shown, headings=headings, gaps=(1,) if real else ()), out / "sheet.png"
-        )
+        images.save(sheet(shown, headings=headings, gaps=(1,) if real else ()), out / "sheet.png")
     report: dict[str, Any] = {
         "model": model,
         "attribute": attribute,
@@ -131,7 +129,9 @@ def _edit(
         drawn = (source or painter.settings.data.source).startswith("embedded:")
         # The classes are cut from attributes that are kept already.
         keep = [n for n in examples.exact if n not in painter.classes] if drawn and own else []
-    edit = learn(painter, examples, attribute, keep=keep, method="means" if method == "auto" else method)
+    edit = learn(
+        painter, examples, attribute, keep=keep, method="means" if method == "auto" else method
+    )
     return edit, len(examples.pictures)
 
 

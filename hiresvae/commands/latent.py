@@ -63,7 +63,10 @@ def run(
         made = plane(painter, found, side, chosen)
         images.save(images.grid(made, columns=side, gap=0), out / "sheet.png")
         strips, numbers = traversals(painter, found, rows, 9, chosen)
-        words = [f"{step:+.2g}" if step else "0" for step in (-3, -2.25, -1.5, -0.75, 0, 0.75, 1.5, 2.25, 3)]
+        words = [
+            f"{step:+.2g}" if step else "0"
+            for step in (-3, -2.25, -1.5, -0.75, 0, 0.75, 1.5, 2.25, 3)
+        ]
         shown: list[list[Tensor | None]] = [list(strip) for strip in strips]
         images.save(
             sheet(

@@ -48,7 +48,7 @@ class Examples:
 
 
 def two_folders(painter: PictureModel, having: Path, lacking: Path, name: str) -> Examples:
-    """Returns the pictures of two folders; the attribute ``name`` is 1 in the first, 0 in the other.
+    """Returns the pictures of two folders; attribute ``name`` is 1 in the first, 0 in the other.
 
     Raises:
         UserError: one has fewer than two pictures.
@@ -56,7 +56,9 @@ def two_folders(painter: PictureModel, having: Path, lacking: Path, name: str) -
     parts = [read(painter, folder).pictures for folder in (having, lacking)]
     for folder, part in zip((having, lacking), parts, strict=True):
         if len(part) < 2:
-            raise UserError(f"{folder} has {len(part)} pictures; at least 2 are needed to learn from")
+            raise UserError(
+                f"{folder} has {len(part)} pictures; at least 2 are needed to learn from"
+            )
     pictures = torch.cat(parts)
     values = torch.cat([torch.ones(len(parts[0])), torch.zeros(len(parts[1]))]).double()
     columns = {k: v.double() for k, v in measured(pictures).items()} | {name: values}

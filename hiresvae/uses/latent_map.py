@@ -133,7 +133,7 @@ def quantiles(count: int) -> Tensor:
 
 
 def _still(painter: PictureModel, tops: Tensor, label: int | None) -> Codes:
-    """Returns codes with these latents on top ``(N, D)``, all lower rungs at their priors' means."""
+    """Returns codes with these latents on top ``(N, D)``, the rest at their priors' means."""
     shapes = painter.model.latent_shapes
     tops = tops.to(painter.device)
     lower = [tops.new_zeros(len(tops), *shape) for shape in shapes[1:]]

@@ -129,7 +129,10 @@ def export(painter: PictureModel, out: Path, part: PartName, format: FormatName)
             return sorted(path for path in out.iterdir() if path.is_file())
         if format == "safetensors":
             return _save_tensors(painter, piece, out)
-        path = out / f"{'model' if part == 'all' else part}.{'pt' if format == 'torchscript' else 'onnx'}"
+        path = (
+            out
+            / f"{'model' if part == 'all' else part}.{'pt' if format == 'torchscript' else 'onnx'}"
+        )
         aside = path.with_name(f".{path.name}.part")
         try:
             if format == "torchscript":
@@ -183,7 +186,9 @@ def load_part(folder: Path | str, part: PartName, *, device: str = "cpu") -> Par
     weights_file, config_file = (Path(folder) / f"{part}.{end}" for end in ("safetensors", "json"))
     for file in (weights_file, config_file):
         if not file.is_file():
-            raise UserError(f"{folder} has no {file.name}; make it by: hiresvae export --part {part}")
+            raise UserError(
+                f"{folder} has no {file.name}; make it by: hiresvae export --part {part}"
+            )
     try:
         config = json.loads(config_file.read_text(encoding="utf-8"))
         model = VAE(

@@ -4,8 +4,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hiresvae.data import PictureData, open_data
 from hiresvae.colour import lab as to_lab
+from hiresvae.data import PictureData, open_data
 from hiresvae.data.labels import cluster_features
 from hiresvae.errors import UserError
 from hiresvae.settings import DataSettings

@@ -37,7 +37,9 @@ def test_vectors_go_out_and_back(make_painter, pictures):
     vector = codes.vector(2)
     assert vector.shape == (5, 6 + 2 * 4 * 4)
     back = codes.with_vector(vector + 1)
-    assert all(torch.equal(z, w + 1) for z, w in zip(back.latents[:2], codes.latents[:2], strict=True))
+    assert all(
+        torch.equal(z, w + 1) for z, w in zip(back.latents[:2], codes.latents[:2], strict=True)
+    )
     assert all(torch.equal(z, w) for z, w in zip(back.latents[2:], codes.latents[2:], strict=True))
 
 
