@@ -60,7 +60,10 @@ def run(
     skipped = [entry for part in found for entry in part.skipped]
     if not names:
         raise UserError(f"no pictures in {', '.join(map(str, paths))}")
-    usual = scores(painter, _usual(painter, reference), draws=draws, seed=seed)
+    common = _usual(painter, reference)
+    if not len(common):
+        raise UserError("no pictures are held out to set a threshold by: give --reference FOLDER")
+    usual = scores(painter, common, draws=draws, seed=seed)
     line = threshold(getattr(usual, by), quantile)
     got = scores(painter, pictures, draws=draws, seed=seed)
     chosen: torch.Tensor = getattr(got, by)

@@ -125,12 +125,10 @@ def threshold(held_out: Tensor, quantile: float) -> float:
     """Returns the score that a share ``quantile`` of held-out pictures stays below.
 
     Raises:
-        UserError: there is nothing held out, or the quantile is no share.
+        UserError: the quantile is no share.
     """
     if not 0 < quantile < 1:
         raise UserError(f"--quantile {quantile} must lie between 0 and 1, such as 0.95")
-    if len(held_out) == 0:
-        raise UserError("no pictures are held out to set a threshold by: give --reference FOLDER")
     return float(torch.quantile(held_out.double(), quantile))
 
 

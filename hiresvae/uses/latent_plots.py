@@ -73,7 +73,9 @@ def posterior_against_prior(found: Posteriors, path: Path) -> None:
     draws: Tensor = found.means + found.stds * noise
     for i, number in enumerate(order[:8].tolist()):
         plot = figure.add_subplot(places[i // 4, i % 4])
-        plot.hist(draws[:, number].clamp(-5, 5), 40, density=True, color=COLOURS[0], alpha=0.6)
+        plot.hist(
+            draws[:, number].clamp(-5, 5).numpy(), 40, density=True, color=COLOURS[0], alpha=0.6
+        )
         plot.plot(grid, normal, color=COLOURS[1], linewidth=1.5)
         plot.set_title(f"latent {number}, {found.kl[number]:.2f} nats", fontsize=9)
         plot.set_yticks([])

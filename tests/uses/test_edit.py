@@ -16,10 +16,10 @@ def example_pictures():
 
 
 def test_strength_0_changes_nothing_and_more_moves_further(painter, example_pictures):
-    known = torch.arange(60).double()
+    known = encode(painter, example_pictures).vector()[:, 0].double()
     codes = encode(painter, example_pictures[:3])
     edit = learn(painter, Examples(example_pictures, None, {"age": known}), "age")
-    made = edited(painter, codes, edit, strengths(2, 3)).int()
+    made = edited(painter, codes, edit, strengths(20, 3)).int()
     own = decode(painter, codes).int()
     assert made.shape == (3, 3, 3, 16, 16)
     assert (made[:, 1] - own).abs().max() <= 1
@@ -28,13 +28,12 @@ def test_strength_0_changes_nothing_and_more_moves_further(painter, example_pict
     assert torch.allclose(moved, 1.5 * edit.step.expand_as(moved), atol=1e-5)
 
 
-@pytest.mark.parametrize("method", ["means", "normal"])
-def test_an_attribute_that_is_one_latent_is_found(make_painter, example_pictures, method):
+def test_an_attribute_that_is_one_latent_is_found(make_painter, example_pictures):
     painter = make_painter()
     vectors = encode(painter, example_pictures).vector()
     known = {"here": vectors[:, 2].double(), "there": vectors[:, 4].double()}
     examples = Examples(example_pictures, None, known, ("here", "there"))
-    edit = learn(painter, examples, "here", keep=["there"], method=method)
+    edit = learn(painter, examples, "here", keep=["there"])
     codes = encode(painter, example_pictures[:4])
     moved = edit.apply(codes, 1.0).vector() - codes.vector()
     assert moved[:, 2].mean() == pytest.approx(float(vectors[:, 2].std()), rel=0.1)
@@ -113,12 +112,12 @@ def test_two_small_folders(make_painter, tmp_path, refused):
 
 
 def test_skin_tone_is_the_angle_of_the_skin():
-    # L* = 65.7, a* = 15.4, b* = 24.4 by the CIE's formulas: an angle of 32.8 degrees.
+    # L* = 66.1, a* = 14.7, b* = 25.9 by the formulas of the CIE: an angle of 31.9 degrees.
     face = torch.tensor([201, 150, 115], dtype=torch.uint8).view(1, 3, 1, 1).expand(1, 3, 32, 32)
     dark = torch.tensor([90, 60, 40], dtype=torch.uint8).view(1, 3, 1, 1).expand(1, 3, 32, 32)
     both = skin_tone(torch.cat([face, dark]))
-    assert both[0] == pytest.approx(32.8, abs=2)
-    assert both[1] < -30
+    assert both[0] == pytest.approx(31.87, abs=0.1)
+    assert both[1] == pytest.approx(-50.94, abs=0.1)
     hat = face.clone()
     hat[:, 2, 12:18] = 255  # a blue thing in the middle is no skin
     assert skin_tone(hat)[0] == pytest.approx(float(both[0]), abs=0.01)
