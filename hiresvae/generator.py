@@ -5,16 +5,18 @@ shapes), ``prior.safetensors`` and ``labels.json``; nothing in it can run code.
 """
 
 import json
+import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from hiresvae import hub
 from hiresvae.blocks.layers import channels_last
 from hiresvae.errors import UserError, nearest
 from hiresvae.images import to_float, to_uint8
@@ -51,6 +53,7 @@ class PictureModel:
         shares: how frequent each label was in training.
         settings: of the run that trained it.
         images_seen: pictures seen in training.
+        card: the model card, Markdown.
     """
 
     model: VAE
@@ -59,6 +62,7 @@ class PictureModel:
     shares: tuple[float, ...]
     settings: Settings
     images_seen: int = 0
+    card: str = ""
 
     @property
     def device(self) -> torch.device:
@@ -248,10 +252,38 @@ class PictureModel:
         (folder / "config.json").write_text(json.dumps(config, indent=2) + "\n")
         labels = {"classes": self.classes, "shares": self.shares}
         (folder / "labels.json").write_text(json.dumps(labels, indent=2) + "\n")
+        if self.card:
+            (folder / "README.md").write_text(self.card, encoding="utf-8")
+
+    @classmethod
+    def from_pretrained(
+        cls, name: str | Path, *, revision: str | None = None, device: str | None = None
+    ) -> Self:
+        """Returns a model from a folder, or from the Hub by its ``org/name``.
+
+        A folder goes before a repository of the same name.
+        """
+        repo = str(name).removeprefix(hub.PREFIX)
+        if not Path(name).exists() and repo.count("/") == 1:
+            name = hub.download(repo, FILES, revision=revision)
+        found = load(name, device=device)
+        return cls(**vars(found))
+
+    def push_to_hub(self, repo: str, *, private: bool = False, token: str | None = None) -> str:
+        """Puts the model with its card on the Hub as ``org/name`` and returns its address."""
+        with tempfile.TemporaryDirectory() as folder:
+            self.save(Path(folder))
+            if not self.card:
+                head = "---\nlibrary_name: hiresvae\ntags: [image-generation, vae]\n---\n"
+                text = f"{head}# {self.settings.name}\n\nMade by hiresvae.\n"
+                (Path(folder) / "README.md").write_text(text, encoding="utf-8")
+            return hub.upload(Path(folder), repo, private=private, token=token)
 
 
 def _folder_of(name: str) -> Path:
     """Returns the model folder that a name means: a run folder, or a model folder itself."""
+    if name.startswith(hub.PREFIX):
+        return hub.download(name.removeprefix(hub.PREFIX), FILES)
     path = Path(name)
     if (path / "model" / "config.json").is_file():
         return path / "model"
@@ -270,7 +302,7 @@ def load(name: str | Path, *, device: str | None = None) -> PictureModel:
     """Returns a trained model.
 
     Args:
-        name: a run folder or a model folder.
+        name: a run folder, a model folder, or ``hf:org/name`` on the Hub.
         device: such as "cuda" or "cpu"; None takes what there is.
 
     Raises:
@@ -316,6 +348,7 @@ def load(name: str | Path, *, device: str | None = None) -> PictureModel:
     ) as error:
         words = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise UserError(f"model folder {folder} is broken: {words}") from error
+    card = folder / "README.md"
     place = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
     channels_last(model.to(place).eval().requires_grad_(False))
     return PictureModel(
@@ -325,4 +358,5 @@ def load(name: str | Path, *, device: str | None = None) -> PictureModel:
         shares,
         settings,
         images_seen,
+        card.read_text(encoding="utf-8", errors="replace") if card.is_file() else "",
     )

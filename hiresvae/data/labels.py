@@ -169,10 +169,12 @@ def cluster_features(pictures: np.ndarray) -> np.ndarray:
     import torch
     from torch.nn.functional import adaptive_avg_pool2d, avg_pool2d
 
+    from hiresvae.colour import lab as to_lab
+
     parts = []
     for start in range(0, len(pictures), 256):
         block = torch.from_numpy(np.array(pictures[start : start + 256])).float() / 255
-        lab = _lab(block.expand(-1, 3, -1, -1))
+        lab = to_lab(block.expand(-1, 3, -1, -1))
         half = avg_pool2d(lab[:, :1], 2)
         energies = [_energy(lightness) for lightness in (lab[:, :1], half)]
         colours = adaptive_avg_pool2d(lab, 4).flatten(1)
@@ -183,22 +185,3 @@ def cluster_features(pictures: np.ndarray) -> np.ndarray:
 def _energy(lightness: "torch.Tensor") -> "torch.Tensor":
     down, right = (lightness.diff(dim=d).square().mean((1, 2, 3)) for d in (2, 3))
     return (down + right + 0.1).log()
-
-
-def _lab(rgb: "torch.Tensor") -> "torch.Tensor":
-    """Returns sRGB ``(N, 3, H, W)`` in [0, 1] as CIE Lab under D65 (L in 0..100)."""
-    import torch
-
-    linear = torch.where(rgb > 0.04045, ((rgb + 0.055) / 1.055) ** 2.4, rgb / 12.92)
-    # IEC 61966-2-1, each row divided by the white point's X, Y or Z.
-    to_xyz = torch.tensor(
-        [
-            [0.4124 / 0.9505, 0.3576 / 0.9505, 0.1805 / 0.9505],
-            [0.2126, 0.7152, 0.0722],
-            [0.0193 / 1.089, 0.1192 / 1.089, 0.9505 / 1.089],
-        ]
-    )
-    xyz = torch.einsum("ij,njhw->nihw", to_xyz, linear)
-    f = torch.where(xyz > 216 / 24389, xyz.clamp_min(1e-9) ** (1 / 3), xyz * 841 / 108 + 4 / 29)
-    x, y, z = f.unbind(1)
-    return torch.stack([116 * y - 16, 500 * (x - y), 200 * (y - z)], 1)

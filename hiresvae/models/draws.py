@@ -74,6 +74,22 @@ class Given:
 
 
 @dataclass(frozen=True)
+class Relative:
+    """Given latents in units of each rung's prior, top first: ``z = mean + std * given``.
+
+    So a coarse latent can be changed and the finer ones follow it. On top the prior is N(0, I), and
+    what is given is the latent itself.
+    """
+
+    latents: list[Tensor]
+
+    def __call__(self, number: int, rung: Rung, state: Tensor) -> Drawn:
+        """Returns the latent of rung ``number`` for a state ``(N, width, h, w)``."""
+        z, prior = self.latents[number], rung.prior(state)
+        return Drawn(z if prior is None else prior.sample(z), prior=prior)
+
+
+@dataclass(frozen=True)
 class Together:
     """Two draws in one walk: the first ``count`` rows by one, the rest by the other.
 

@@ -124,11 +124,18 @@ class VAE(nn.Module):
         return [rung.shape for rung in self.decoder.rung_list]
 
     def condition(self, labels: Tensor | None) -> Tensor | None:
-        """Returns the condition ``(N, E)`` of labels, or None where the model takes none."""
+        """Returns the condition ``(N, E)`` of labels, or None where the model takes none.
+
+        Args:
+            labels: int64 ``(N,)``, or float ``(N, K)``: how much of each label, to go from one to
+                another by and by.
+        """
         if self.table is None:
             return None
         if labels is None:
             raise ValueError("this model is conditional: it needs labels")
+        if labels.is_floating_point():
+            return labels @ self.table.weight
         return self.table(labels)
 
     def features(self, images: Tensor, labels: Tensor | None = None) -> Mapping[int, Tensor]:

@@ -4,8 +4,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from hiresvae.colour import lab as to_lab
 from hiresvae.data import PictureData, open_data
-from hiresvae.data.labels import _lab, cluster_features
+from hiresvae.data.labels import cluster_features
 from hiresvae.errors import UserError
 from hiresvae.settings import DataSettings
 
@@ -116,7 +117,7 @@ def test_features_know_colour_and_texture() -> None:
     import torch
 
     rgb = torch.tensor([[1.0, 1, 1], [0, 0, 0], [1, 0, 0]]).view(3, 3, 1, 1)
-    lab = _lab(rgb).flatten(1)
+    lab = to_lab(rgb).flatten(1)
     known = torch.tensor([[100.0, 0, 0], [0, 0, 0], [53.24, 80.09, 67.20]])
     assert torch.allclose(lab, known, atol=0.05), "CIE values of white, black and sRGB red"
     flat = np.full((1, 1, 16, 16), 128, np.uint8)

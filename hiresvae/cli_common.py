@@ -1,0 +1,60 @@
+"""What all commands share: words for whatever goes wrong, and the arguments that recur."""
+
+import os
+import sys
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Annotated
+
+import typer
+
+from hiresvae import __version__
+from hiresvae.errors import UserError
+
+Model = Annotated[
+    str,
+    typer.Argument(
+        metavar="MODEL", help="Run folder, exported model, Hub id, or the name of a shipped model."
+    ),
+]
+Seed = Annotated[int, typer.Option(min=0, help="Seed of everything random.")]
+Device = Annotated[
+    str | None, typer.Option(help="Such as cpu, cuda or mps; the fastest there is unless told.")
+]
+
+
+@contextmanager
+def in_words() -> Iterator[None]:
+    """Turns errors into words on stderr and an exit code; also a decorator.
+
+    Exit codes: 1 our fault (a traceback and how to report it), 2 the user's mistake (one
+    sentence), 130 interrupted; a KeyboardInterrupt may bring words such as "state saved".
+    """
+    try:
+        yield
+        sys.stdout.flush()
+    except UserError as error:
+        # Of the processes that train together on one machine, one speaks.
+        if os.environ.get("LOCAL_RANK", "0") == "0":
+            _say(f"hiresvae: {' '.join(str(error).split())}")
+        raise SystemExit(2) from None
+    except KeyboardInterrupt as interrupt:
+        words = f" ({interrupt.args[0]})" if interrupt.args else ""
+        _say(f"hiresvae: interrupted{words}")
+        raise SystemExit(130) from None
+    except BrokenPipeError:
+        # Whoever read our output has seen enough; Python would complain once more at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise SystemExit(0) from None
+    except Exception:
+        traceback.print_exc()
+        _say(
+            f"hiresvae {__version__}: this is our fault, not yours; please report it with the "
+            "lines above, the command, and config.yaml and train.log of the run if there is one"
+        )
+        raise SystemExit(1) from None
+
+
+def _say(words: str) -> None:
+    print(words.encode(errors="backslashreplace").decode(), file=sys.stderr, flush=True)

@@ -1,0 +1,152 @@
+"""``hiresvae edit``: pictures with one attribute moved, and what else moved."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from hiresvae import images
+from hiresvae.commands.reconstruct import distinct
+from hiresvae.errors import UserError, nearest
+from hiresvae.generator import PictureModel, load
+from hiresvae.run import explained, write_whole
+from hiresvae.uses.attributes import Examples, of_data, two_folders
+from hiresvae.uses.codes import gather
+from hiresvae.uses.edit import Edit, drift, edited, learn, strengths, to_label
+from hiresvae.uses.sheets import sheet
+
+SHOWN = 12
+"""Pictures in the sheet."""
+
+
+def run(
+    *,
+    model: str,
+    paths: list[str],
+    attribute: str,
+    strength: float = 2.0,
+    out: Path = Path("edited"),
+    method: str = "auto",
+    keep: list[str] | None = None,
+    csv: Path | None = None,
+    having: Path | None = None,
+    lacking: Path | None = None,
+    source: str | None = None,
+    steps: int = 5,
+    features: Path | None = None,
+    device: str | None = None,
+) -> Path:
+    """Writes ``NAME_edited.png`` a picture, a sheet of strengths, and ``edit.json``.
+
+    Args:
+        model: run folder or model folder.
+        paths: pictures, folders and archives of pictures, or ``sample:SEED``.
+        attribute: what is moved.
+        strength: by how many units; 2 is about the way from one class to the other.
+        out: folder of the result.
+        method: means, normal, label, or auto: label where the model knows the attribute as one.
+        keep: attributes to hold still; None: all the exact ones of a drawn set.
+        csv: table of attributes.
+        having: folder of pictures with the attribute.
+        lacking: folder of pictures without it.
+        source: where examples come from, as ``data.source``; None: the model's own data.
+        steps: strengths in the sheet.
+        features: TorchScript network whose features tell how far the identity moved.
+        device: None takes what there is.
+
+    Returns:
+        Path of the JSON file.
+    """
+    if (having is None) != (lacking is None):
+        raise UserError("--with and --without go together: a folder of pictures each")
+    painter = load(model, device=device)
+    inputs = gather(painter, paths)
+    edit, count = _edit(painter, attribute, method, keep, csv, having, lacking, source)
+    levels = strengths(strength, steps)
+    strip = edited(painter, inputs.codes, edit, levels)
+    final = strip[:, -1]
+    names = distinct(inputs.names)
+    with explained("writing pictures", out):
+        out.mkdir(parents=True, exist_ok=True)
+        for name, picture in zip(names, final, strict=True):
+            images.save(picture, out / f"{Path(name).stem}_edited.png")
+        rows: list[list[Tensor | None]] = [
+            [original if real else None, *row]
+            for original, real, row in zip(inputs.pictures, inputs.real, strip, strict=True)
+        ][:SHOWN]
+        real = any(inputs.real)
+        shown = rows if real else [row[1:] for row in rows]
+        words = ["0" if abs(level) < 1e-9 else f"{level:+.2g}" for level in levels]
+        headings = ["original", *words] if real else words
+        images.save(sheet(shown, headings=headings, gaps=(1,) if real else ()), out / "sheet.png")
+    report: dict[str, Any] = {
+        "model": model,
+        "attribute": attribute,
+        "method": edit.method,
+        "examples": count,
+        "unit": "half the way between the two classes, or one standard deviation; measured ones "
+        "in their own: L* for brightness, chroma for colourfulness, degrees for skin_tone",
+        "explained_by_probe": edit.probes.explained if edit.probes else {},
+        "change_by_strength": drift(painter, inputs.codes, edit, levels, strip),
+        "skipped": [{"name": name, "reason": reason} for name, reason in inputs.skipped],
+    }
+    if features is not None:
+        report["identity"] = _identity(features, inputs.pictures, final)
+    write_whole(out / "edit.json", json.dumps(report, indent=2) + "\n")
+    print(f"{len(final)} pictures, {attribute} by {strength:+g}; sheet in {out / 'sheet.png'}")
+    return out / "edit.json"
+
+
+def _edit(
+    painter: PictureModel,
+    attribute: str,
+    method: str,
+    keep: list[str] | None,
+    csv: Path | None,
+    having: Path | None,
+    lacking: Path | None,
+    source: str | None,
+) -> tuple[Edit, int]:
+    """Returns the edit and from how many pictures it was learned."""
+    known = ("auto", "means", "normal", "label")
+    if method not in known:
+        raise UserError(f"--method {method!r} is not known; {nearest(method, known)}")
+    own = having is None and csv is None and source is None
+    if method == "label" or (method == "auto" and own and attribute in painter.classes):
+        if painter.conditional:
+            return to_label(painter, attribute), 0
+        if method == "label":
+            raise UserError("--method label needs a model that was trained with labels")
+    examples: Examples
+    if having is not None and lacking is not None:
+        examples = two_folders(painter, having, lacking, attribute)
+    else:
+        examples = of_data(painter, source=source, table=csv)
+    examples.column(attribute)
+    if keep is None:
+        drawn = (source or painter.settings.data.source).startswith("embedded:")
+        # The classes are cut from attributes that are kept already.
+        keep = [n for n in examples.exact if n not in painter.classes] if drawn and own else []
+    edit = learn(
+        painter, examples, attribute, keep=keep, method="means" if method == "auto" else method
+    )
+    return edit, len(examples.pictures)
+
+
+def _identity(features: Path, originals: Tensor, final: Tensor) -> dict[str, Any]:
+    """Returns cosine distances in a network's features: edited to own, and of random pairs."""
+    from hiresvae.metrics.features import extract, load_network
+
+    network = load_network(str(features))
+    one, other = (
+        torch.nn.functional.normalize(torch.from_numpy(extract(p, network)).float(), dim=1)
+        for p in (originals, final)
+    )
+    report = {"features": network.to_json()}
+    report["cosine_distance_to_own"] = round(float((1 - (one * other).sum(1)).mean()), 4)
+    if len(one) > 1:
+        pairs = (1 - (one * one.roll(1, 0)).sum(1)).mean()
+        report["cosine_distance_of_different_pictures"] = round(float(pairs), 4)
+    return report

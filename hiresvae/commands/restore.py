@@ -1,0 +1,128 @@
+"""``hiresvae restore``: pictures without noise, stains and holes, and how sure the model is."""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from hiresvae import images
+from hiresvae.commands.reconstruct import distinct
+from hiresvae.data.decode import Framing, UnreadableError, decode
+from hiresvae.errors import UserError
+from hiresvae.generator import PictureModel, load
+from hiresvae.run import explained
+from hiresvae.uses.codes import read
+from hiresvae.uses.restore import restore
+
+ENDINGS = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff")
+
+
+def run(
+    *,
+    model: str,
+    paths: list[Path],
+    out: Path = Path("restored"),
+    mask: Path | None = None,
+    resize: bool = False,
+    answers: int = 4,
+    rounds: int = 20,
+    steps: int = 0,
+    seed: int = 0,
+    device: str | None = None,
+) -> list[Path]:
+    """Writes ``NAME_restored.png`` and ``NAME_uncertainty.png`` a picture; returns the former.
+
+    Args:
+        model: run folder or model folder.
+        paths: pictures, or folders of pictures.
+        out: folder of the result.
+        mask: picture that is white where the others are to be filled in.
+        resize: bring pictures to the model's size instead of working in tiles.
+        answers: different answers, of which mean and spread are taken.
+        rounds: of encoding, decoding and putting back what is known.
+        steps: of searching for better latents.
+        seed: of the answers.
+        device: None takes what there is.
+    """
+    painter = load(model, device=device)
+    files = _files(paths)
+    written, skipped = [], []
+    for name, file in zip(distinct([path.name for path in files]), files, strict=True):
+        try:
+            picture = read(painter, file).pictures[0] if resize else _whole(painter, file)
+        except (UnreadableError, OSError, IndexError) as error:
+            skipped.append(f"{file}: {error}")
+            continue
+        hole = None if mask is None else _mask(mask, picture.shape[1], picture.shape[2])
+        found = restore(
+            painter, picture, hole, answers=answers, rounds=rounds, steps=steps, seed=seed
+        )
+        stem = Path(name).stem
+        with explained("writing pictures", out):
+            out.mkdir(parents=True, exist_ok=True)
+            path = out / f"{stem}_restored.png"
+            answer = images.to_uint8(found.picture[None])[0]
+            if hole is not None:
+                answer = torch.where(hole[None], answer, picture)
+            images.save(answer, path)
+            images.save(_uncertainty(found.spread), out / f"{stem}_uncertainty.png")
+        written.append(path)
+    for words in skipped:
+        print(f"skipped {words}")
+    if not written:
+        raise UserError(f"no pictures to restore in {', '.join(map(str, paths))}")
+    print(f"{len(written)} pictures restored in {out}; bright is unsure in NAME_uncertainty.png")
+    return written
+
+
+def _files(paths: list[Path]) -> list[Path]:
+    found: list[Path] = []
+    for path in paths:
+        if not path.exists():
+            raise UserError(f"{path} does not exist; give a picture or a folder")
+        inside = sorted(p for p in path.rglob("*") if p.suffix.lower() in ENDINGS)
+        found += inside if path.is_dir() else [path]
+    return found
+
+
+def _whole(painter: PictureModel, file: Path) -> Tensor:
+    """Returns a picture at its own size, uint8 ``(C, H, W)``."""
+    channels = painter.model.channels
+    raw = file.read_bytes()
+    decode(raw, Framing(8, channels, "none", "edge"))  # says what is wrong with it, if anything
+    from PIL import ImageOps
+
+    with Image.open(file) as opened:
+        upright = ImageOps.exif_transpose(opened)
+        if upright.has_transparency_data:
+            white = Image.new("RGBA", upright.size, "white")
+            upright = Image.alpha_composite(white, upright.convert("RGBA"))
+        pixels = np.array(upright.convert("L" if channels == 1 else "RGB"))
+    planes = pixels[None] if pixels.ndim == 2 else pixels.transpose(2, 0, 1)
+    return torch.from_numpy(np.ascontiguousarray(planes))
+
+
+def _mask(path: Path, height: int, width: int) -> Tensor:
+    """Returns where a mask is white, bool ``(H, W)``; it is scaled to the picture."""
+    try:
+        with Image.open(path) as opened:
+            grey = opened.convert("L").resize((width, height), Image.Resampling.NEAREST)
+    except OSError as error:
+        raise UserError(f"--mask {path} cannot be read as a picture") from error
+    hole = torch.from_numpy(np.array(grey) > 127)
+    if not hole.any():
+        raise UserError(f"--mask {path} has no white: white is what will be filled in")
+    return hole
+
+
+def _uncertainty(spread: Tensor) -> Tensor:
+    """Returns a standard deviation ``(H, W)`` as a picture; full colour is a quarter of the range.
+
+    The scale is fixed, so that pictures can be compared.
+    """
+    from matplotlib import colormaps
+
+    colour = np.asarray(colormaps["magma"]((spread / 0.5).clamp(0, 1).sqrt().numpy()))[..., :3]
+    return torch.from_numpy(np.rint(255 * colour).astype(np.uint8)).permute(2, 0, 1).contiguous()

@@ -1,0 +1,189 @@
+"""Pictures as a person points at them, and the codes that are moved about: latents and labels."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+from torch.nn.functional import one_hot
+
+from hiresvae.data.reading import Read, read_pictures
+from hiresvae.errors import UserError
+from hiresvae.generator import PictureModel, PriorName, picture_noise
+from hiresvae.images import to_uint8
+from hiresvae.models.draws import FromPosterior, Relative
+
+SAMPLE = "sample:"
+BATCH = 64
+
+
+@dataclass(frozen=True)
+class Codes:
+    """What pictures are made of.
+
+    Attributes:
+        latents: of each rung, top first, ``(N, D, h, w)``: on top the latent itself, below in units
+            of the rung's prior, so that fine detail follows what is changed above it.
+        labels: how much of each label ``(N, K)``; None for a model without.
+    """
+
+    latents: list[Tensor]
+    labels: Tensor | None = None
+
+    def __len__(self) -> int:
+        return len(self.latents[0])
+
+    def __getitem__(self, rows: slice | Tensor | list[int]) -> "Codes":
+        labels = None if self.labels is None else self.labels[rows]
+        return Codes([z[rows] for z in self.latents], labels)
+
+    @staticmethod
+    def joined(parts: Sequence["Codes"]) -> "Codes":
+        """Returns the codes of several batches as one."""
+        latents = [torch.cat(zs) for zs in zip(*(part.latents for part in parts), strict=True)]
+        labels = [part.labels for part in parts if part.labels is not None]
+        return Codes(latents, torch.cat(labels) if labels else None)
+
+    def vector(self, rungs: int = 1) -> Tensor:
+        """Returns the latents of the first rungs as one vector a picture, ``(N, D)``."""
+        return torch.cat([z.flatten(1) for z in self.latents[:rungs]], 1)
+
+    def with_vector(self, vector: Tensor) -> "Codes":
+        """Returns the codes with the first rungs' latents replaced by those of `vector`."""
+        moved, start = [], 0
+        for z in self.latents:
+            stop = start + z[0].numel()
+            new = vector[:, start:stop].view_as(z) if stop <= vector.shape[1] else z
+            moved.append(new)
+            start = stop
+        return Codes(moved, self.labels)
+
+
+@torch.inference_mode()
+def encode(painter: PictureModel, pictures: Tensor, labels: Tensor | None = None) -> Codes:
+    """Returns the codes of pictures: the posterior's means.
+
+    Args:
+        painter: the model.
+        pictures: uint8 ``(N, C, S, S)``.
+        labels: int64 ``(N,)``; a conditional model that is given none takes those under which it
+            reconstructs best.
+    """
+    model, parts = painter.model, []
+    for rows in torch.arange(len(pictures)).split(BATCH):
+        part, chosen = pictures[rows], None
+        if painter.conditional:
+            given = labels[rows].to(painter.device) if labels is not None else None
+            chosen = painter.guess_labels(part) if given is None else given
+        features = model.features(painter.check(part), chosen)
+        walk = model.walk(FromPosterior(features, None), chosen, len(part))
+        latents = [
+            drawn.z if drawn.prior is None else (drawn.z - drawn.prior.mean) / drawn.prior.std
+            for drawn in walk.drawn
+        ]
+        weights = None if chosen is None else one_hot(chosen, model.classes).float()
+        parts.append(Codes(latents, weights))
+    return Codes.joined(parts)
+
+
+@torch.inference_mode()
+def drawn(
+    painter: PictureModel,
+    seed: int,
+    *,
+    prior: PriorName = "fitted",
+    temperature: float = 1.0,
+    label: str | None = None,
+) -> Codes:
+    """Returns the code of picture 0 that `PictureModel.sample` draws with this seed."""
+    labels = painter._labels(seed, [0], label)
+    top = painter.latents([0], seed=seed, prior=prior, temperature=temperature, labels=labels)
+    noise = picture_noise(seed, [0], painter.device)
+    lower = [
+        temperature * noise(f"prior {number}", *shape)
+        for number, shape in enumerate(painter.model.latent_shapes)
+        if number > 0
+    ]
+    weights = None if labels is None else one_hot(labels, painter.model.classes).float()
+    return Codes([top, *lower], weights)
+
+
+@torch.inference_mode()
+def decode(painter: PictureModel, codes: Codes) -> Tensor:
+    """Returns the pictures of codes, uint8 ``(N, C, S, S)`` on the CPU."""
+    model, parts = painter.model, []
+    for rows in torch.arange(len(codes)).split(BATCH):
+        part = codes[rows]
+        walk = model.walk(Relative(part.latents), part.labels, len(part))
+        parts.append(to_uint8(model.likelihood(walk.head).mean).cpu())
+    return torch.cat(parts).contiguous()
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """The pictures that a command is about.
+
+    Attributes:
+        names: of the pictures.
+        pictures: uint8 ``(N, C, S, S)``; of a sample what the model draws.
+        codes: their codes.
+        real: which of them were read from files.
+        skipped: name and reason of what could not be read.
+    """
+
+    names: list[str]
+    pictures: Tensor
+    codes: Codes
+    real: list[bool]
+    skipped: list[tuple[str, str]]
+
+
+def gather(painter: PictureModel, specs: Sequence[str], *, temperature: float = 1.0) -> Inputs:
+    """Returns the pictures that are meant and their codes.
+
+    Args:
+        painter: the model.
+        specs: files, folders and archives of pictures, or ``sample:SEED``.
+        temperature: of samples.
+
+    Raises:
+        UserError: a path or a seed is wrong, or there is no picture at all.
+    """
+    names: list[str] = []
+    real: list[bool] = []
+    pictures, codes, skipped = [], [], []
+    for spec in specs:
+        if spec.startswith(SAMPLE):
+            number = spec.removeprefix(SAMPLE)
+            if not number.isdecimal():
+                raise UserError(f"{spec!r}: the seed must be a whole number, such as sample:7")
+            code = drawn(painter, int(number), temperature=temperature)
+            names.append(f"sample_{number}.png")
+            real.append(False)
+            pictures.append(decode(painter, code))
+            codes.append(code)
+            continue
+        found = read(painter, Path(spec))
+        skipped += found.skipped
+        if len(found.pictures):
+            names += found.names
+            real += [True] * len(found.names)
+            pictures.append(found.pictures)
+            codes.append(encode(painter, found.pictures))
+    if not names:
+        reasons = f" ({skipped[0][0]}: {skipped[0][1]})" if skipped else ""
+        raise UserError(f"no pictures in {', '.join(specs)}{reasons}")
+    return Inputs(names, torch.cat(pictures), Codes.joined(codes), real, skipped)
+
+
+def read(painter: PictureModel, path: Path) -> Read:
+    """Returns the pictures of a file, folder or archive as the model takes them."""
+    data = painter.settings.data
+    return read_pictures(
+        path,
+        size=painter.model.size,
+        channels=painter.model.channels,  # type: ignore[arg-type]
+        crop=data.crop,
+        pad=data.pad,
+    )

@@ -1,0 +1,199 @@
+"""Moves one attribute of pictures and says what else moved."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from hiresvae.errors import UserError, nearest
+from hiresvae.generator import PictureModel
+from hiresvae.seeding import generator
+from hiresvae.uses.attributes import Examples, known_only
+from hiresvae.uses.codes import Codes, decode, encode
+from hiresvae.uses.directions import METHODS, direction, in_units, ridge
+from hiresvae.uses.measure import measured
+
+MOST_NUMBERS = 4096
+"""Latent numbers that are moved: rungs are taken from the top while they fit."""
+FEW = 10
+
+
+@dataclass(frozen=True)
+class Edit:
+    """A learned way of editing.
+
+    Attributes:
+        attribute: its name.
+        method: means, normal or label.
+        step: ``(D,)``: what strength 1 adds to the latents of the first rungs; for "label" unused.
+        rungs: how many rungs it is for.
+        label: number of the label to go to; None unless the method is "label".
+        probes: what tells attributes from latents, for the report; None without examples.
+    """
+
+    attribute: str
+    method: str
+    step: Tensor
+    rungs: int
+    label: int | None = None
+    probes: "Probes | None" = None
+
+    def apply(self, codes: Codes, strength: float) -> Codes:
+        """Returns the codes moved by so many units; strength 0 changes nothing.
+
+        With labels, strength 1 is the other label and what is between mixes the two.
+        """
+        if self.label is not None:
+            assert codes.labels is not None
+            target = torch.zeros_like(codes.labels)
+            target[:, self.label] = 1
+            return Codes(codes.latents, codes.labels + strength * (target - codes.labels))
+        return codes.with_vector(codes.vector(self.rungs) + strength * self.step)
+
+
+@dataclass(frozen=True)
+class Probes:
+    """Linear readers of attributes, in units of each.
+
+    Attributes:
+        names: of the attributes.
+        weights: ``(D, A)``.
+        biases: ``(A,)``.
+        explained: share of the variance explained on a fifth of the examples kept apart (R^2),
+            by name; empty where there are too few examples.
+    """
+
+    names: tuple[str, ...]
+    weights: Tensor
+    biases: Tensor
+    explained: dict[str, float]
+
+    def __call__(self, vectors: Tensor) -> Tensor:
+        """Returns attributes ``(N, A)`` of latents ``(N, D)``, in units."""
+        return vectors.double().cpu() @ self.weights + self.biases
+
+
+def rungs_moved(painter: PictureModel) -> int:
+    """Returns how many rungs, from the top, are edited: as many as have 4096 numbers together."""
+    total, rungs = 0, 0
+    for dims, height, width in painter.model.latent_shapes:
+        total += dims * height * width
+        if rungs and total > MOST_NUMBERS:
+            break
+        rungs += 1
+    return rungs
+
+
+def learn(
+    painter: PictureModel,
+    examples: Examples,
+    attribute: str,
+    *,
+    keep: list[str] | None = None,
+    method: str = "means",
+) -> Edit:
+    """Returns the way of editing an attribute that examples show.
+
+    Args:
+        painter: the model.
+        examples: pictures of which the attribute is known.
+        attribute: its name.
+        keep: attributes that shall stay as they are.
+        method: means or normal, see `hiresvae.uses.directions.direction`.
+
+    Raises:
+        UserError: an attribute or the method is not known, or the examples do not suffice.
+    """
+    if method not in METHODS:
+        raise UserError(f"method {method!r} is not known; {nearest(method, METHODS)}")
+    keep = [name for name in keep or [] if name != attribute]
+    known = known_only(examples, [attribute, *keep])
+    if len(known.pictures) < 4:
+        raise UserError(
+            f"attribute {attribute!r} is known of {len(known.pictures)} pictures; 4 are needed"
+        )
+    rungs = rungs_moved(painter)
+    vectors = encode(painter, known.pictures, known.labels).vector(rungs)
+    others = torch.stack([known.column(name) for name in keep], 1) if keep else None
+    try:
+        step = direction(vectors.cpu(), known.column(attribute), others, method=method)
+    except UserError as error:
+        raise UserError(f"attribute {attribute!r}: {error}") from error
+    probes = probe(vectors, known, attribute)
+    return Edit(attribute, method, step.to(painter.device), rungs, probes=probes)
+
+
+def to_label(painter: PictureModel, name: str) -> Edit:
+    """Returns the way of editing of a conditional model: decoding under another label."""
+    return Edit(name, "label", torch.zeros(0), 0, label=painter.label(name))
+
+
+def probe(vectors: Tensor, examples: Examples, attribute: str) -> Probes:
+    """Returns readers of the attribute and of all others that vary."""
+    z = vectors.double().cpu()
+    names = [attribute, *(n for n in (*examples.exact, *examples.columns) if n != attribute)]
+    names = list(dict.fromkeys(names))
+    columns = {name: examples.columns[name] for name in names}
+    names = [n for n, v in columns.items() if v.isfinite().all() and v.max() > v.min()]
+    targets = torch.stack([in_units(columns[name]) for name in names], 1)
+    order = torch.randperm(len(z), generator=generator(0, "probe"))
+    apart, rest = order[: len(z) // 5], order[len(z) // 5 :]
+    explained = {}
+    if len(apart) >= FEW:
+        weights, biases = ridge(z[rest], targets[rest])
+        errors = (targets[apart] - z[apart] @ weights - biases).square().mean(0)
+        shares = 1 - errors / targets[apart].var(0, correction=0).clamp_min(1e-9)
+        explained = {n: round(float(s), 3) for n, s in zip(names, shares, strict=True)}
+    return Probes(tuple(names), *ridge(z, targets), explained)
+
+
+def strengths(strength: float, steps: int, both: bool = True) -> list[float]:
+    """Returns ``steps`` strengths from -strength (or 0) to strength.
+
+    Example:
+        >>> strengths(2, 5)
+        [-2.0, -1.0, 0.0, 1.0, 2.0]
+    """
+    low = -strength if both else 0.0
+    return [float(s) for s in torch.linspace(low, strength, steps, dtype=torch.float64)]
+
+
+def edited(painter: PictureModel, codes: Codes, edit: Edit, levels: list[float]) -> Tensor:
+    """Returns pictures edited at several strengths, uint8 ``(N, len(levels), C, S, S)``."""
+    return torch.stack([decode(painter, edit.apply(codes, level)) for level in levels], 1)
+
+
+def drift(
+    painter: PictureModel, codes: Codes, edit: Edit, levels: list[float], pictures: Tensor
+) -> dict[str, Any]:
+    """Returns what the edit changed on average, beside strength 0.
+
+    ``read_from_latents``: attributes of the edited pictures, encoded again and read by linear
+    probes, in units of each; ``measured``: from the pixels, in units of their own.
+
+    Args:
+        painter: the model.
+        codes: of the unedited pictures.
+        edit: the edit.
+        levels: strengths.
+        pictures: what `edited` gave, ``(N, len(levels), C, S, S)``.
+    """
+    unedited = decode(painter, codes)
+    labels = codes.labels.argmax(1) if codes.labels is not None else None
+    before = measured(unedited)
+    at_zero = None
+    if edit.probes is not None:
+        at_zero = edit.probes(encode(painter, unedited, labels).vector(edit.rungs))
+    report: dict[str, Any] = {}
+    for i, level in enumerate(levels):
+        after = measured(pictures[:, i])
+        moved = {name: round(float((after[name] - before[name]).mean()), 3) for name in before}
+        report[f"{level:g}"] = {"measured": moved}
+        if edit.probes is not None and at_zero is not None:
+            again = encode(painter, pictures[:, i], labels).vector(edit.rungs)
+            change = (edit.probes(again) - at_zero).mean(0)
+            report[f"{level:g}"]["read_from_latents"] = {
+                name: round(float(c), 3) for name, c in zip(edit.probes.names, change, strict=True)
+            }
+    return report

@@ -1,0 +1,251 @@
+"""Takes noise, stains and holes out of pictures, and says how sure the model is.
+
+Without a mask a picture is projected onto what the model can make. With one, the hole is filled:
+encode, decode, put the known pixels back, again; from several starts, each followed by a search for
+the latents that explain the known pixels best. Pictures larger than the model's are worked on in
+overlapping tiles that are blended, so that no seam is left.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from hiresvae.errors import UserError
+from hiresvae.generator import PictureModel, picture_noise
+from hiresvae.images import to_float, to_uint8
+from hiresvae.models.draws import FromPosterior, FromPrior, Given
+
+LARGEST = 64_000_000
+"""Pixels of the largest picture that is worked on."""
+
+
+@dataclass(frozen=True)
+class Restored:
+    """What was made of a picture.
+
+    Attributes:
+        picture: float32 ``(C, H, W)`` in [-1, 1].
+        spread: standard deviation over the answers, averaged over channels ``(H, W)``.
+    """
+
+    picture: Tensor
+    spread: Tensor
+
+
+def window(side: int) -> Tensor:
+    """Returns the weight of a tile's pixels ``(side, side)``: a pyramid with its peak at 1."""
+    place = torch.arange(side, dtype=torch.float64)
+    rise = (1 + torch.minimum(place, side - 1 - place)) / ((side + 1) // 2)
+    return (rise[:, None] * rise[None]).float()
+
+
+def starts(length: int, side: int, overlap: float = 0.5) -> list[int]:
+    """Returns where tiles begin so that they cover ``length`` pixels and overlap evenly.
+
+    Example:
+        >>> starts(40, 16)
+        [0, 8, 16, 24]
+    """
+    if length <= side:
+        return [0]
+    count = -(-(length - side) // max(1, int(side * (1 - overlap)))) + 1
+    return [round(i * (length - side) / (count - 1)) for i in range(count)]
+
+
+def tiled(
+    picture: Tensor, side: int, work: Callable[[Tensor, Tensor], Tensor], batch: int = 16
+) -> Tensor:
+    """Returns a picture put together from what ``work`` makes of its tiles ``(D, H, W)``.
+
+    Where tiles overlap, their weighted mean is taken, and weights fall to the tiles' edges, so that
+    a tile that differs from its neighbour leaves no line. A picture smaller than a tile is
+    continued by its mirror image.
+
+    Args:
+        picture: ``(C, H, W)``.
+        side: of the tiles.
+        work: ``(tiles (n, C, side, side), numbers (n,)) -> (n, D, side, side)``.
+        batch: tiles at a time.
+    """
+    height, width = picture.shape[1:]
+    short = max(0, side - height), max(0, side - width)
+    whole = _mirrored(picture, short[0], short[1])
+    places = [(y, x) for y in starts(whole.shape[1], side) for x in starts(whole.shape[2], side)]
+    weight = window(side).to(picture.device)
+    total = weight.new_zeros(whole.shape[1:])
+    result: Tensor | None = None
+    for first in range(0, len(places), batch):
+        part = places[first : first + batch]
+        tiles = torch.stack([whole[:, y : y + side, x : x + side] for y, x in part])
+        made = work(tiles, torch.arange(first, first + len(part)))
+        if result is None:
+            result = made.new_zeros(made.shape[1], *whole.shape[1:])
+        for (y, x), one in zip(part, made, strict=True):
+            result[:, y : y + side, x : x + side] += weight * one
+            total[y : y + side, x : x + side] += weight
+    assert result is not None
+    return (result / total)[:, :height, :width]
+
+
+def _mirrored(picture: Tensor, down: int, right: int) -> Tensor:
+    """Returns the picture continued below and on the right by its mirror image, again and again."""
+
+    def order(length: int, more: int) -> Tensor:
+        there_and_back = [*range(length), *reversed(range(length))]
+        return torch.tensor([there_and_back[i % (2 * length)] for i in range(length + more)])
+
+    rows, columns = order(picture.shape[1], down), order(picture.shape[2], right)
+    return picture[:, rows.to(picture.device)][:, :, columns.to(picture.device)]
+
+
+def restore(
+    painter: PictureModel,
+    picture: Tensor,
+    mask: Tensor | None = None,
+    *,
+    answers: int = 4,
+    rounds: int = 20,
+    steps: int = 0,
+    seed: int = 0,
+) -> Restored:
+    """Returns a picture without noise and stains, or with a hole filled.
+
+    Args:
+        painter: the model.
+        picture: uint8 ``(C, H, W)``, any height and width.
+        mask: bool ``(H, W)``, true where the picture is to be filled in; what is known stays as it
+            is to the last bit. None: all of it is cleaned.
+        answers: different answers, of which mean and spread are taken.
+        rounds: of encoding, decoding and putting known pixels back.
+        steps: of gradient descent on the latents after that, at a rate of 0.05.
+        seed: of the answers.
+
+    Raises:
+        UserError: the mask or the number of channels does not fit.
+
+    Source: Rezende et al. 2014 (arXiv 1401.4082), section 6.3, for the rounds.
+    """
+    model = painter.model
+    if picture.shape[0] != model.channels or picture[0].numel() > LARGEST:
+        raise UserError(
+            f"a picture of shape {tuple(picture.shape)} does not fit: this model takes "
+            f"{model.channels} channels and at most {LARGEST // 10**6} million pixels"
+        )
+    if mask is not None and tuple(mask.shape) != tuple(picture.shape[1:]):
+        raise UserError(
+            f"the mask has {mask.shape[1]} x {mask.shape[0]} pixels, "
+            f"the picture {picture.shape[2]} x {picture.shape[1]}"
+        )
+    image = to_float(picture[None].to(painter.device))[0]
+    unknown = torch.zeros_like(image[:1]) if mask is None else mask[None].to(image)
+    both = torch.cat([image, unknown])
+    made = []
+    for k in range(answers):
+
+        def work(tiles: Tensor, numbers: Tensor, k: int = k) -> Tensor:
+            images, hole = tiles[:, :-1], tiles[:, -1:]
+            if mask is None:
+                return _projected(painter, images, None, steps, numbers, seed + k)
+            return _filled(painter, images, hole, rounds, steps, numbers, seed + k)
+
+        made.append(tiled(both, model.size, work))
+    stacked = torch.stack(made)
+    answer = stacked.mean(0).clamp(-1, 1)
+    spread = stacked.std(0, correction=0).mean(0)
+    if mask is not None:
+        answer = torch.where(unknown > 0, answer, image)
+        spread = spread * unknown[0]
+    return Restored(answer.cpu(), spread.cpu())
+
+
+def _labels(painter: PictureModel, images: Tensor) -> Tensor | None:
+    return painter.guess_labels(to_uint8(images)) if painter.conditional else None
+
+
+def _projected(
+    painter: PictureModel,
+    images: Tensor,
+    known: Tensor | None,
+    steps: int,
+    numbers: Tensor,
+    seed: int,
+) -> Tensor:
+    """Returns pictures ``(n, C, S, S)`` decoded from a draw of the posterior, then improved."""
+    model = painter.model
+    with torch.inference_mode():
+        labels = _labels(painter, images)
+        noise = picture_noise(seed, numbers.tolist(), painter.device)
+        drawn = noise if model.settings.stochastic else None
+        draw = FromPosterior(model.features(images, labels), drawn)
+        walk = model.walk(draw, labels, len(images))
+        latents = [one.z for one in walk.drawn]
+        mean = model.likelihood(walk.head).mean
+    if steps == 0:
+        return mean
+    return _searched(painter, images, known, [z.clone() for z in latents], labels, steps)
+
+
+def _searched(
+    painter: PictureModel,
+    images: Tensor,
+    known: Tensor | None,
+    latents: list[Tensor],
+    labels: Tensor | None,
+    steps: int,
+) -> Tensor:
+    """Returns pictures whose latents explain the known pixels best, the prior considered.
+
+    Minimises ``sum known |x - G(z)|^2 / (2 s^2) + |z|^2 / 2`` with s^2 the mean squared error at
+    the start, so that it weighs what the model leaves unexplained; of lower rungs the prior is left
+    out, whose mean is where they begin.
+    """
+    model = painter.model
+    # Copies: tensors of inference mode may not take part in gradients.
+    images = images.clone()
+    known = torch.ones_like(images[:, :1]) if known is None else known.clone()
+    labels = None if labels is None else labels.clone()
+    free = [z.requires_grad_(True) for z in latents]
+    optimizer = torch.optim.Adam(free, lr=0.05)
+
+    def made() -> Tensor:
+        walk = model.walk(Given([*free], FromPrior(None)), labels, len(images))
+        return model.likelihood(walk.head).mean
+
+    variance: Tensor | None = None
+    with torch.enable_grad():
+        for _ in range(steps):
+            squares = ((made() - images).square() * known).flatten(1).sum(1)
+            if variance is None:
+                count = known.flatten(1).sum(1) * images.shape[1]
+                variance = (squares.detach() / count.clamp_min(1)).clamp_min(1e-4)
+            loss = (squares / (2 * variance)).sum() + 0.5 * free[0].square().sum()
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+    with torch.no_grad():
+        return made()
+
+
+def _filled(
+    painter: PictureModel,
+    images: Tensor,
+    hole: Tensor,
+    rounds: int,
+    steps: int,
+    numbers: Tensor,
+    seed: int,
+) -> Tensor:
+    """Returns pictures ``(n, C, S, S)`` whose holes ``(n, 1, S, S)`` are filled."""
+    known = 1 - hole
+    count = (known.flatten(1).sum(1) * images.shape[1]).clamp_min(1)[:, None, None, None]
+    # The first guess of a hole: the colour of the rest, and noise that makes each start another.
+    colour = (images * known).sum((2, 3), keepdim=True) * images.shape[1] / count
+    noise = picture_noise(seed, numbers.tolist(), painter.device)("hole", *images.shape[1:])
+    current = known * images + hole * (colour + 0.3 * noise).clamp(-1, 1)
+    for number in range(rounds):
+        made = _projected(painter, current, None, 0, numbers, seed + 104729 * (number + 1))
+        current = known * images + hole * made.clamp(-1, 1)
+    made = _projected(painter, current, known, steps, numbers, seed)
+    return known * images + hole * made

@@ -1,0 +1,156 @@
+"""The commands for trained models, each once from its arguments to its files."""
+
+import csv
+import json
+import sys
+
+import pytest
+import torch
+from PIL import Image
+from typer.testing import CliRunner
+
+from hiresvae import images
+from hiresvae.cli import app
+
+
+@pytest.fixture
+def call():
+    def run(*words: object) -> str:
+        done = CliRunner().invoke(app, [*map(str, words), "--device", "cpu"])
+        assert done.exit_code == 0, (done.output, done.exception)
+        return done.output
+
+    return run
+
+
+@pytest.fixture
+def folder(tmp_path):
+    rng = torch.Generator().manual_seed(0)
+    for i in range(3):
+        noise = torch.randint(0, 256, (3, 20, 24), generator=rng, dtype=torch.uint8)
+        images.save(noise, tmp_path / "mine" / f"{i}.png")
+    return tmp_path / "mine"
+
+
+def size(path):
+    with Image.open(path) as file:
+        return file.size
+
+
+def test_interpolate_writes_strips_and_films(trained, folder, tmp_path, call, monkeypatch):
+    strip, film = tmp_path / "way.png", tmp_path / "way.gif"
+    call("interpolate", trained, "sample:1", "sample:2", "--out", strip, "--steps", 3, "--scale", 1)
+    assert size(strip) == (3 * 16 + 2 * 2, 16)
+    words = call(
+        "interpolate", trained, "sample:1", folder / "0.png", "--loop", "--steps", 4, "--out", film
+    )
+    assert "2 x 4 pictures" in words
+    with Image.open(film) as file:
+        assert file.n_frames == 6, "two legs of four share their ends"
+        assert file.size == (256, 256)
+    written = []
+
+    class Writer:
+        def send(self, frame):
+            written.append(None if frame is None else frame.shape)
+
+        def close(self):
+            written.append("closed")
+
+    def write_frames(path, size, **_):
+        open(path, "wb").close()
+        assert size == (256, 256)
+        return Writer()
+
+    fake = type(sys)("imageio_ffmpeg")
+    fake.write_frames = write_frames
+    monkeypatch.setitem(sys.modules, "imageio_ffmpeg", fake)
+    call("interpolate", trained, "sample:1", "sample:2", "--steps", 3, "--out", tmp_path / "a.mp4")
+    assert written == [None, *[(256, 256, 3)] * 3, "closed"]
+
+
+def test_edit_writes_pictures_a_sheet_and_a_report(trained, folder, tmp_path, call):
+    out = tmp_path / "out"
+    call("edit", trained, folder, "sample:4", "--attribute", "brightness", "--out", out)
+    assert sorted(p.name for p in out.iterdir()) == [
+        "0_edited.png", "1_edited.png", "2_edited.png", "edit.json", "sample_4_edited.png",
+        "sheet.png",
+    ]  # fmt: skip
+    report = json.loads((out / "edit.json").read_text())
+    assert list(report["change_by_strength"]) == ["-2", "-1", "0", "1", "2"]
+    assert report["examples"] > 20
+
+
+def test_edit_under_another_label(labelled, tmp_path, call):
+    call("edit", labelled, "sample:1", "--attribute", "sea", "--strength", 1, "--out", tmp_path)
+    assert json.loads((tmp_path / "edit.json").read_text())["method"] == "label"
+
+
+def test_latent_writes_its_maps(labelled, tmp_path, call):
+    words = call("latent", labelled, "--out", tmp_path, "--side", 3, "--rows", 2, "--limit", 30)
+    assert "latents active" in words
+    assert sorted(p.name for p in tmp_path.iterdir()) == [
+        "latent.json", "posterior.png", "scatter.png", "sheet.png", "traversals.png",
+    ]  # fmt: skip
+    assert size(tmp_path / "sheet.png") == (48, 48)
+
+
+def test_anomaly_writes_a_table_and_heat_maps(trained, folder, tmp_path, call):
+    table = tmp_path / "scores.csv"
+    words = call("anomaly", trained, folder, "--out", table, "--heatmaps", tmp_path / "heat")
+    with table.open() as file:
+        rows = list(csv.DictReader(file))
+    assert {row["file"].rpartition("/")[2] for row in rows} == {"0.png", "1.png", "2.png"}
+    found = [float(row["score_bits"]) for row in rows]
+    assert found == sorted(found, reverse=True)
+    assert f"{sum(row['unusual'] == 'yes' for row in rows)} of 3 pictures unusual" in words
+    assert len(list((tmp_path / "heat").glob("*_heat.png"))) == 3
+
+
+def test_restore_keeps_size_and_what_the_mask_leaves(trained, folder, tmp_path, call):
+    mask = torch.zeros(1, 20, 24, dtype=torch.uint8)
+    mask[:, 5:9, 6:12] = 255
+    images.save(mask, tmp_path / "mask.png")
+    out = tmp_path / "out"
+    words = [folder, "--mask", tmp_path / "mask.png", "--rounds", 2, "--answers", 2, "--out", out]
+    call("restore", trained, *words)
+    for i in range(3):
+        before, after = folder / f"{i}.png", out / f"{i}_restored.png"
+        assert size(after) == size(out / f"{i}_uncertainty.png") == (24, 20)
+        with Image.open(before) as one, Image.open(after) as two:
+            assert one.getpixel((0, 0)) == two.getpixel((0, 0))
+            assert one.crop((6, 5, 12, 9)).tobytes() != two.crop((6, 5, 12, 9)).tobytes()
+
+
+def test_export_names_its_files(trained, tmp_path, call):
+    assert "decoder.safetensors" in call("export", trained, "--out", tmp_path, "--part", "decoder")
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["interpolate", "RUN", "sample:1", "--out", "a.png"], "two pictures or more"),
+        (["interpolate", "RUN", "sample:1", "sample:2", "--out", "a.bmp"], "the ending must be"),
+        (
+            ["interpolate", "RUN", "sample:1", "sample:2", "--out", "a.png", "--rungs", "1"],
+            "1 rung",
+        ),
+        (["edit", "RUN", "sample:1", "--attribute", "brigthness"], "did you mean 'brightness'?"),
+        (["edit", "RUN", "sample:1", "--attribute", "x", "--with", "."], "go together"),
+        (["edit", "RUN", "sample:1", "--attribute", "x", "--method", "mean"], "'means'"),
+        (["anomaly", "RUN", "none.png", "--out", "a.csv"], "does not exist"),
+        (["anomaly", "RUN", "none.png", "--out", "a.csv", "--by", "x"], "must be one of"),
+        (["restore", "RUN", "none.png"], "does not exist"),
+    ],
+)
+def test_mistakes_are_one_sentence(trained, words, said, monkeypatch, tmp_path, capsys):
+    from hiresvae.cli import main
+
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit) as caught:
+        main([str(trained) if word == "RUN" else word for word in words])
+    assert caught.value.code == 2
+    error = capsys.readouterr().err
+    assert said in error
+    assert error.count("\n") == 1
+    assert not list(tmp_path.iterdir())

@@ -1,0 +1,52 @@
+import math
+
+import pytest
+import torch
+
+from hiresvae.uses.anomaly import complexity, heat, overlay, scores, threshold
+
+
+def test_the_bound_is_tighter_than_the_models_own(make_painter, pictures):
+    painter = make_painter(scale=0.5)
+    many = scores(painter, pictures, draws=32)
+    dims = 3 * 16 * 16
+    bound = torch.stack([-painter.elbo(pictures, seed=s) for s in range(32)]).mean(0)
+    in_bits = (bound.double() + dims * math.log(127.5)) / math.log(2)
+    assert (many.bits <= in_bits + 1e-3).all(), "an importance weighted bound is never looser"
+    assert torch.allclose(many.bits, in_bits, rtol=0.05)
+    assert torch.allclose(many.score, many.bits - complexity(pictures))
+
+
+def test_figures_of_every_kind_of_model(painter, pictures):
+    got = scores(painter, pictures, draws=2)
+    assert got.rates.shape == (5, len(painter.model.latent_shapes))
+    assert got.squares.shape == (5, 16, 16)
+    assert got.bits.isfinite().all()
+    again = scores(painter, pictures[3:], draws=2).squares
+    assert torch.allclose(again, got.squares[3:], atol=1e-5)
+
+
+def test_plain_pictures_are_less_complex(pictures):
+    flat = torch.full((1, 3, 16, 16), 90, dtype=torch.uint8)
+    ramp = torch.arange(16, dtype=torch.uint8).expand(1, 3, 16, 16)
+    bits = [float(complexity(p)) for p in (flat, ramp, pictures[:1])]
+    assert bits[0] < bits[1] < bits[2]
+    assert bits[2] == pytest.approx(3 * 16 * 16 * 8, rel=0.25), "noise cannot be compressed"
+
+
+def test_the_threshold_is_a_quantile_of_usual_ones(refused):
+    assert threshold(torch.arange(101.0), 0.95) == pytest.approx(95)
+    with refused("between 0 and 1"):
+        threshold(torch.arange(3.0), 95)
+
+
+def test_heat_is_where_the_stain_is():
+    usual = torch.rand(50, 16, 16, generator=torch.Generator().manual_seed(0)) * 0.02
+    stained = usual[:1].clone()
+    stained[:, 3:6, 10:13] += 0.5
+    hot = heat(stained, usual)[0]
+    assert divmod(int(hot.argmax()), 16) == (4, 11)
+    assert hot[10:, :8].max() < 2
+    shown = overlay(torch.full((3, 16, 16), 128, dtype=torch.uint8), hot)
+    assert shown[:, 12, 2].unique().numel() == 1, "grey where all is usual"
+    assert shown[:, 4, 11].unique().numel() > 1

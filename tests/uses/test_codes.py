@@ -1,0 +1,68 @@
+import torch
+
+from hiresvae import images
+from hiresvae.models.draws import Relative
+from hiresvae.uses.codes import decode, drawn, encode, gather
+
+
+def near(a, b):
+    """Equal but for rounding by one level of 255."""
+    return bool((a.int() - b.int()).abs().max() <= 1)
+
+
+def test_codes_bring_back_what_the_model_makes_of_pictures(painter, pictures):
+    codes = encode(painter, pictures)
+    assert [tuple(z.shape) for z in codes.latents] == [
+        (5, *shape) for shape in painter.model.latent_shapes
+    ]
+    assert near(decode(painter, codes), painter.reconstruct(pictures))
+
+
+def test_a_drawn_code_is_the_sample_of_that_seed(painter):
+    for temperature in (0.5, 1.0):
+        code = drawn(painter, 7, temperature=temperature)
+        assert near(decode(painter, code), painter.sample(1, seed=7, temperature=temperature))
+    assert not near(decode(painter, drawn(painter, 8)), decode(painter, code))
+
+
+def test_what_is_fine_follows_what_is_coarse(make_painter, pictures):
+    ladder = make_painter(pyramid="1x1 4x2 8x1 16")
+    codes = encode(ladder, pictures[:1])
+    moved = [codes.latents[0] + 2, *codes.latents[1:]]
+    with torch.inference_mode():
+        before, after = (
+            ladder.model.walk(Relative(latents), None, 1).drawn[1]
+            for latents in (codes.latents, moved)
+        )
+        told = (after.z - after.prior.mean) / after.prior.std
+    assert torch.allclose(told, codes.latents[1], atol=1e-4), "as far from its prior as before"
+    assert (after.z - before.z).abs().max() > 1e-3, "but the prior has moved"
+
+
+def test_vectors_go_out_and_back(make_painter, pictures):
+    codes = encode(make_painter(pyramid="1x1 4x2 8x1 16"), pictures)
+    vector = codes.vector(2)
+    assert vector.shape == (5, 6 + 2 * 4 * 4)
+    back = codes.with_vector(vector + 1)
+    assert all(
+        torch.equal(z, w + 1) for z, w in zip(back.latents[:2], codes.latents[:2], strict=True)
+    )
+    assert all(torch.equal(z, w) for z, w in zip(back.latents[2:], codes.latents[2:], strict=True))
+
+
+def test_files_and_samples_are_gathered_in_order(make_painter, pictures, tmp_path, refused):
+    painter = make_painter()
+    images.save(pictures[0], tmp_path / "a.png")
+    (tmp_path / "broken.png").write_bytes(b"no picture")
+    found = gather(painter, ["sample:3", str(tmp_path)])
+    assert [name.rpartition("/")[2] for name in found.names] == ["sample_3.png", "a.png"]
+    assert found.real == [False, True]
+    assert len(found.codes) == 2
+    assert torch.equal(found.pictures[1], pictures[0])
+    assert [name.rpartition("/")[2] for name, _ in found.skipped] == ["broken.png"]
+    with refused("'sample:x'", "whole number"):
+        gather(painter, ["sample:x"])
+    with refused("no pictures in", "broken.png"):
+        gather(painter, [str(tmp_path / "broken.png")])
+    with refused("does not exist"):
+        gather(painter, [str(tmp_path / "none.png")])

@@ -1,0 +1,59 @@
+import pytest
+import torch
+
+from hiresvae.uses.directions import direction, in_units
+
+
+@pytest.fixture
+def latents():
+    """600 latents in which attribute i moves latent i, and the second one correlates with it."""
+    rng = torch.Generator().manual_seed(0)
+    first = torch.randn(600, generator=rng)
+    second = 0.8 * first + 0.6 * torch.randn(600, generator=rng)
+    z = 0.3 * torch.randn(600, 5, generator=rng)
+    z[:, 0] += 2 * first
+    z[:, 1] += 1.0 * second
+    return z, first.double(), second.double()
+
+
+def test_half_the_difference_of_class_means():
+    z = torch.tensor([[0.0, 1], [2, 1], [4, 5], [6, 9]])
+    step = direction(z, torch.tensor([0.0, 0, 1, 1]))
+    assert torch.allclose(step, torch.tensor([2.0, 3.0]))
+
+
+@pytest.mark.parametrize("method", ["means", "normal"])
+@pytest.mark.parametrize("binary", [False, True])
+def test_a_known_direction_is_found_and_the_other_left_alone(latents, method, binary):
+    z, first, second = latents
+    values = (first > 0).double() if binary else first
+    step = direction(z, values, second[:, None], method=method)
+    assert step[0] > 0.5
+    assert step[0] / step.norm() > 0.95
+    alone = direction(z, first)
+    assert alone[1] > 0.5, "without keeping the second one it comes along"
+    assert abs(step[1]) < 0.35 * alone[1]
+
+
+def test_a_number_moves_by_its_standard_deviation(latents):
+    z, first, _ = latents
+    for method in ("means", "normal"):
+        step = direction(z, 10 * first, method=method)
+        assert step[0] == pytest.approx(2 * float(first.std()), rel=0.1), "whatever its scale"
+
+
+def test_units():
+    assert in_units(torch.tensor([3.0, 5, 3])).tolist() == [-1, 1, -1]
+    units = in_units(torch.arange(10).double())
+    assert abs(units.mean()) < 1e-9
+    assert units.std() == pytest.approx(1)
+
+
+def test_nothing_to_learn_from_is_a_sentence(refused):
+    z = torch.randn(4, 2)
+    with refused("is 1 for all 4 pictures"):
+        direction(z, torch.ones(4))
+    with refused("at least 2 pictures with it"):
+        direction(z, torch.tensor([0.0, 0, 0, 1]))
+    with refused("too few to keep 3"):
+        direction(z, torch.tensor([0.0, 0, 1, 1]), torch.randn(4, 3))

@@ -1,0 +1,85 @@
+import json
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from hiresvae.generator import load
+from hiresvae.images import to_float
+from hiresvae.uses.parts import Part, example, export, load_part
+
+
+@pytest.mark.parametrize("part", ["encoder", "decoder"])
+def test_a_part_comes_back_by_itself_and_gives_the_same(painter, part, tmp_path):
+    export(painter, tmp_path, part, "safetensors")
+    ours, again = Part(painter.model, part), load_part(tmp_path, part)
+    given = example(ours, 3)
+    one, other = ours(*given), again(*given)
+    pairs = zip(one, other, strict=True) if isinstance(one, tuple) else [(one, other)]
+    assert all((a - b).abs().max() < 1e-5 for a, b in pairs)
+    kept = set(load_file(tmp_path / f"{part}.safetensors"))
+    whole = set(painter.model.state_dict())
+    assert kept < whole, "only what the part needs"
+    wrong = "encoder." if part == "decoder" else "decoder.head."
+    assert not any(name.startswith(wrong) for name in kept)
+
+
+def test_encoder_and_decoder_together_are_the_model(make_painter, pictures, tmp_path):
+    painter = make_painter()
+    for part in ("encoder", "decoder"):
+        export(painter, tmp_path, part, "safetensors")
+    latents = load_part(tmp_path, "encoder")(to_float(pictures))
+    made = load_part(tmp_path, "decoder")(*latents)
+    assert (made - Part(painter.model, "all")(to_float(pictures))).abs().max() < 1e-5
+
+
+@pytest.mark.parametrize("part", ["all", "encoder", "decoder"])
+def test_torchscript_gives_the_same_for_any_number_of_pictures(painter, part, tmp_path):
+    path, note = export(painter, tmp_path, part, "torchscript")
+    words = json.loads(note.read_text())
+    piece = Part(painter.model, part)
+    assert words["inputs"] == piece.inputs
+    with pytest.warns(FutureWarning) if torch.__version__ >= "2.9" else torch.no_grad():
+        again = torch.jit.load(path)
+    for count in (1, 4):
+        one, other = piece(*example(piece, count)), again(*example(piece, count))
+        pairs = zip(one, other, strict=True) if isinstance(one, tuple) else [(one, other)]
+        assert all((a - b).abs().max() < 1e-5 for a, b in pairs)
+
+
+def test_the_whole_as_safetensors_is_a_model_folder(make_painter, pictures, tmp_path):
+    painter = make_painter()
+    export(painter, tmp_path, "all", "safetensors")
+    again = load(tmp_path, device="cpu")
+    assert torch.equal(again.reconstruct(pictures), painter.reconstruct(pictures))
+
+
+def test_onnx_gives_the_same_or_says_what_is_missing(make_painter, tmp_path, refused):
+    painter = make_painter()
+    try:
+        import onnx  # noqa: F401
+        import onnxscript  # noqa: F401
+    except ImportError:
+        with refused("hiresvae[onnx]"):
+            export(painter, tmp_path, "decoder", "onnx")
+        assert not list(tmp_path.iterdir())
+        return
+    path, _ = export(painter, tmp_path, "decoder", "onnx")
+    runtime = pytest.importorskip("onnxruntime")
+    piece = Part(painter.model, "decoder")
+    for count in (1, 3):
+        given = example(piece, count)
+        session = runtime.InferenceSession(str(path))
+        feed = {k: v.numpy() for k, v in zip(piece.inputs, given, strict=True)}
+        assert abs(session.run(None, feed)[0] - piece(*given).numpy()).max() < 1e-5
+
+
+def test_broken_parts_are_a_sentence(make_painter, tmp_path, refused):
+    with refused("has no decoder.safetensors", "--part decoder"):
+        load_part(tmp_path, "decoder")
+    export(make_painter(), tmp_path, "decoder", "safetensors")
+    weights = load_file(tmp_path / "decoder.safetensors")
+    name = next(iter(weights))
+    save_file({k: v for k, v in weights.items() if k != name}, tmp_path / "decoder.safetensors")
+    with refused("is broken"):
+        load_part(tmp_path, "decoder")

@@ -1,0 +1,86 @@
+from itertools import pairwise
+
+import pytest
+import torch
+
+from hiresvae.images import to_float, to_uint8
+from hiresvae.uses.restore import restore, starts, tiled, window
+
+
+@pytest.mark.parametrize(("height", "width"), [(16, 16), (40, 23), (7, 50), (5, 3), (97, 16)])
+def test_tiles_cover_all_and_leave_no_seam(height, width):
+    picture = torch.rand(3, height, width)
+    assert torch.allclose(tiled(picture, 16, lambda tiles, _: tiles), picture, atol=1e-6)
+
+
+def test_tiles_that_disagree_pass_into_one_another():
+    seen = []
+
+    def each_another_grey(tiles, numbers):
+        seen.extend(numbers.tolist())
+        return numbers[:, None, None, None] % 2 + 0 * tiles
+
+    made = tiled(torch.zeros(1, 16, 64), 16, each_another_grey, batch=3)
+    assert seen == list(range(7))
+    step = made.diff(dim=2).abs().max()
+    assert step < 0.2, "no step as hard as where one tile ends and the next begins"
+    assert made.max() - made.min() > 0.5
+
+
+def test_tiles_begin_where_they_must():
+    assert starts(16, 16) == starts(3, 16) == [0]
+    for length in range(17, 60):
+        places = starts(length, 16)
+        assert places[0] == 0
+        assert places[-1] == length - 16
+        assert max(b - a for a, b in pairwise(places)) <= 8
+    assert window(15).max() == 1
+    assert window(16).min() > 0
+
+
+def test_what_is_known_stays_to_the_last_bit(painter, pictures):
+    mask = torch.zeros(16, 16, dtype=torch.bool)
+    mask[4:9, 5:11] = True
+    found = restore(painter, pictures[0], mask, answers=2, rounds=3)
+    made = to_uint8(found.picture[None])[0]
+    assert torch.equal(made[:, ~mask], pictures[0][:, ~mask])
+    assert not torch.equal(made[:, mask], pictures[0][:, mask])
+    assert (found.spread[~mask] == 0).all()
+    assert (found.spread[mask] > 0).any(), "the answers differ where they are invented"
+
+
+def test_the_hole_does_not_see_what_was_in_it(make_painter, pictures):
+    mask = torch.zeros(16, 16, dtype=torch.bool)
+    mask[:8] = True
+    other = torch.where(mask, 255 - pictures[0], pictures[0])
+    one, two = (
+        restore(make_painter(), p, mask, answers=1, rounds=2, steps=2).picture
+        for p in (pictures[0], other)
+    )
+    assert torch.equal(one, two)
+
+
+def test_searching_explains_the_known_pixels_better(painter, pictures):
+    target = painter.sample(1, seed=5)[0]
+    errors = [
+        (restore(painter, target, answers=1, steps=steps).picture - to_float(target[None])[0])
+        .square()
+        .mean()
+        for steps in (0, 40)
+    ]
+    assert errors[1] < errors[0]
+
+
+def test_large_and_small_pictures_keep_their_size(make_painter):
+    for height, width in ((37, 20), (9, 30)):
+        picture = torch.randint(0, 256, (3, height, width), dtype=torch.uint8)
+        found = restore(make_painter(), picture, answers=2)
+        assert found.picture.shape == (3, height, width)
+        assert found.spread.shape == (height, width)
+
+
+def test_a_mask_of_another_size_is_a_sentence(make_painter, pictures, refused):
+    with refused("mask has 8 x 16 pixels", "picture 16 x 16"):
+        restore(make_painter(), pictures[0], torch.ones(16, 8, dtype=torch.bool))
+    with refused("takes 3 channels"):
+        restore(make_painter(), pictures[0, :1])
