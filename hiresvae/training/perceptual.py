@@ -141,7 +141,9 @@ def load_features(file: str, device: torch.device | str) -> nn.Module:
         raise UserError(f"terms.features {file!r} does not exist; name a TorchScript file")
     network = load_network(str(path), device).call
     assert isinstance(network, nn.Module), "a file's own network is called as it is"
-    return network.requires_grad_(False)
+    for parameter in network.parameters():  # a scripted module has no requires_grad_
+        parameter.requires_grad_(False)
+    return network
 
 
 def feature_distance(network: nn.Module, kind: str, pictures: Tensor, targets: Tensor) -> Tensor:
