@@ -24,6 +24,7 @@ def check(settings: Settings, processes: int = 1) -> None:
     """
     rules: list[Callable[[Settings], None]] = [
         _labels, _conditional, _backbone, _sides, _attention, _widths, _scale, _adversary, _betas,
+        _introspective,
     ]  # fmt: skip
     for rule in rules:
         rule(settings)
@@ -153,6 +154,22 @@ def _adversary(settings: Settings) -> None:
             f"adversary.start is {adversary.start}, a share of training: the adversary would begin "
             f"at image {adversary.start * images:.0f}, but training ends at image {images}; "
             "nearest valid: below 1, such as 0.05"
+        )
+
+
+def _introspective(settings: Settings) -> None:
+    chosen = settings.introspective
+    if chosen is None:
+        return
+    if chosen.start >= 1:
+        raise UserError(
+            f"introspective.start is {chosen.start}, a share of training: it would never begin; "
+            "nearest valid: below 1, such as 0.05"
+        )
+    if not settings.model.stochastic:
+        raise UserError(
+            "model.stochastic is false, but 'introspective' plays with the KL, which then is 0; "
+            "nearest valid: model.stochastic true, or introspective null"
         )
 
 

@@ -112,6 +112,12 @@ def sample(
     temperature: Annotated[
         float, typer.Option(min=0.0, help="Below 1 safer, above 1 bolder pictures.")
     ] = 1.0,
+    truncation: Annotated[
+        float,
+        typer.Option(
+            min=0.0, help="Below 1, the top latents move towards the mean of the whole prior."
+        ),
+    ] = 1.0,
     prior: Annotated[
         Prior, typer.Option(help="The density fitted to the data, or N(0, I).")
     ] = Prior.fitted,
@@ -127,8 +133,8 @@ def sample(
     from hiresvae.commands.sample import run
 
     run(
-        model=model, n=n, out=out, seed=seed, temperature=temperature, prior=prior.value,
-        label=label, grid=grid, format=format.value, device=device,
+        model=model, n=n, out=out, seed=seed, temperature=temperature, truncation=truncation,
+        prior=prior.value, label=label, grid=grid, format=format.value, device=device,
     )  # fmt: skip
 
 

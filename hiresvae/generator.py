@@ -111,16 +111,25 @@ class PictureModel:
         seed: int = 0,
         prior: PriorName = "fitted",
         temperature: float = 1.0,
+        truncation: float = 1.0,
         labels: Tensor | None = None,
     ) -> Tensor:
-        """Returns latents of the top rung ``(N, D, h, w)`` for the pictures of these numbers."""
+        """Returns latents of the top rung ``(N, D, h, w)`` for the pictures of these numbers.
+
+        Truncation psi then moves them towards the prior's mean, ``m + psi (z - m)`` (Karras et al.
+        2019, arXiv 1812.04948, appendix B). A temperature narrows each component of a mixture
+        about its own mean and all rungs alike; this moves the components, and the top rung alone.
+        """
         noise = picture_noise(seed, numbers, self.device)("prior 0", *self.model.latent_shapes[0])
         if prior == "standard":
-            return temperature * noise
+            return temperature * noise if truncation == 1 else truncation * temperature * noise
         choice = torch.stack(
             [torch.rand((), generator=generator(seed, "component", i)) for i in numbers]
         )
         flat = self.prior.sample(noise.flatten(1), choice, temperature, labels)
+        if truncation != 1:
+            center = self.prior.center(len(numbers), labels).to(flat.device)
+            flat = torch.lerp(center, flat, truncation)
         return flat.view_as(noise)
 
     @torch.inference_mode()
@@ -131,6 +140,7 @@ class PictureModel:
         seed: int = 0,
         prior: PriorName = "fitted",
         temperature: float = 1.0,
+        truncation: float = 1.0,
         label: str | None = None,
         batch_size: int = 32,
         start: int = 0,
@@ -140,8 +150,9 @@ class PictureModel:
             numbers = list(range(first, min(first + batch_size, start + count)))
             labels = self._labels(seed, numbers, label)
             top = self.latents(
-                numbers, seed=seed, prior=prior, temperature=temperature, labels=labels
-            )
+                numbers, seed=seed, prior=prior, temperature=temperature, truncation=truncation,
+                labels=labels,
+            )  # fmt: skip
             noise = picture_noise(seed, numbers, self.device)
             draw = FromPrior(noise, temperature, top)
             walk = self.model.walk(draw, labels, len(numbers), noise)
@@ -155,8 +166,9 @@ class PictureModel:
         Args:
             count: how many.
             **chosen: seed, prior ("fitted" or "standard"), temperature (scales the spread of all
-                rungs; below 1 safer, above 1 wilder), label (a name), batch_size, start (the
-                number of the first picture).
+                rungs; below 1 safer, above 1 wilder), truncation (share of the way from the
+                prior's mean, 0 to 1; see `latents`), label (a name), batch_size, start (the number
+                of the first picture).
         """
         if count < 1:
             raise UserError(f"number of samples {count}: at least 1 is needed")

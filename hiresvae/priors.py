@@ -72,6 +72,14 @@ class Density:
             spread[rows] = draws[rows] @ tril[min(m, len(tril) - 1)].T
         return (self.means.double()[component] + temperature * spread).float().to(noise.device)
 
+    def center(self, count: int, labels: Tensor | None = None) -> Tensor:
+        """Returns the mean of the density ``(count, D)``; that of its class where rows have one."""
+        means = self.means.double()
+        if self.kind == "classes" and labels is not None:
+            return means[labels.cpu()].float()
+        shares = self.log_weights.double().softmax(0)
+        return (shares @ means).float().expand(count, -1)
+
     def log_prob(self, z: Tensor) -> Tensor:
         """Returns the log density of latents ``(n, D)`` in nats ``(n,)``, over all components."""
         points, tril = z.cpu().double(), self.scale_tril.double()

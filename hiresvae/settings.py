@@ -160,6 +160,60 @@ class AdversarySettings(Section):
     betas: tuple[float, float] = Field((0.0, 0.99), description="moments of its Adam")
 
 
+class TermSettings(Section):
+    """Distances of reconstructions to their pictures, added to nats per dimension; 0 is off."""
+
+    lpips: float = Field(
+        0.0,
+        ge=0.0,
+        description="weight of LPIPS; its network's weights are looked up or downloaded",
+    )
+    lpips_net: Literal["alex", "vgg", "squeeze"] = Field(
+        "squeeze",
+        description="network of LPIPS: squeeze is the smallest, vgg the usual to train by",
+    )
+    features: str | None = Field(
+        None,
+        description="TorchScript file of a network whose features are compared; it takes float "
+        "(N, 3, H, W) in [0, 255]",
+    )
+    features_weight: float = Field(1.0, ge=0.0, description="weight of that distance")
+    features_distance: Literal["l1", "l2"] = Field(
+        "l1", description="mean absolute or mean squared difference of these features"
+    )
+    focal_frequency: float = Field(0.0, ge=0.0, description="weight of the focal frequency loss")
+    focal_alpha: float = Field(
+        1.0, ge=0.0, description="how much more a frequency counts that is far off"
+    )
+    laplacian: float = Field(0.0, ge=0.0, description="weight of the Laplacian pyramid's L1")
+    laplacian_levels: int = Field(
+        4, ge=1, le=10, description="its levels, as many as the side allows"
+    )
+
+
+class IntrospectiveSettings(Section):
+    """An adversary without a network of its own: the encoder is the critic. Absent: none."""
+
+    weight: float = Field(1.0, ge=0.0, description="weight of both sides beside nats per dimension")
+    beta_neg: float = Field(
+        8.0,
+        gt=0.0,
+        description="weight of the KL of made pictures in the encoder's exponent; the "
+        "published 256 goes with model.scale 1.41",
+    )
+    beta_rec: float = Field(
+        1.0, ge=0.0, description="weight of the error of made pictures in the encoder's exponent"
+    )
+    relative: bool = Field(
+        False, description="measure that exponent from the row's real picture instead of from 0"
+    )
+    fakes: Literal["standard", "fitted"] = Field(
+        "standard", description="samples beside reconstructions: of N(0, I) or of the running fit"
+    )
+    start: float = Field(0.05, ge=0.0, description="share of training after which it begins")
+    ramp: float = Field(0.05, ge=0.0, le=1.0, description="share over which its weight rises")
+
+
 class TrainingSettings(Section):
     """How long and how."""
 
@@ -201,5 +255,7 @@ class Settings(Section):
     model: ModelSettings = ModelSettings()
     prior: PriorSettings = PriorSettings()
     adversary: AdversarySettings | None = None
+    introspective: IntrospectiveSettings | None = None
+    terms: TermSettings = TermSettings()
     training: TrainingSettings = TrainingSettings()
     metrics: MetricSettings = MetricSettings()

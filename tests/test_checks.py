@@ -70,6 +70,11 @@ ON = {"adversary__weight": 0.5}
             {"adversary__start": 1.5, "training__images": 1000},
             "begin at image 1500, but training ends at image 1000; nearest valid: below 1",
         ),
+        ({"introspective__start": 1.0}, "introspective.start is 1.0, .* nearest valid: below 1"),
+        (
+            {"introspective__weight": 1.0, "model__stochastic": False},
+            "model.stochastic is false, but 'introspective' .* nearest valid",
+        ),
         ({"training__betas": [0.0, 1.0]}, "training.betas has 1.0, .* nearest valid: 0.99"),
         ({"adversary__betas": [-0.1, 0.9]}, "adversary.betas has -0.1, .* nearest valid: 0.0"),
         (
@@ -106,6 +111,7 @@ def test_a_batch_that_the_processes_do_not_divide(batch, processes, near):
         {"data__labels": "clusters:1000", "model__conditional": True} | ON,
         {"model__pyramid": "1x1 4x2 8x2 16 32 64", "model__attention": [8, 16]},
         {"adversary__start": 0.99},
+        {"introspective__weight": 1.0} | ON,
     ],
 )
 def test_what_goes_together_passes(values):

@@ -18,6 +18,7 @@ def run(
     out: Path,
     seed: int = 0,
     temperature: float = 1.0,
+    truncation: float = 1.0,
     prior: PriorName = "fitted",
     label: str | None = None,
     grid: Path | None = None,
@@ -32,6 +33,7 @@ def run(
         out: folder for ``000000.png`` and so on.
         seed: picture i depends on (seed, i) only.
         temperature: scales the spread of the latents.
+        truncation: share of the way from the prior's mean at which the top latents stay.
         prior: "fitted" or "standard".
         label: name of the label to draw.
         grid: file of the grid; None is ``grid.png`` in ``out``.
@@ -55,7 +57,7 @@ def run(
         task = bar.add_task("sampling", total=n)
         number = 0
         for batch in painter.sample_batches(
-            n, seed=seed, prior=prior, temperature=temperature, label=label
+            n, seed=seed, prior=prior, temperature=temperature, truncation=truncation, label=label
         ):
             for picture in batch:
                 images.save(picture, out / f"{number:06d}.{format}")

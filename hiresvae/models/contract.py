@@ -72,6 +72,7 @@ class Outputs:
         reconstruction: mean of the likelihood ``(N, C, H, W)`` in [-1, 1].
         top: latent of the top rung ``(N, D)``, flattened; None where nothing is drawn.
         sample: pictures ``(M, C, H, W)`` from the given top latents; None without them.
+        latents: of all rungs ``(N, D, h, w)``, top first.
     """
 
     distortion: Tensor
@@ -80,6 +81,7 @@ class Outputs:
     reconstruction: Tensor
     top: Tensor
     sample: Tensor | None = None
+    latents: list[Tensor] = field(default_factory=list)
 
 
 @dataclass(frozen=True)

@@ -199,4 +199,5 @@ class VAE(nn.Module):
             reconstruction=likelihood.mean,
             top=walk.drawn[0].z[:count].flatten(1),
             sample=None if top is None else self.likelihood(walk.head[count:]).mean,
+            latents=[drawn.z[:count] for drawn in walk.drawn],
         )

@@ -31,9 +31,11 @@ def model_card(used: PictureModel, data: PictureData) -> str:
     """Returns the card in Markdown."""
     settings = used.settings
     rungs = len(used.model.latent_shapes)
+    against = [settings.adversary.loss] if settings.adversary else []
+    against += ["introspective"] if settings.introspective else []
     return _CARD.format(
         name=settings.name,
-        tags=", gan" if settings.adversary else "",
+        tags=", gan" if against else "",
         size=used.model.size,
         colour="colour" if used.model.channels == 3 else "grey",
         source=settings.data.source,
@@ -43,7 +45,7 @@ def model_card(used: PictureModel, data: PictureData) -> str:
         kind=f"{settings.model.backbone}, {rungs} rung{'s' if rungs > 1 else ''}",
         parameters=sum(p.numel() for p in used.model.parameters()),
         likelihood=settings.model.likelihood,
-        adversary=settings.adversary.loss if settings.adversary else "none",
+        adversary=" and ".join(against) or "none",
         prior=used.prior.kind,
         labels=", ".join(used.classes) if used.conditional else "none",
         seed=settings.seed,

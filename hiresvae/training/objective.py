@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from hiresvae.models.contract import Outputs
-from hiresvae.settings import AdversarySettings, ModelSettings
+from hiresvae.settings import AdversarySettings, IntrospectiveSettings, ModelSettings
 
 
 def kl_weight(settings: ModelSettings, share: float) -> float:
@@ -42,7 +42,9 @@ def bound_loss(outputs: Outputs, dims: int, beta: float, free_nats: float) -> Te
     return (outputs.distortion.mean() + beta * rate.sum()) / dims
 
 
-def adversary_share(settings: AdversarySettings, share: float) -> float | None:
+def adversary_share(
+    settings: AdversarySettings | IntrospectiveSettings, share: float
+) -> float | None:
     """Returns the weight's factor in the ramp, or None before the adversary's start.
 
     The critic learns from the start on; the model feels it as the ramp rises.

@@ -20,7 +20,9 @@ from hiresvae.models.vae import VAE
 from hiresvae.priors import RunningGaussian
 from hiresvae.seeding import Noise, Shard
 from hiresvae.settings import Settings
+from hiresvae.training.introspective import Introspection
 from hiresvae.training.objective import Fakes, adversary_share, bound_loss, kl_weight
+from hiresvae.training.sharpening import make_sharpening
 
 
 @dataclass
@@ -64,6 +66,12 @@ class Step:
         self.vae: VAE = accelerator.unwrap_model(networks.model)
         self.dims = self.vae.channels * self.vae.size**2
         self.adversary = Adversary(settings.adversary) if settings.adversary else None
+        self.sharpening = make_sharpening(settings.terms, accelerator.device)
+        self.introspection = (
+            Introspection(settings.introspective, self.vae, running)
+            if settings.introspective
+            else None
+        )
 
     def __call__(self, number: int, *, measure: bool = False) -> dict[str, Tensor]:
         """Does step ``number``, counted from 0; returns means of the batch by name.
@@ -126,11 +134,22 @@ class Step:
             "bound_nats_per_dim": bound.detach(),
         }
         loss = bound
+        if self.sharpening is not None:
+            distances = self.sharpening(outputs.reconstruction, images)
+            logs |= {name: distance.detach().mean() for name, distance in distances.items()}
+            loss = loss + self.sharpening.loss(distances)
+        if self.introspection is not None:
+            feeling = adversary_share(self.introspection.settings, share)
+            if feeling is not None:
+                with self.accelerator.autocast():
+                    extra, terms = self.introspection(outputs, labels, noise, beta, feeling)
+                logs |= terms
+                loss = loss + extra
         if fakes is not None:
             mixed = fakes.mix(outputs)
             push, terms = self._judge(images, mixed, labels, fakes, noise, number, ramp or 0.0)
             logs |= terms
-            loss = bound + (mixed.float() * push).sum()
+            loss = loss + (mixed.float() * push).sum()
             if measure:
                 logs |= self._compare(bound, mixed, push)
         self.accelerator.backward(loss / self.settings.training.accumulation)

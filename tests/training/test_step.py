@@ -97,3 +97,51 @@ def test_only_the_critics_start_brings_its_terms(make_trainer):
 def test_the_gradient_is_clipped_where_asked(make_trainer):
     trainer = make_trainer("training.clip=0.001", "adversary=null")
     assert trainer.step(0)["gradient_norm"] > 0.001, "its norm before is told"
+
+
+def test_terms_reach_the_model_and_are_told_unweighted(make_trainer):
+    ends = []
+    for weight in (1, 4):
+        trainer = make_trainer(
+            "adversary=null", f"terms.laplacian={weight}", f"terms.focal_frequency={weight}"
+        )
+        trainer._set_rates(1.0)
+        logs = trainer.step(0)
+        assert {"laplacian", "focal_frequency"} <= logs.keys()
+        ends.append((logs["laplacian"], trainer.vae.last_layer.clone()))
+    assert ends[0][0] == ends[1][0] > 0
+    assert not torch.equal(ends[0][1], ends[1][1])
+
+
+@pytest.mark.parametrize(
+    "chosen",
+    [
+        ("adversary=null", "model.conditional=true", "data.labels=set"),
+        ("adversary=null", "model.pyramid=1x1 4 8 16", "introspective.fakes=fitted"),
+        ("adversary.start=0", "introspective.relative=true", "training.accumulation=2"),
+    ],
+)
+def test_the_encoder_as_critic_takes_a_few_finite_steps(make_trainer, chosen):
+    trainer = make_trainer("introspective.start=0", "introspective.ramp=0", *chosen)
+    trainer._set_rates(1.0)
+    before = [p.clone() for p in trainer.vae.parameters()]
+    for number in range(3):
+        logs = trainer.step(number, measure=number == 2)
+        assert all(value.isfinite() for value in logs.values())
+    assert logs["rate_nats_of_samples"] > 0 and logs["rate_nats_of_reconstructions"] > 0
+    assert all(p.isfinite().all() for p in trainer.vae.parameters())
+    assert any(not torch.equal(a, b) for a, b in zip(before, trainer.vae.parameters(), strict=True))
+
+
+def test_introspection_begins_with_its_start_and_weighs_nothing_at_0(make_trainer):
+    ends = []
+    for chosen in ("introspective=null", "introspective.weight=0"):
+        trainer = make_trainer("adversary=null", chosen, *(
+            ["introspective.start=0.0625"] if "weight" in chosen else []
+        ))  # fmt: skip
+        trainer._set_rates(1.0)
+        told = ["rate_nats_of_samples" in trainer.step(number) for number in range(2)]
+        ends.append(trainer.vae.state_dict())
+    assert told == [False, True]
+    for name, value in ends[0].items():
+        torch.testing.assert_close(ends[1][name], value)
