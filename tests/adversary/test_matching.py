@@ -189,11 +189,12 @@ def test_matched_means_come_nearer_and_the_reals_are_constants(
     assert not pushed[::2].any(), "reconstructions have their own originals"
     assert pushed[1::2].abs().amax((1, 2, 3)).gt(0).all()
     assert all(p.grad is None for p in critic.parameters()) and real.grad is None
-    step = 0.5 / pushed.flatten(1).norm(dim=1).max()
+    before = verdict.model[term].mean()
+    step = 0.05 * before.detach() / pushed.square().sum()  # 5% less, were it linear
     opponent.averages.kept[0].totals.zero_()
     opponent.observe(judge(opponent, critic, real, -fakes - step * pushed).observed, 8)
     after = judge(opponent, critic, real, -fakes).model[term].mean()
-    assert after < verdict.model[term].mean()
+    assert 0.9 * before < after < 0.99 * before
 
 
 def test_a_class_is_matched_to_its_own_and_not_to_another(real: Tensor, fakes: Tensor):
