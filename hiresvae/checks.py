@@ -23,8 +23,8 @@ def check(settings: Settings, processes: int = 1) -> None:
         UserError: names the key, its value, what it collides with, and the nearest valid value.
     """
     rules: list[Callable[[Settings], None]] = [
-        _labels, _conditional, _backbone, _sides, _attention, _widths, _scale, _adversary, _betas,
-        _introspective,
+        _labels, _conditional, _backbone, _sides, _attention, _widths, _scale, _adversary,
+        _matching, _betas, _introspective,
     ]  # fmt: skip
     for rule in rules:
         rule(settings)
@@ -170,6 +170,39 @@ def _introspective(settings: Settings) -> None:
         raise UserError(
             "model.stochastic is false, but 'introspective' plays with the KL, which then is 0; "
             "nearest valid: model.stochastic true, or introspective null"
+        )
+
+
+def _matching(settings: Settings) -> None:
+    """Refuses classifiers without labels, means without samples, and a model that feels nothing."""
+    adversary = settings.adversary
+    if adversary is None:
+        return
+    if adversary.condition in ("classifier", "both") and not settings.model.conditional:
+        raise UserError(
+            f"adversary.condition is {adversary.condition!r}, but model.conditional is false, so "
+            "fakes have no class; nearest valid: 'none', or model.conditional true"
+        )
+    for key in ("classifier_matching", "class_mean_matching"):
+        weight = getattr(adversary, key)
+        if weight and adversary.condition not in ("classifier", "both"):
+            raise UserError(
+                f"adversary.{key} is {weight}, but adversary.condition is {adversary.condition!r}, "
+                "so there is no classifier; nearest valid: 0.0, or adversary.condition 'classifier'"
+            )
+    felt = ["feature_matching", "classifier_matching"]
+    for key in ("mean_matching", "class_mean_matching"):
+        weight = getattr(adversary, key)
+        if weight and set(adversary.fakes) == {"reconstructions"}:
+            raise UserError(
+                f"adversary.{key} is {weight}, but adversary.fakes has no samples, whose means are "
+                "matched; nearest valid: 0.0, or adversary.fakes ['reconstructions', 'fitted']"
+            )
+        felt.append(key)
+    if adversary.loss == "mean_features" and not any(getattr(adversary, key) for key in felt):
+        raise UserError(
+            "adversary.loss is 'mean_features', but all that the model would feel is 0.0: "
+            f"{', '.join(felt)}; nearest valid: adversary.mean_matching 0.1"
         )
 
 

@@ -122,13 +122,18 @@ class PriorSettings(Section):
 class AdversarySettings(Section):
     """The discriminator and its losses. Absent: no adversary at all."""
 
-    loss: Literal["relativistic", "non_saturating"] = Field(
-        "relativistic", description="relativistic pairs each fake with a real"
+    loss: Literal["relativistic", "non_saturating", "hinge", "least_squares", "mean_features"] = (
+        Field(
+            "relativistic",
+            description="relativistic pairs each fake with a real; mean_features: the critic "
+            "learns by cross-entropy, the model by matched features alone (CVAE-GAN)",
+        )
     )
     critic: Literal["whole", "patch", "multiscale"] = Field(
         "whole",
         description="whole: one verdict a picture; patch: one for every position at a "
-        "quarter of the side; multiscale: patches of every coarser side, and the whole",
+        "quarter of the side, of the 16 + 28 * blocks pixels about it; multiscale: patches of "
+        "every coarser side, and the whole",
     )
     weight: float = Field(
         0.5, ge=0.0, description="weight of the adversarial loss beside nats per dimension"
@@ -138,6 +143,44 @@ class AdversarySettings(Section):
         ge=0.0,
         description="weight of the distance in the critic's features between a "
         "picture and its reconstruction",
+    )
+    feature_distance: Literal["l1", "squared"] = Field(
+        "l1", description="that distance: absolute, or half the square (VAE/GAN)"
+    )
+    feature_layer: Literal["all", "last"] = Field(
+        "all", description="features compared: of every side, or what the last layer is given"
+    )
+    mean_matching: float = Field(
+        0.0,
+        ge=0.0,
+        description="weight of half the squared distance between the means of real pictures and "
+        "of samples in what the critic's last layer is given",
+    )
+    condition: Literal["projection", "classifier", "both", "none"] = Field(
+        "projection",
+        description="how a critic of labelled pictures uses the label: in its verdict, by a "
+        "classifier beside it, both, or not",
+    )
+    classifier: float = Field(
+        0.1, ge=0.0, description="weight, for the model, of the classifier's cross-entropy on fakes"
+    )
+    classifier_trunk: Literal["shared", "own"] = Field(
+        "shared", description="whether the classifier reads the critic's features or has its own"
+    )
+    classifier_matching: float = Field(
+        0.0, ge=0.0, description="as feature_matching, squared, in the classifier's last features"
+    )
+    class_mean_matching: float = Field(
+        0.0, ge=0.0, description="as mean_matching, class by class, in the classifier's features"
+    )
+    lecam: float = Field(
+        0.0, ge=0.0, description="weight of the LeCam penalty; depends on the scale of the logits"
+    )
+    average_images: int = Field(
+        1_000, ge=1, description="half-life in images of the running means of lecam and matching"
+    )
+    spectral_norm: bool = Field(
+        False, description="keep the largest singular value of the critic's weights at 1 or below"
     )
     gamma: float = Field(0.1, ge=0.0, description="weight of the gradient penalties R1 and R2")
     penalty_every: int = Field(8, ge=1, description="steps between penalties, scaled to match")

@@ -124,3 +124,38 @@ def test_a_label_needs_a_passage_to_enter_by():
     check(settings(**one_side))
     with pytest.raises(UserError, match=r"'8x1' has one side.*nearest valid: 'auto'"):
         check(settings(**one_side, model__conditional=True))
+
+
+CLASSES = {"model__conditional": True, "data__labels": "set"}
+
+
+@pytest.mark.parametrize(
+    ("values", "sentence"),
+    [
+        (
+            {"adversary__condition": "classifier"},
+            "condition is 'classifier', but model.conditional is false.*nearest valid: 'none'",
+        ),
+        (
+            CLASSES | {"adversary__class_mean_matching": 0.1},
+            "class_mean_matching is 0.1, but adversary.condition is 'projection'",
+        ),
+        (
+            CLASSES | {"adversary__classifier_matching": 0.1, "adversary__condition": "none"},
+            "classifier_matching is 0.1, .* nearest valid: 0.0, or adversary.condition 'class",
+        ),
+        (
+            {"adversary__mean_matching": 0.1, "adversary__fakes": ["reconstructions"]},
+            "mean_matching is 0.1, but adversary.fakes has no samples",
+        ),
+        (
+            {"adversary__loss": "mean_features", "adversary__feature_matching": 0.0},
+            "loss is 'mean_features', but all that the model would feel is 0.0: feature_matching, ",
+        ),
+    ],
+)
+def test_an_adversary_that_could_not_do_what_is_asked_is_refused(values, sentence):
+    with pytest.raises(UserError, match=sentence):
+        check(settings(**values))
+    ok = CLASSES | {"adversary__condition": "both", "adversary__class_mean_matching": 0.1}
+    check(settings(**ok, adversary__loss="mean_features"))

@@ -1,11 +1,16 @@
 """The adversary as the training step sees it: pictures in, named terms for each side out."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 
+import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn.utils import parametrize
 
 from hiresvae.adversary import losses
 from hiresvae.adversary.augment import NUMBERS, Change
+from hiresvae.adversary.averages import Averages
 from hiresvae.adversary.discriminator import Judgement
 from hiresvae.seeding import Noise
 from hiresvae.settings import AdversarySettings
@@ -17,11 +22,16 @@ class Verdict:
 
     Attributes:
         fakes: the leaf that the model's terms are to be differentiated at, ``(N, C, H, W)``.
-        model: what the model minimises: ``adversarial`` over all fakes, ``feature_matching`` over
-            the reconstructions.
-        critic: what the critic minimises: ``critic`` and, on some steps, ``r1`` and ``r2``.
+        model: what the model minimises: ``adversarial`` and ``fake_class_nats`` over all fakes,
+            ``feature_matching`` and ``classifier_matching`` over the reconstructions,
+            ``mean_matching`` and ``class_mean_matching`` over the samples.
+        critic: what the critic minimises: ``critic``, ``real_class_nats``, ``lecam`` and, on some
+            steps, ``r1`` and ``r2``.
         real_logits: ``(N,)`` detached.
         fake_logits: ``(N,)`` detached.
+        observed: sums of these rows for the running means; their sum over all parts and processes
+            goes to `Adversary.observe`.
+        shown: what is only to be logged, ``(N,)``: how often the classifier was right.
     """
 
     fakes: Tensor
@@ -29,6 +39,8 @@ class Verdict:
     critic: dict[str, Tensor]
     real_logits: Tensor
     fake_logits: Tensor
+    observed: tuple[Tensor, ...] = ()
+    shown: dict[str, Tensor] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -42,9 +54,11 @@ class Adversary:
 
     Attributes:
         settings: the section ``adversary``.
+        averages: the running means that the settings ask for; None where they ask for none.
     """
 
     settings: AdversarySettings
+    averages: Averages | None = None
 
     def judge(
         self,
@@ -72,34 +86,113 @@ class Adversary:
         real = real.detach().requires_grad_(penalty)
         fakes = fakes.detach().requires_grad_(True)
         change = Change(noise.uniform("augment", NUMBERS), tuple(self.settings.augment))
-        on_real: Judgement = critic(change(real), labels)
-        on_fake: Judgement = critic(change(fakes), labels)
-        name, shares = self.settings.loss, on_real.weights
-        pushed = losses.model_loss(name, on_real.logits.detach(), on_fake.logits, shares)
-        model = {"adversarial": pushed}
-        if self.settings.feature_matching:
-            distance = losses.feature_distance(on_fake.features, on_real.features)
-            model["feature_matching"] = distance[paired]
-        terms = {"critic": losses.critic_loss(name, on_real.logits, on_fake.logits, shares)}
+        with parametrize.cached():  # both sides by the same weights, worked out once
+            on_real: Judgement = critic(change(real), labels)
+            on_fake: Judgement = critic(change(fakes), labels)
+        terms = self._critic_terms(on_real, on_fake, labels)
         if penalty:
-            terms["r1"] = losses.gradient_penalty(on_real.logits, real, shares)
-            terms["r2"] = losses.gradient_penalty(on_fake.logits, fakes, shares)
+            terms["r1"] = losses.gradient_penalty(on_real.logits, real, on_real.weights)
+            terms["r2"] = losses.gradient_penalty(on_fake.logits, fakes, on_real.weights)
         return Verdict(
             fakes,
-            model,
+            self._model_terms(on_real, on_fake, labels, paired),
             terms,
-            on_real.logits.detach() @ shares,
-            on_fake.logits.detach() @ shares,
+            losses.weighed(on_real.logits.detach(), on_real.weights),
+            losses.weighed(on_fake.logits.detach(), on_real.weights),
+            observed=self._observed(on_real, on_fake, labels, paired),
+            shown=_accuracies(on_real, on_fake, labels),
         )
+
+    def _critic_terms(
+        self, on_real: Judgement, on_fake: Judgement, labels: Tensor | None
+    ) -> dict[str, Tensor]:
+        chosen, shares = self.settings, on_real.weights
+        name = chosen.loss
+        terms = {"critic": losses.critic_loss(name, on_real.logits, on_fake.logits, shares)}
+        if on_real.class_logits is not None and labels is not None:
+            # Of real pictures alone: a classifier that also learnt the fakes would excuse them.
+            terms["real_class_nats"] = _cross_entropy(on_real.class_logits, labels)
+        if self.averages is not None and self.averages.logits is not None:
+            real_mean, fake_mean, known = self.averages.logits.means()
+            penalty = losses.lecam(on_real.logits, on_fake.logits, real_mean, fake_mean, shares)
+            terms["lecam"] = penalty * known
+        return terms
+
+    def _model_terms(
+        self, on_real: Judgement, on_fake: Judgement, labels: Tensor | None, paired: Tensor
+    ) -> dict[str, Tensor]:
+        chosen, terms = self.settings, {}
+        if chosen.loss != "mean_features":
+            real_logits = on_real.logits.detach()
+            terms["adversarial"] = losses.model_loss(
+                chosen.loss, real_logits, on_fake.logits, on_real.weights
+            )
+        if chosen.feature_matching:
+            features = (_compared(side, chosen.feature_layer) for side in (on_fake, on_real))
+            distance = losses.feature_distance(*features, chosen.feature_distance)
+            terms["feature_matching"] = distance[paired]
+        if self.averages is not None and self.averages.features is not None:
+            gap = self.averages.features.gap()
+            terms["mean_matching"] = losses.mean_distance(_embedding(on_fake), gap)[~paired]
+        if on_fake.class_logits is None or on_fake.class_embedding is None or labels is None:
+            return terms
+        if chosen.classifier:
+            terms["fake_class_nats"] = _cross_entropy(on_fake.class_logits, labels)
+        if chosen.classifier_matching and on_real.class_embedding is not None:
+            vectors = ({1: side} for side in (on_fake.class_embedding, on_real.class_embedding))
+            terms["classifier_matching"] = losses.feature_distance(*vectors, "squared")[paired]
+        if self.averages is not None and self.averages.classes is not None:
+            gap = self.averages.classes.gap()[labels]
+            matched = losses.mean_distance(on_fake.class_embedding, gap)
+            terms["class_mean_matching"] = matched[~paired]
+        return terms
+
+    def _observed(
+        self, on_real: Judgement, on_fake: Judgement, labels: Tensor | None, paired: Tensor
+    ) -> tuple[Tensor, ...]:
+        """Returns the sums of these rows in the order of `Averages.kept`."""
+        kept, sums = self.averages, []
+        if kept is not None and kept.logits is not None:
+            logits = (
+                losses.weighed(j.logits, on_real.weights)[:, None] for j in (on_real, on_fake)
+            )
+            sums.append(kept.logits.sums(*logits))
+        if kept is not None and kept.features is not None:
+            both = (_embedding(on_real), _embedding(on_fake))
+            sums.append(kept.features.sums(*both, chosen=~paired))
+        if kept is not None and kept.classes is not None:
+            assert on_real.class_embedding is not None and on_fake.class_embedding is not None
+            both = (on_real.class_embedding, on_fake.class_embedding)
+            sums.append(kept.classes.sums(*both, labels, ~paired))
+        return tuple(sums)
+
+    def observe(self, sums: Sequence[Tensor], images: int) -> None:
+        """Takes in one step's ``observed``, added up over parts and processes; none is no step.
+
+        Args:
+            sums: in the order in which `Verdict.observed` has them.
+            images: pictures in the step, over all processes.
+        """
+        if self.averages is not None and sums:
+            self.averages.observe(sums, images)
 
     def model_loss(self, verdict: Verdict, share: float) -> Tensor:
         """Returns the weighted sum of the model's terms, averaged; ``share`` is the ramp's."""
         chosen = self.settings
-        loss = share * chosen.weight * verdict.model["adversarial"].mean()
-        matching = verdict.model.get("feature_matching")
-        if matching is not None and len(matching):  # none where no fake is a reconstruction
-            loss = loss + share * chosen.feature_matching * matching.mean()
-        return loss
+        weights = {
+            "adversarial": chosen.weight,
+            "feature_matching": chosen.feature_matching,
+            "mean_matching": chosen.mean_matching,
+            "fake_class_nats": chosen.classifier,
+            "classifier_matching": chosen.classifier_matching,
+            "class_mean_matching": chosen.class_mean_matching,
+        }
+        parts = [
+            share * weights[name] * term.mean()
+            for name, term in verdict.model.items()
+            if len(term)  # none where no fake is a reconstruction, or all are
+        ]
+        return torch.stack(parts).sum() if parts else 0 * verdict.fakes.sum()
 
     def critic_loss(self, verdict: Verdict) -> Tensor:
         """Returns the weighted sum of the critic's terms, averaged.
@@ -107,7 +200,38 @@ class Adversary:
         A penalty that is due every k-th step counts k times, which is the same on average.
         """
         loss = verdict.critic["critic"].mean()
+        if "real_class_nats" in verdict.critic:
+            loss = loss + verdict.critic["real_class_nats"].mean()
+        if "lecam" in verdict.critic:
+            loss = loss + self.settings.lecam * verdict.critic["lecam"].mean()
         if "r1" in verdict.critic:
             factor = self.settings.gamma * self.settings.penalty_every
             loss = loss + factor * (verdict.critic["r1"].mean() + verdict.critic["r2"].mean())
         return loss
+
+
+def _compared(judgement: Judgement, layer: str) -> dict[int, Tensor]:
+    """Returns the features to be compared, by side."""
+    return judgement.features if layer == "all" else {1: _embedding(judgement)}
+
+
+def _embedding(judgement: Judgement) -> Tensor:
+    if judgement.embedding is None:
+        raise ValueError("this critic does not tell what its last layer is given")
+    return judgement.embedding
+
+
+def _cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
+    """Returns ``-ln P(label)`` in nats ``(N,)`` for logits ``(N, K)``."""
+    return F.cross_entropy(logits.float(), labels, reduction="none")
+
+
+def _accuracies(on_real: Judgement, on_fake: Judgement, labels: Tensor | None) -> dict[str, Tensor]:
+    """Returns where the classifier is right ``(N,)``; of fakes it never learnt."""
+    if on_real.class_logits is None or on_fake.class_logits is None or labels is None:
+        return {}
+    sides = {"real": on_real.class_logits, "fake": on_fake.class_logits}
+    return {
+        f"{name}_class_accuracy": (logits.detach().argmax(1) == labels).float()
+        for name, logits in sides.items()
+    }

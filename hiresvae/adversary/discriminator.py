@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from hiresvae.adversary import spectral
 from hiresvae.blocks.layers import activate, conv, linear
 from hiresvae.models.encoder import Trunk
 from hiresvae.models.vae import widths_at
@@ -30,11 +31,18 @@ class Judgement:
         features: by side, ``{side: (N, width, side, side)}``.
         shares: ``(M,)``, how much each logit counts; they sum to 1, every scale counts the same.
             None where all count the same.
+        embedding: ``(N, E)``, what the last layers are given, averaged over patches, scale by
+            scale; that of the whole picture depends on its neighbours, as its logit does.
+        class_logits: ``(N, K)``; None without a classifier.
+        class_embedding: ``(N, E')``, what the classifier's last layer is given.
     """
 
     logits: Tensor
     features: dict[int, Tensor]
     shares: Tensor | None = None
+    embedding: Tensor | None = None
+    class_logits: Tensor | None = None
+    class_embedding: Tensor | None = None
 
     @property
     def weights(self) -> Tensor:
@@ -83,6 +91,8 @@ def spread(state: Tensor) -> Tensor:
 class PatchHead(nn.Module):
     """Judges every position of one side: ``(N, width, h, h)`` to logits ``(N, h * h)``.
 
+    What a position sees of the picture is told by `receptive_field`.
+
     Args:
         width: channels of the features.
         classes: number of labels, 0 for none.
@@ -94,14 +104,14 @@ class PatchHead(nn.Module):
         self.verdict = conv(width, 1, 1, gain=0.5)
         self.table = nn.Embedding(classes, width) if classes else None
 
-    def forward(self, features: Tensor, labels: Tensor | None) -> Tensor:
-        """Returns the logits of all positions."""
+    def forward(self, features: Tensor, labels: Tensor | None) -> tuple[Tensor, Tensor]:
+        """Returns the logits of all positions, and the mean of what they are made of ``(N, E)``."""
         state = activate(self.mix(activate(features)))
         logits = self.verdict(state).flatten(1).float()
         if self.table is not None and labels is not None:
             match = torch.einsum("nc,nchw->nhw", self.table(labels).to(state.dtype), state)
             logits = logits + match.flatten(1).float() / state.shape[1] ** 0.5
-        return logits
+        return logits, state.mean((2, 3))
 
 
 class WholeHead(nn.Module):
@@ -120,8 +130,8 @@ class WholeHead(nn.Module):
         self.verdict = linear(width, 1, gain=0.5)
         self.table = nn.Embedding(classes, width) if classes else None
 
-    def forward(self, features: Tensor, labels: Tensor | None) -> Tensor:
-        """Returns one logit a picture."""
+    def forward(self, features: Tensor, labels: Tensor | None) -> tuple[Tensor, Tensor]:
+        """Returns one logit a picture, and what it is made of ``(N, width)``."""
         state = activate(features)
         state = activate(self.mix(torch.cat([state, spread(state)], dim=1)))
         vector = activate(self.flat(state.flatten(1)))
@@ -129,16 +139,54 @@ class WholeHead(nn.Module):
         if self.table is not None and labels is not None:
             match = (self.table(labels) * vector).sum(1, keepdim=True)
             logits = logits + match.float() / vector.shape[1] ** 0.5
-        return logits
+        return logits, vector
+
+
+class ClassHead(nn.Module):
+    """Tells the class of a picture: features ``(N, width, h, h)`` to logits ``(N, K)``.
+
+    Args:
+        width: channels of the features.
+        classes: K.
+    """
+
+    def __init__(self, width: int, classes: int) -> None:
+        super().__init__()
+        self.mix = conv(width, width, 1)
+        self.verdict = linear(width, classes, gain=0.5)
+
+    def forward(self, features: Tensor) -> tuple[Tensor, Tensor]:
+        """Returns the logits of all classes, and what they are made of ``(N, width)``."""
+        vector = activate(self.mix(activate(features))).mean((2, 3))
+        return self.verdict(vector).float(), vector
+
+
+def receptive_field(level: int, blocks: int) -> int:
+    """Returns the side in pixels of what one position sees after ``level`` halvings.
+
+    Counted up from one pixel: 4 for the local mean of `with_detail`, 2 for the stem, 4 for each
+    residual block (two 3x3 convolutions) and 3 for each blur (4x4), each times the pixels that one
+    step on its side spans. For a patch critic, two halvings, that is ``16 + 28 * blocks``.
+
+    Example:
+        >>> receptive_field(2, 1), receptive_field(2, 2), receptive_field(3, 1)
+        (44, 72, 88)
+    """
+    field = 1 + 4 + 2 + 4 * blocks
+    for i in range(level):
+        field += 3 * 2**i + 4 * blocks * 2 ** (i + 1)
+    return field
 
 
 class Discriminator(nn.Module):
     """Pictures ``(N, C, H, W)`` in [-1, 1] to logits and features; no normalisation anywhere.
 
     With labels a logit gains ``<embedding(label), features>`` (Miyato and Koyama 2018,
-    arXiv 1802.05637), so that a wrong label lowers it. A patch critic judges the features at a
-    quarter of the side, each position by what it sees; ``multiscale`` judges every coarser side as
-    well, and the whole.
+    arXiv 1802.05637), so that a wrong label lowers it; or a classifier stands beside it, on the
+    same features (Odena et al. 2017, arXiv 1610.09585) or on its own (Bao et al. 2017, arXiv
+    1703.10155). A patch critic judges the features at a quarter of the side, each position by the
+    44 pixels about it (72 with two blocks, see `receptive_field`); ``multiscale`` judges every
+    coarser side as well, and the whole.
 
     Args:
         settings: the section ``adversary``.
@@ -152,8 +200,10 @@ class Discriminator(nn.Module):
     ) -> None:
         super().__init__()
         self.size = size
-        sides = [level.side for level in parse_pyramid("auto", size)[:0:-1]]
-        kind = settings.critic
+        sides = every = [level.side for level in parse_pyramid("auto", size)[:0:-1]]
+        kind, condition = settings.critic, settings.condition
+        self.classes = classes if condition in ("classifier", "both") else 0
+        classes = classes if condition in ("projection", "both") else 0
         if kind == "patch":
             sides = sides[: PATCH_LEVEL + 1]
         widths = widths_at(sides, size, settings.width, settings.max_width)
@@ -165,12 +215,36 @@ class Discriminator(nn.Module):
             judged = judged or [(sides[-1], widths[-1])]
         self.patches = nn.ModuleDict({str(side): PatchHead(w, classes) for side, w in judged})
         self.whole = None if kind == "patch" else WholeHead(widths[-1], sides[-1], classes)
+        self.embedding_dim = sum(w for _, w in judged) + (widths[-1] if self.whole else 0)
+        self.class_trunk = None
+        if self.classes and settings.classifier_trunk == "own":
+            widths = widths_at(every, size, settings.width, settings.max_width)
+            self.class_trunk = Trunk(
+                every, widths, 2 * channels, blocks=settings.blocks, attention=[]
+            )
+        self.class_dim = widths[-1]
+        self.class_head = ClassHead(widths[-1], self.classes) if self.classes else None
+        if settings.spectral_norm:
+            spectral.bound(self)
 
     def forward(self, images: Tensor, labels: Tensor | None = None) -> Judgement:
         """Returns the judgement of images ``(N, C, H, W)`` with labels ``(N,)``."""
-        features = self.trunk(with_detail(images))
-        scales = [head(features[int(side)], labels) for side, head in self.patches.items()]
+        seen = with_detail(images)
+        features = self.trunk(seen)
+        judged = [head(features[int(side)], labels) for side, head in self.patches.items()]
         if self.whole is not None:
-            scales.append(self.whole(features[min(features)], labels))
+            judged.append(self.whole(features[min(features)], labels))
+        scales, embeddings = zip(*judged, strict=True)
         shares = [s.new_full((s.shape[1],), 1 / (s.shape[1] * len(scales))) for s in scales]
-        return Judgement(torch.cat(scales, dim=1), features, torch.cat(shares))
+        class_logits = class_embedding = None
+        if self.class_head is not None:
+            own = features if self.class_trunk is None else self.class_trunk(seen)
+            class_logits, class_embedding = self.class_head(own[min(own)])
+        return Judgement(
+            torch.cat(scales, dim=1),
+            features,
+            torch.cat(shares),
+            embedding=torch.cat(embeddings, dim=1),
+            class_logits=class_logits,
+            class_embedding=class_embedding,
+        )

@@ -13,7 +13,9 @@ import torch
 from accelerate import Accelerator
 from torch import Tensor, nn
 
+from hiresvae.adversary import spectral
 from hiresvae.adversary.adversary import Adversary, Verdict
+from hiresvae.adversary.averages import Averages
 from hiresvae.data.batches import Batches
 from hiresvae.models.contract import NormalNoise, Outputs
 from hiresvae.models.vae import VAE
@@ -65,7 +67,10 @@ class Step:
         self.running, self.accelerator = running, accelerator
         self.vae: VAE = accelerator.unwrap_model(networks.model)
         self.dims = self.vae.channels * self.vae.size**2
-        self.adversary = Adversary(settings.adversary) if settings.adversary else None
+        self.adversary = None
+        if settings.adversary is not None and networks.critic is not None:
+            averages = Averages(settings.adversary, accelerator.unwrap_model(networks.critic))
+            self.adversary = Adversary(settings.adversary, averages.to(accelerator.device))
         self.sharpening = make_sharpening(settings.terms, accelerator.device)
         self.introspection = (
             Introspection(settings.introspective, self.vae, running)
@@ -86,7 +91,7 @@ class Step:
         rows = training.batch_size // (processes * parts)
         first = self.accelerator.process_index * parts * rows
         logs: dict[str, list[Tensor]] = {}
-        sums: list[tuple[Tensor, Tensor, Tensor]] = []
+        sums: list[tuple[Tensor, ...]] = []
         for part in range(parts):
             start = first + part * rows
             shard = Shard(training.batch_size, start, start + rows)
@@ -96,8 +101,8 @@ class Step:
                         if network is not None:
                             stack.enter_context(self.accelerator.no_sync(network))
                 noise = Noise(self.settings.seed, number, shard, self.accelerator.device)
-                latents, terms = self._part(number, share, shard, noise, measure)
-            sums.append(latents)
+                observed, terms = self._part(number, share, shard, noise, measure)
+            sums.append(observed)
             for name, value in terms.items():
                 logs.setdefault(name, []).append(value)
         means = {name: torch.stack(values).mean(0) for name, values in logs.items()}
@@ -106,10 +111,10 @@ class Step:
 
     def _part(
         self, number: int, share: float, shard: Shard, noise: Noise, measure: bool
-    ) -> tuple[tuple[Tensor, Tensor, Tensor], dict[str, Tensor]]:
+    ) -> tuple[tuple[Tensor, ...], dict[str, Tensor]]:
         """Does forward and backward of both networks for some rows of the batch.
 
-        Returns what the running prior observes, and the logs.
+        Returns what the running prior and the adversary's running means observe, and the logs.
         """
         images, labels = self.batches.batch(number * shard.total + shard.start, shard.size)
         images = images.contiguous(memory_format=torch.channels_last)
@@ -145,15 +150,17 @@ class Step:
                     extra, terms = self.introspection(outputs, labels, noise, beta, feeling)
                 logs |= terms
                 loss = loss + extra
+        observed: tuple[Tensor, ...] = ()
         if fakes is not None:
             mixed = fakes.mix(outputs)
-            push, terms = self._judge(images, mixed, labels, fakes, noise, number, ramp or 0.0)
-            logs |= terms
+            verdict, push = self._judge(images, mixed, labels, fakes, noise, number, ramp or 0.0)
+            logs |= _means(verdict)
+            observed = verdict.observed
             loss = loss + (mixed.float() * push).sum()
             if measure:
                 logs |= self._compare(bound, mixed, push)
         self.accelerator.backward(loss / self.settings.training.accumulation)
-        return self.running.sums(outputs.top, labels), logs
+        return (*self.running.sums(outputs.top, labels), *observed), logs
 
     def _forward(
         self, images: Tensor, labels: Tensor | None, noise: Noise, fakes: Fakes | None
@@ -189,8 +196,8 @@ class Step:
         noise: Noise,
         number: int,
         ramp: float,
-    ) -> tuple[Tensor, dict[str, Tensor]]:
-        """Does the critic's forward and backward; returns what pushes the fakes, and the logs."""
+    ) -> tuple[Verdict, Tensor]:
+        """Does the critic's forward and backward; returns its terms, and what pushes the fakes."""
         assert self.adversary is not None and self.networks.critic is not None
         chosen = self.adversary.settings
         penalty = chosen.gamma > 0 and number % chosen.penalty_every == 0
@@ -213,11 +220,7 @@ class Step:
             )
         critic_loss = self.adversary.critic_loss(verdict)
         self.accelerator.backward(critic_loss / self.settings.training.accumulation)
-        terms = {name: term.detach().mean() for name, term in verdict.model.items() if len(term)}
-        terms |= {name: term.detach().mean() for name, term in verdict.critic.items()}
-        terms["real_logit"] = verdict.real_logits.mean()
-        terms["fake_logit"] = verdict.fake_logits.mean()
-        return push.detach(), terms
+        return verdict, push.detach()
 
     def _compare(self, bound: Tensor, mixed: Tensor, push: Tensor) -> dict[str, Tensor]:
         """Returns the norms of both gradients at the decoder's last layer."""
@@ -230,7 +233,7 @@ class Step:
         }
 
     @torch.no_grad()
-    def _advance(self, means: dict[str, Tensor], sums: list[tuple[Tensor, Tensor, Tensor]]) -> None:
+    def _advance(self, means: dict[str, Tensor], sums: list[tuple[Tensor, ...]]) -> None:
         """Steps both optimisers and takes in what was observed, the same on every process."""
         networks, training = self.networks, self.settings.training
         if training.clip is not None:
@@ -241,10 +244,21 @@ class Step:
         if networks.critic_optimizer is not None and "critic" in means:
             networks.critic_optimizer.step()
             networks.critic_optimizer.zero_grad()
+            if networks.critic is not None:
+                spectral.follow(networks.critic)
         totals = [torch.stack(column).sum(0) for column in zip(*sums, strict=True)]
         error = means["error"]
         if self.accelerator.num_processes > 1:
             totals = [self.accelerator.reduce(total, "sum") for total in totals]
             error = self.accelerator.reduce(error, "mean")
         self.running.observe(totals[0], totals[1], totals[2], training.batch_size)
+        if self.adversary is not None:
+            self.adversary.observe(totals[3:], training.batch_size)
         self.vae.likelihood.observe(error)
+
+
+def _means(verdict: Verdict) -> dict[str, Tensor]:
+    """Returns the mean of every term that has rows, by name, for the logs."""
+    terms = verdict.model | verdict.critic | verdict.shown
+    terms |= {"real_logit": verdict.real_logits, "fake_logit": verdict.fake_logits}
+    return {name: term.detach().mean() for name, term in terms.items() if len(term)}

@@ -107,7 +107,11 @@ class Trainer:
 
     @property
     def _beside(self) -> dict[str, torch.nn.Module]:
-        return {"average": self.average, "running_prior": self.running}
+        beside = {"average": self.average, "running_prior": self.running}
+        adversary = self.step.adversary
+        if adversary is not None and adversary.averages is not None and adversary.averages.kept:
+            beside["adversary_means"] = adversary.averages
+        return beside
 
     def resume(self) -> None:
         """Continues from the newest checkpoint, if there is one."""

@@ -9,7 +9,7 @@ from hiresvae.adversary.discriminator import Discriminator, Judgement
 from hiresvae.seeding import Noise, Shard
 from hiresvae.settings import AdversarySettings
 
-LOSSES = ("relativistic", "non_saturating")
+LOSSES = ("relativistic", "non_saturating", "hinge", "least_squares")
 PAIRED = torch.tensor([True, False, True, False])
 
 
@@ -68,8 +68,13 @@ def test_sign_of_the_push_on_the_fakes_by_hand(loss: str, real: Tensor, fakes: T
     a = critic.slope.detach()
     r, f = (real * a).sum((1, 2, 3)), (fakes * a).sum((1, 2, 3))
     # d softplus(-m) = -sigmoid(-m): against a, so a step down lifts the fake's logit.
-    margin = f - r if loss == "relativistic" else f
-    expected = -0.25 * 0.5 / 4 * torch.sigmoid(-margin)[:, None, None, None] * a
+    lift = {
+        "relativistic": torch.sigmoid(r - f),
+        "non_saturating": torch.sigmoid(-f),
+        "hinge": torch.ones(4),
+        "least_squares": 1 - f,
+    }[loss]
+    expected = -0.25 * 0.5 / 4 * lift[:, None, None, None] * a
     torch.testing.assert_close(push, expected, rtol=1e-4, atol=1e-8)
 
 
@@ -79,10 +84,12 @@ def test_sign_of_the_critics_own_gradient_by_hand(loss: str, real: Tensor, fakes
     opponent.critic_loss(judge(opponent, critic, real, fakes)).backward()
     a = critic.slope.detach()
     r, f = ((x * a).sum((1, 2, 3))[:, None, None, None] for x in (real, fakes))
-    if loss == "relativistic":
-        rows = torch.sigmoid(f - r) * (fakes - real)
-    else:
-        rows = torch.sigmoid(f) * fakes - torch.sigmoid(-r) * real
+    rows = {
+        "relativistic": torch.sigmoid(f - r) * (fakes - real),
+        "non_saturating": torch.sigmoid(f) * fakes - torch.sigmoid(-r) * real,
+        "hinge": (f > -1) * fakes - (r < 1) * real,
+        "least_squares": f * fakes + (r - 1) * real,
+    }[loss]
     torch.testing.assert_close(critic.slope.grad, rows.mean(0), rtol=1e-4, atol=1e-7)
 
 

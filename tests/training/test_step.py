@@ -145,3 +145,71 @@ def test_introspection_begins_with_its_start_and_weighs_nothing_at_0(make_traine
     assert told == [False, True]
     for name, value in ends[0].items():
         torch.testing.assert_close(ends[1][name], value)
+
+
+EXTRAS = {
+    "relativistic": ["adversary.lecam=0.1"],
+    "non_saturating": ["adversary.condition=none"],
+    "hinge": ["adversary.spectral_norm=true", "adversary.condition=both", "adversary.critic=patch"],
+    "least_squares": ["adversary.condition=classifier", "adversary.critic=multiscale"],
+    "mean_features": [
+        "adversary.condition=classifier", "adversary.classifier_trunk=own", "adversary.gamma=0",
+        "adversary.mean_matching=1.0", "adversary.class_mean_matching=1.0",
+        "adversary.classifier_matching=1.0", "adversary.lecam=0.1", "adversary.spectral_norm=true",
+    ],
+}  # fmt: skip
+BEGUN = ["adversary.start=0", "adversary.ramp=0", "model.conditional=true", "data.labels=set"]
+
+
+@pytest.mark.parametrize("loss", EXTRAS)
+def test_every_loss_trains_both_networks(make_trainer, loss):
+    trainer = make_trainer(*BEGUN, f"adversary.loss={loss}", *EXTRAS[loss])
+    trainer._set_rates(1.0)
+    networks = trainer.networks
+    for number in range(2):
+        before = [
+            [p.clone() for p in network.parameters()]
+            for network in (networks.model, networks.critic)
+        ]
+        logs = trainer.step(number, measure=True)
+        for network, old in zip((networks.model, networks.critic), before, strict=True):
+            moved = [not torch.equal(a, b) for a, b in zip(old, network.parameters(), strict=True)]
+            assert sum(moved) > len(moved) / 2
+    assert all(value.isfinite() for value in logs.values())
+    assert logs["adversary_gradient_norm"] > 0
+    assert ("adversarial" in logs) == (loss != "mean_features")
+    if "classifier" in "".join(EXTRAS[loss]):
+        assert 0 <= logs["real_class_accuracy"] <= 1 and logs["real_class_nats"] > 0
+    if loss == "mean_features":
+        assert logs["mean_matching"] > 0 and logs["class_mean_matching"] > 0 and logs["lecam"] >= 0
+
+
+def test_parts_of_a_batch_end_where_the_whole_does_with_all_running_means(make_trainer):
+    ends = []
+    for parts in (1, 2):
+        chosen = [*BEGUN, "adversary.loss=mean_features", *EXTRAS["mean_features"]]
+        trainer = make_trainer(*chosen, f"training.accumulation={parts}")
+        trainer._set_rates(1.0)
+        for number in range(3):
+            trainer.step(number)
+        ends.append(
+            trainer.vae.state_dict()
+            | trainer.networks.critic.state_dict()
+            | trainer._beside["adversary_means"].state_dict()
+        )
+    assert any(name.endswith("classes.totals") for name in ends[0])
+    for name, value in ends[0].items():
+        torch.testing.assert_close(value, ends[1][name], rtol=1e-3, atol=1e-4, msg=name)
+
+
+def test_running_means_are_saved_and_read_again(make_trainer):
+    chosen = [*BEGUN, "adversary.loss=mean_features", *EXTRAS["mean_features"]]
+    trainer = make_trainer(*chosen)
+    trainer.step(0)
+    trainer._checkpoint()
+    saved = {k: v.clone() for k, v in trainer._beside["adversary_means"].state_dict().items()}
+    assert all(value.any() for value in saved.values())
+    trainer.step(1)
+    trainer.resume()
+    again = trainer._beside["adversary_means"].state_dict()
+    assert all(torch.equal(value, again[name]) for name, value in saved.items())

@@ -139,6 +139,30 @@ def test_told_to_stop_it_saves_and_goes_on(
 
 
 def test_two_processes_end_where_one_does(run, tiny, tmp_path):
+    two_processes(tiny, tmp_path / "two")
+    close(run, tmp_path / "two")
+
+
+def test_two_processes_match_the_class_means_of_one(tiny, train, tmp_path):
+    """Four steps with all that the adversary averages over processes, and bounded weights."""
+    chosen = [
+        "model.conditional=true", "data.labels=set", "training.images=32", "adversary.start=0",
+        "adversary.loss=mean_features", "adversary.condition=both", "adversary.lecam=0.1",
+        "adversary.mean_matching=10", "adversary.class_mean_matching=10", "adversary.ramp=0",
+        "adversary.spectral_norm=true",
+    ]  # fmt: skip
+    train(tmp_path / "one", *chosen)
+    two_processes(tiny, tmp_path / "two", *(f"--set={word}" for word in chosen))
+    name = "checkpoints/000000032/adversary_means.safetensors"
+    one, two = (load_file(tmp_path / folder / name) for folder in ("one", "two"))
+    assert one.keys() == {"logits.totals", "features.totals", "classes.totals"}
+    for key, value in one.items():
+        assert value.any()
+        torch.testing.assert_close(value, two[key], rtol=1e-3, atol=1e-3, msg=key)
+
+
+def two_processes(config, out, *options):
+    """Trains as `accelerate launch` would, on two processes of one thread."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -148,7 +172,7 @@ def test_two_processes_end_where_one_does(run, tiny, tmp_path):
     }  # fmt: skip
     both = [
         subprocess.Popen(
-            [sys.executable, "-m", "hiresvae", "train", str(tiny), "--out", str(tmp_path / "two")],
+            [sys.executable, "-m", "hiresvae", "train", str(config), "--out", str(out), *options],
             env=os.environ | together | {"RANK": rank, "LOCAL_RANK": rank},
             stderr=subprocess.PIPE,
             text=True,
@@ -161,7 +185,6 @@ def test_two_processes_end_where_one_does(run, tiny, tmp_path):
         for one in both:
             one.kill()
     assert [one.returncode for one in both] == [0, 0], "\n".join(said)
-    close(run, tmp_path / "two")
 
 
 def test_accumulation_changes_nothing_but_rounding(run, train, tmp_path):
