@@ -45,11 +45,14 @@ def bound_loss(outputs: Outputs, dims: int, beta: float, free_nats: float) -> Te
 def adversary_share(settings: AdversarySettings, share: float) -> float | None:
     """Returns the weight's factor in the ramp, or None before the adversary's start.
 
-    The critic learns from the start on; the model feels it as the ramp rises.
+    The critic learns from the start on; the model feels it after the warm-up, as the ramp rises.
     """
     if share < settings.start:
         return None
-    return 1.0 if settings.ramp == 0 else min(1.0, (share - settings.start) / settings.ramp)
+    since = share - settings.start - settings.warmup
+    if settings.ramp == 0:
+        return 1.0 if since >= 0 else 0.0
+    return min(1.0, max(0.0, since / settings.ramp))
 
 
 @dataclass(frozen=True)
