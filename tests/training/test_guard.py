@@ -258,9 +258,9 @@ def test_the_adversary_pushes_as_hard_as_its_weight_says(make_trainer):
     trainer = make_trainer(
         "adversary.start=0", "adversary.ramp=0", "adversary.balance=gradient_ratio",
         "adversary.balance_every=1", "adversary.feature_matching=0", "adversary.weight=0.25",
-        "adversary.balance_cap=1e9",
+        "adversary.balance_cap=1e9", "adversary.fakes=[reconstructions]", "model.scale=0.5",
     )  # fmt: skip
-    trainer._set_rates(0.0)  # the weights stay: what was measured still holds
+    trainer._set_rates(0.0)  # neither weights nor scale move: what was measured still holds
     first = trainer.step(0, measure=True)
     assert first["adversary_gradient_norm"] == 0, "not felt before it was weighed"
     second = trainer.step(0, measure=True)
