@@ -6,6 +6,7 @@ it lies in the checkpoint, and a continued training decides as one that was neve
 """
 
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors.torch import load_file
@@ -70,7 +71,7 @@ def step_unless(optimizer: torch.optim.Optimizer, skip: Tensor) -> None:
     Fused Adam takes the flag along to the device, as for a gradient scaler: neither weights nor
     moments nor counts change, and nobody waits. Elsewhere the host has to know.
     """
-    raw = getattr(optimizer, "optimizer", optimizer)  # gradients are unscaled already
+    raw: Any = getattr(optimizer, "optimizer", optimizer)  # gradients are unscaled already
     if raw.defaults.get("fused"):
         raw.found_inf = skip.float()
         try:

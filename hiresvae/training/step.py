@@ -256,7 +256,7 @@ class Step:
         free = self.settings.model.free_nats
         only_rate = replace(outputs, distortion=outputs.distortion.detach())
         only_distortion = replace(outputs, rate=outputs.rate.detach())
-        losses = {
+        losses: dict[str, tuple[Tensor, Tensor | None]] = {
             "rate": (bound_loss(only_rate, self.dims, beta, free), None),
             "distortion": (bound_loss(only_distortion, self.dims, beta, free), None),
         }
