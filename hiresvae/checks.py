@@ -155,6 +155,12 @@ def _adversary(settings: Settings) -> None:
             f"at image {adversary.start * images:.0f}, but training ends at image {images}; "
             "nearest valid: below 1, such as 0.05"
         )
+    if adversary is not None and adversary.start + adversary.warmup >= 1:
+        raise UserError(
+            f"adversary.warmup is {adversary.warmup} after adversary.start {adversary.start}, "
+            "shares of training that leave nothing for the model to feel the adversary; nearest "
+            f"valid: below {1 - adversary.start:g}"
+        )
 
 
 def _introspective(settings: Settings) -> None:

@@ -185,7 +185,18 @@ class AdversarySettings(Section):
     gamma: float = Field(0.1, ge=0.0, description="weight of the gradient penalties R1 and R2")
     penalty_every: int = Field(8, ge=1, description="steps between penalties, scaled to match")
     start: float = Field(0.05, ge=0.0, description="share of training after which it begins")
+    warmup: float = Field(
+        0.0, ge=0.0, le=1.0, description="share over which the critic learns before it is felt"
+    )
     ramp: float = Field(0.05, ge=0.0, le=1.0, description="share over which its weight rises")
+    balance: Literal["fixed", "gradient_ratio"] = Field(
+        "fixed",
+        description="fixed: weight as it is; gradient_ratio: of the bound's gradient at the "
+        "decoder's last layer",
+    )
+    balance_cap: float = Field(1_000.0, gt=0.0, description="largest ratio of gradients")
+    balance_every: int = Field(8, ge=1, description="steps between measurements of the ratio")
+    balance_images: int = Field(1_000, ge=1, description="half-life in images of the ratio")
     fakes: list[Literal["reconstructions", "fitted", "standard"]] = Field(
         ["reconstructions", "fitted"],
         min_length=1,
@@ -272,6 +283,17 @@ class TrainingSettings(Section):
     decay_from: float = Field(0.7, ge=0, le=1, description="share after which the rate falls")
     lr_warmup: int = Field(2_000, ge=0, description="images over which the rate rises from 0")
     clip: float | None = Field(None, gt=0, description="largest norm of the model's gradient")
+    skip_above: float | None = Field(
+        20.0,
+        gt=1,
+        description="a step whose gradient's norm exceeds so many running medians is skipped; "
+        "none: only what is not finite",
+    )
+    patience: int = Field(
+        20, ge=1, description="skipped steps in a row after which the last good checkpoint is "
+        "restored and the rate halved"
+    )  # fmt: skip
+    restores: int = Field(3, ge=0, description="restores before a diverging training ends")
     ema_images: int = Field(10_000, ge=0, description="half-life in images of the averaged weights")
     precision: Literal["no", "bf16", "fp16"] = Field("no", description="mixed precision")
     tick: int = Field(2_000, ge=1, description="images between lines of metrics.jsonl")

@@ -52,6 +52,7 @@ ON = {"adversary__weight": 0.5}
         ({"model__attention": [1]}, "nearest valid: 4"),
         ({"model__width": 64, "model__max_width": 32}, "model.max_width is 32.*valid: 64"),
         ({"adversary__width": 64, "adversary__max_width": 32}, "adversary.max_width is 32"),
+        ({"adversary__warmup": 0.95}, "adversary.warmup is 0.95 after .* below 0.95"),
         ({"model__scale": 0.0}, "model.scale is 0.0, but .* nearest valid: 'optimal'"),
         ({"model__conditional": True}, "model.conditional is true, but data.labels is 'none'"),
         ({"data__labels": "folder"}, "data.labels 'folder' is unknown: did you mean 'folders'"),

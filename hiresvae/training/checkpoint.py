@@ -15,6 +15,8 @@ from hiresvae.run import written_aside
 
 KEPT = 2
 MANIFEST = "manifest.json"
+LATER = {"guard"}
+"""Modules that checkpoints of older versions lack; they begin anew."""
 
 
 def _digest(path: Path) -> str:
@@ -57,9 +59,24 @@ def save(
     accelerator.wait_for_everyone()
 
 
+def saved(folder: Path) -> list[Path]:
+    """Returns all checkpoints of a run, oldest first."""
+    return sorted(path for path in folder.glob("[0-9]*") if path.is_dir())
+
+
+def drop_after(accelerator: Accelerator, folder: Path, images: int) -> None:
+    """Removes checkpoints of more images, newest first: what led astray is not continued from."""
+    accelerator.wait_for_everyone()
+    if accelerator.is_main_process:
+        for path in reversed(saved(folder)):
+            if int(path.name) > images:
+                shutil.rmtree(path)
+    accelerator.wait_for_everyone()
+
+
 def latest(folder: Path) -> Path | None:
     """Returns the newest checkpoint of a run, or None."""
-    found = sorted(path for path in folder.glob("[0-9]*") if path.is_dir())
+    found = saved(folder)
     return found[-1] if found else None
 
 
@@ -87,6 +104,8 @@ def load(accelerator: Accelerator, path: Path, beside: Mapping[str, nn.Module]) 
     try:
         accelerator.load_state(str(path))
         for name, module in beside.items():
+            if name in LATER and f"{name}.safetensors" not in hashes:
+                continue
             module.load_state_dict(load_file(path / f"{name}.safetensors"))
     except (RuntimeError, ValueError, KeyError, FileNotFoundError) as error:
         words = " ".join(str(error).split())[:200]

@@ -17,7 +17,7 @@ from torch.func import functional_call
 from hiresvae.distributions.likelihoods import LocationScaleHead
 from hiresvae.models.contract import Outputs
 from hiresvae.models.draws import FromPrior, Given, Together
-from hiresvae.models.vae import VAE
+from hiresvae.models.vae import VAE, stacked
 from hiresvae.priors import RunningGaussian
 from hiresvae.seeding import Noise
 from hiresvae.settings import IntrospectiveSettings
@@ -110,7 +110,7 @@ class Introspection:
         known = Given([z.detach() for z in outputs.latents], FromPrior(None))
         draw = Together(known, count, FromPrior(lower, top=top.view(-1, *shape)))
         twice = None if labels is None else torch.cat([labels, labels])
-        walk = self.vae.walk(draw, twice, 2 * count)
+        walk = self.vae.walk(draw, twice, 2 * count, stacked(noise.normal, lower))
         return self.vae.likelihood(walk.head).mean.float()
 
     def judge(self, seen: Tensor, labels: Tensor | None, noise: Noise) -> Outputs:

@@ -47,11 +47,16 @@ def adversary_share(
 ) -> float | None:
     """Returns the weight's factor in the ramp, or None before the adversary's start.
 
-    The critic learns from the start on; the model feels it as the ramp rises.
+    The critic learns from the start on; the model feels it after the warm-up, as the ramp rises.
     """
     if share < settings.start:
         return None
-    return 1.0 if settings.ramp == 0 else min(1.0, (share - settings.start) / settings.ramp)
+    # An encoder that judges has learnt all along: it needs no warm-up.
+    warmup = settings.warmup if isinstance(settings, AdversarySettings) else 0.0
+    since = share - settings.start - warmup
+    if settings.ramp == 0:
+        return 1.0 if since >= 0 else 0.0
+    return min(1.0, max(0.0, since / settings.ramp))
 
 
 @dataclass(frozen=True)

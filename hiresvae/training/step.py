@@ -7,7 +7,7 @@ see the model's loss. Nothing here waits for the device.
 """
 
 import contextlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from accelerate import Accelerator
@@ -16,15 +16,20 @@ from torch import Tensor, nn
 from hiresvae.adversary import spectral
 from hiresvae.adversary.adversary import Adversary, Verdict
 from hiresvae.adversary.averages import Averages
+from hiresvae.adversary.balance import Balance, gradient_at
 from hiresvae.data.batches import Batches
 from hiresvae.models.contract import NormalNoise, Outputs
 from hiresvae.models.vae import VAE
 from hiresvae.priors import RunningGaussian
 from hiresvae.seeding import Noise, Shard
 from hiresvae.settings import Settings
+from hiresvae.training.guard import Guard, gradient_norm, spread, step_unless
 from hiresvae.training.introspective import Introspection
 from hiresvae.training.objective import Fakes, adversary_share, bound_loss, kl_weight
 from hiresvae.training.sharpening import make_sharpening
+
+Sums = dict[str, tuple[Tensor, ...]]
+"""What running means observe of some rows, by whose they are: added up over parts and processes."""
 
 
 @dataclass
@@ -77,6 +82,10 @@ class Step:
             if settings.introspective
             else None
         )
+        self.balance: Balance | None = None
+        if settings.adversary and settings.adversary.balance == "gradient_ratio":
+            self.balance = Balance(settings.adversary).to(accelerator.device)
+        self.guard = Guard(settings).to(accelerator.device)
 
     def __call__(self, number: int, *, measure: bool = False) -> dict[str, Tensor]:
         """Does step ``number``, counted from 0; returns means of the batch by name.
@@ -91,7 +100,7 @@ class Step:
         rows = training.batch_size // (processes * parts)
         first = self.accelerator.process_index * parts * rows
         logs: dict[str, list[Tensor]] = {}
-        sums: list[tuple[Tensor, ...]] = []
+        sums: list[Sums] = []
         for part in range(parts):
             start = first + part * rows
             shard = Shard(training.batch_size, start, start + rows)
@@ -111,10 +120,11 @@ class Step:
 
     def _part(
         self, number: int, share: float, shard: Shard, noise: Noise, measure: bool
-    ) -> tuple[tuple[Tensor, ...], dict[str, Tensor]]:
+    ) -> tuple[Sums, dict[str, Tensor]]:
         """Does forward and backward of both networks for some rows of the batch.
 
-        Returns what the running prior and the adversary's running means observe, and the logs.
+        Returns what the running prior, the adversary's running means and, on some steps, the
+        balance observe, by name, and the logs.
         """
         images, labels = self.batches.batch(number * shard.total + shard.start, shard.size)
         images = images.contiguous(memory_format=torch.channels_last)
@@ -150,17 +160,42 @@ class Step:
                     extra, terms = self.introspection(outputs, labels, noise, beta, feeling)
                 logs |= terms
                 loss = loss + extra
-        observed: tuple[Tensor, ...] = ()
+        sums: Sums = {"prior": self.running.sums(outputs.top, labels)}
+        pushed: tuple[Tensor, Tensor] | None = None
         if fakes is not None:
             mixed = fakes.mix(outputs)
-            verdict, push = self._judge(images, mixed, labels, fakes, noise, number, ramp or 0.0)
+            verdict, push, alone = self._judge(
+                images, mixed, labels, fakes, noise, number, ramp or 0.0
+            )
             logs |= _means(verdict)
-            observed = verdict.observed
+            if self.balance is not None:
+                weight = self.adversary.settings.weight if self.adversary else 0.0
+                logs["adversary_weight"] = (ramp or 0.0) * weight * self.balance.ratio
+            sums["means"] = verdict.observed
+            logs["fake_spread"] = self._spread(outputs, images)
             loss = loss + (mixed.float() * push).sum()
-            if measure:
-                logs |= self._compare(bound, mixed, push)
+            pushed = mixed, push.to(mixed.dtype)
+            if alone is not None:
+                last, towards = self.vae.last_layer, alone.to(mixed.dtype)
+                sums["balance"] = (
+                    gradient_at(bound, last),
+                    gradient_at(mixed, last, towards=towards),
+                )
+        if measure:
+            logs |= self._compare(outputs, beta, bound, pushed)
         self.accelerator.backward(loss / self.settings.training.accumulation)
-        return (*self.running.sums(outputs.top, labels), *observed), logs
+        return sums, logs
+
+    @staticmethod
+    def _spread(outputs: Outputs, images: Tensor) -> Tensor:
+        """Returns how much the made pictures differ beside the real ones: the lesser of both kinds.
+
+        Apart, as reconstructions would hide that all samples have become one.
+        """
+        kinds = [outputs.reconstruction]
+        if outputs.sample is not None and len(outputs.sample) > 1:
+            kinds.append(outputs.sample)
+        return torch.stack([spread(kind.detach(), images) for kind in kinds]).min()
 
     def _forward(
         self, images: Tensor, labels: Tensor | None, noise: Noise, fakes: Fakes | None
@@ -196,8 +231,11 @@ class Step:
         noise: Noise,
         number: int,
         ramp: float,
-    ) -> tuple[Verdict, Tensor]:
-        """Does the critic's forward and backward; returns its terms, and what pushes the fakes."""
+    ) -> tuple[Verdict, Tensor, Tensor | None]:
+        """Does the critic's forward and backward; returns its terms, and what pushes the fakes.
+
+        Last, where the balance is due: the push of the adversarial term alone, unweighted.
+        """
         assert self.adversary is not None and self.networks.critic is not None
         chosen = self.adversary.settings
         penalty = chosen.gamma > 0 and number % chosen.penalty_every == 0
@@ -213,48 +251,124 @@ class Step:
                 noise=noise,
                 penalty=penalty,
             )
-        push = torch.zeros_like(mixed)
+        push, alone, felt = torch.zeros_like(mixed), None, verdict
         if ramp > 0:
+            if self.balance is not None:
+                felt = self.balance.weighted(verdict)
+                if self.balance.due(number) and "adversarial" in verdict.model:
+                    alone = gradient_at(verdict.model["adversarial"].mean(), verdict.fakes)
             (push,) = torch.autograd.grad(
-                self.adversary.model_loss(verdict, ramp), verdict.fakes, retain_graph=True
+                self.adversary.model_loss(felt, ramp), verdict.fakes, retain_graph=True
             )
         critic_loss = self.adversary.critic_loss(verdict)
         self.accelerator.backward(critic_loss / self.settings.training.accumulation)
-        return verdict, push.detach()
+        return verdict, push.detach(), alone
 
-    def _compare(self, bound: Tensor, mixed: Tensor, push: Tensor) -> dict[str, Tensor]:
-        """Returns the norms of both gradients at the decoder's last layer."""
-        weight = self.vae.last_layer
-        (from_bound,) = torch.autograd.grad(bound, weight, retain_graph=True)
-        (from_critic,) = torch.autograd.grad(mixed, weight, push.to(mixed.dtype), retain_graph=True)
-        return {
-            "bound_gradient_norm": from_bound.norm(),
-            "adversary_gradient_norm": from_critic.norm(),
+    def _compare(
+        self, outputs: Outputs, beta: float, bound: Tensor, pushed: tuple[Tensor, Tensor] | None
+    ) -> dict[str, Tensor]:
+        """Returns the norms of each term's gradient at two places.
+
+        At the decoder's last layer, where the adversary is weighed against the bound; the KL has
+        none there, as latents come before it. At the top rung's posterior all terms meet: names
+        that end in ``_at_top``.
+
+        Args:
+            outputs: of the model.
+            beta: weight of the rate.
+            bound: their loss.
+            pushed: the fakes and the adversary's gradient at them.
+        """
+        free = self.settings.model.free_nats
+        only_rate = replace(outputs, distortion=outputs.distortion.detach())
+        only_distortion = replace(outputs, rate=outputs.rate.detach())
+        losses: dict[str, tuple[Tensor, Tensor | None]] = {
+            "rate": (bound_loss(only_rate, self.dims, beta, free), None),
+            "distortion": (bound_loss(only_distortion, self.dims, beta, free), None),
         }
+        if pushed is not None:
+            losses["adversary"] = pushed
+        norms = {"bound_gradient_norm": gradient_at(bound, self.vae.last_layer).norm()}
+        top = self.vae.decoder.rung_list[0].read.weight
+        for name, (loss, towards) in losses.items():
+            for place, weight in (("", self.vae.last_layer), ("_at_top", top)):
+                # A model without noise has no rate at all.
+                gradient = (
+                    gradient_at(loss, weight, towards=towards)
+                    if loss.requires_grad
+                    else torch.zeros_like(weight)
+                )
+                norms[f"{name}_gradient_norm{place}"] = gradient.norm()
+        return norms
 
     @torch.no_grad()
-    def _advance(self, means: dict[str, Tensor], sums: list[tuple[Tensor, ...]]) -> None:
+    def _advance(self, means: dict[str, Tensor], sums: list[Sums]) -> None:
         """Steps both optimisers and takes in what was observed, the same on every process."""
         networks, training = self.networks, self.settings.training
-        if training.clip is not None:
-            norm = self.accelerator.clip_grad_norm_(networks.model.parameters(), training.clip)
-            means["gradient_norm"] = torch.as_tensor(norm)
-        networks.model_optimizer.step()
-        networks.model_optimizer.zero_grad()
-        if networks.critic_optimizer is not None and "critic" in means:
-            networks.critic_optimizer.step()
-            networks.critic_optimizer.zero_grad()
-            if networks.critic is not None:
+        skip = self._skip(means)
+        for optimizer in (networks.model_optimizer, networks.critic_optimizer):
+            if optimizer is None or (optimizer is networks.critic_optimizer and not judged(means)):
+                continue
+            step_unless(optimizer, skip)
+            optimizer.zero_grad()
+            if optimizer is networks.critic_optimizer and networks.critic is not None:
                 spectral.follow(networks.critic)
-        totals = [torch.stack(column).sum(0) for column in zip(*sums, strict=True)]
-        error = means["error"]
-        if self.accelerator.num_processes > 1:
-            totals = [self.accelerator.reduce(total, "sum") for total in totals]
-            error = self.accelerator.reduce(error, "mean")
-        self.running.observe(totals[0], totals[1], totals[2], training.batch_size)
-        if self.adversary is not None:
-            self.adversary.observe(totals[3:], training.batch_size)
+        if self.accelerator.scaler is not None:
+            self.accelerator.scaler.update()
+        # What is not finite changes nothing: a skipped step leaves no trace in what follows it.
+        error = self._total(means["error"], "mean", skip)
+        totals = {
+            name: [
+                self._total(torch.stack(column).sum(0), "sum", skip)
+                for column in zip(*(part[name] for part in sums), strict=True)
+            ]
+            for name in sums[0]
+        }
+        self.running.observe(*totals["prior"], training.batch_size)
+        if self.adversary is not None and "means" in totals:
+            self.adversary.observe(totals["means"], training.batch_size)
         self.vae.likelihood.observe(error)
+        if self.balance is not None and "balance" in totals:
+            self.balance.observe(*totals["balance"], training.batch_size)
+
+    def _total(self, value: Tensor, kind: str, skip: Tensor) -> Tensor:
+        """Returns the sum or mean over processes; not a number where the step is skipped."""
+        if self.accelerator.num_processes > 1:
+            value = self.accelerator.reduce(value, kind)
+        return torch.where(skip, torch.nan, value)
+
+    def _skip(self, means: dict[str, Tensor]) -> Tensor:
+        """Returns whether to skip the step, bool ``()``, the same on every process."""
+        networks, training = self.networks, self.settings.training
+        if self.accelerator.scaler is not None:
+            self.accelerator.unscale_gradients()  # of both networks, once
+        if training.clip is not None:
+            norm = nn.utils.clip_grad_norm_(networks.model.parameters(), training.clip)
+            means["gradient_norm"] = norm
+        else:
+            norm = gradient_norm(networks.model)
+        # Whatever a step tells must be finite, so that no term can be forgotten.
+        loss = torch.stack([value.float() for value in means.values()]).sum()
+        figures = {"loss": loss, "model": norm.float()}
+        if networks.critic is not None and judged(means):
+            figures["critic"] = gradient_norm(networks.critic).float()
+            figures["spread"] = means["fake_spread"]
+        values = torch.stack(list(figures.values()))
+        if self.accelerator.num_processes > 1:
+            values = self.accelerator.reduce(values, "mean")
+        seen = dict(zip(figures, values, strict=True))
+        return self.guard.judge(
+            seen["loss"],
+            seen["model"],
+            seen.get("critic"),
+            penalty="r1" in means,
+            fake_spread=seen.get("spread"),
+        )
+
+
+def judged(means: dict[str, Tensor]) -> bool:
+    """Whether the critic took part in a step that tells these figures."""
+    return "critic" in means
 
 
 def _means(verdict: Verdict) -> dict[str, Tensor]:

@@ -1,6 +1,8 @@
 """The training loop: step, tick, snapshot, checkpoint, until all images are seen."""
 
+import functools
 import logging
+import math
 import time
 from dataclasses import dataclass
 
@@ -9,6 +11,7 @@ import torch
 from accelerate import Accelerator
 from torch import Tensor
 
+from hiresvae.adversary.balance import Balance
 from hiresvae.adversary.discriminator import Discriminator
 from hiresvae.blocks.layers import channels_last
 from hiresvae.data import PictureData
@@ -17,7 +20,7 @@ from hiresvae.models.vae import VAE
 from hiresvae.priors import RunningGaussian
 from hiresvae.run import MetricsFile, RunFolder
 from hiresvae.settings import Settings
-from hiresvae.training import checkpoint
+from hiresvae.training import checkpoint, guard
 from hiresvae.training.optim import Average, make_optimizer, rate_factor
 from hiresvae.training.progress import Progress
 from hiresvae.training.signals import Stop
@@ -74,7 +77,8 @@ class Trainer:
         chosen = settings.training
         device = accelerator.device
         classes = len(data.classes) if settings.model.conditional else 0
-        vae, critic = build(settings, data.pictures.shape[1], len(data.classes))
+        self._build = functools.partial(build, settings, data.pictures.shape[1], len(data.classes))
+        vae, critic = self._build()
         channels_last(vae.to(device))
         self.average = Average(vae, chosen.ema_images)
         optimizer = make_optimizer(vae, chosen.lr, chosen.betas, chosen.weight_decay)
@@ -111,7 +115,8 @@ class Trainer:
         adversary = self.step.adversary
         if adversary is not None and adversary.averages is not None and adversary.averages.kept:
             beside["adversary_means"] = adversary.averages
-        return beside
+        beside[guard.FILE] = self.step.guard
+        return beside if self.step.balance is None else beside | {"balance": self.step.balance}
 
     def resume(self) -> None:
         """Continues from the newest checkpoint, if there is one."""
@@ -135,11 +140,18 @@ class Trainer:
         ):
             while self.images < total:
                 number = self.images // chosen.batch_size
-                self._set_rates(rate_factor(chosen, self.images + chosen.batch_size))
+                factor = rate_factor(chosen, self.images + chosen.batch_size)
+                self._set_rates(factor * self.step.guard.rate)
                 for name, value in self.step(number, measure=measure).items():
                     meters.setdefault(name, []).append(value)
                 before, self.images = self.images, self.images + chosen.batch_size
                 self.average.update(self.vae, self.images, chosen.batch_size)
+                trouble = self.step.guard.trouble(number, last=self.images >= total)
+                if trouble is not None:
+                    self._go_back(trouble)
+                    meters, measure = {}, True
+                    begun, seen_before = time.monotonic(), self.images
+                    continue
                 measure = _crossed(chosen.tick, before, self.images) or self.images >= total
                 if measure:
                     speed = (self.images - seen_before) / (time.monotonic() - begun)
@@ -159,6 +171,61 @@ class Trainer:
             self._snapshot(final=finished)
         return Outcome(self.images, finished)
 
+    def _go_back(self, trouble: str) -> None:
+        """Restores the last good checkpoint, or the beginning, to go on at a lower rate.
+
+        The lowered rate is saved at once: a training that is killed here goes on with it.
+
+        Raises:
+            UserError: this was done often enough.
+        """
+        watch, here = self.step.guard, self.images
+        watch.give_up(trouble)
+        before = {name: value.clone() for name, value in watch.state_dict().items()}
+        good = [path for path in checkpoint.saved(self.run.checkpoints) if guard.is_good(path)]
+        if good:
+            self.images = checkpoint.load(self.accelerator, good[-1], self._beside)
+        else:
+            self._begin_again()
+        watch.went_back(before)
+        checkpoint.drop_after(self.accelerator, self.run.checkpoints, self.images)
+        self._checkpoint()
+        if self.accelerator.is_main_process:
+            self.metrics.rewind(self.images)
+            log.warning(
+                "training diverged at %s images (%s): back to %s images, at %g of the learning "
+                "rate",
+                f"{here:,}",
+                trouble,
+                f"{self.images:,}",
+                watch.rate,
+            )
+
+    def _begin_again(self) -> None:
+        """Puts everything back to where the run began."""
+        vae, critic = self._build()
+        device = self.accelerator.device
+        self.vae.load_state_dict(vae.state_dict())
+        if critic is not None and self.networks.critic is not None:
+            own = self.accelerator.unwrap_model(self.networks.critic)
+            own.load_state_dict(critic.state_dict())
+        for optimizer in (self.networks.model_optimizer, self.networks.critic_optimizer):
+            if optimizer is not None:
+                getattr(optimizer, "optimizer", optimizer).state.clear()
+        classes, dim = self.running.means.shape
+        fresh: dict[str, torch.nn.Module] = {
+            "average": Average(vae, self.settings.training.ema_images),
+            "running_prior": RunningGaussian(
+                dim, self.settings.prior.decay_images, num_classes=classes
+            ),
+            guard.FILE: guard.Guard(self.settings),
+        }
+        if self.settings.adversary is not None:
+            fresh["balance"] = Balance(self.settings.adversary)
+        for name, module in self._beside.items():
+            module.load_state_dict(fresh[name].to(device).state_dict())
+        self.images = 0
+
     def _set_rates(self, factor: float) -> None:
         for optimizer, rate in (
             (self.networks.model_optimizer, self.settings.training.lr),
@@ -174,15 +241,18 @@ class Trainer:
     def _tick(self, meters: dict[str, list[Tensor]], speed: float) -> dict[str, float]:
         """Writes a line of metrics: the only place where the device is waited for."""
         names = sorted(meters)
-        means = torch.stack([torch.stack(meters[name]).float().mean() for name in names])
+        means = torch.stack([_mean_of_finite(torch.stack(meters[name])) for name in names])
         if self.accelerator.num_processes > 1:
             means = self.accelerator.reduce(means, "mean")
-        line = dict(zip(names, means.tolist(), strict=True))
+        found = zip(names, means.tolist(), strict=True)
+        line = {name: value for name, value in found if math.isfinite(value)}
         line = {
             "images": self.images,
             "time": round(time.time(), 3),
             "images_per_second": round(speed, 2),
             "learning_rate": self.networks.model_optimizer.param_groups[0]["lr"],
+            "skipped_steps": int(self.step.guard.skipped),
+            "restores": self.step.guard.restores,
             **{name: float(f"{value:.6g}") for name, value in line.items()},
         }
         if self.accelerator.is_main_process:
@@ -203,6 +273,14 @@ class Trainer:
 
     def _checkpoint(self) -> None:
         checkpoint.save(self.accelerator, self.run.checkpoints, self.images, self._beside)
+
+
+def _mean_of_finite(values: Tensor) -> Tensor:
+    """Returns the mean ``()`` of a tick's values ``(n,)`` without those of broken steps."""
+    values = values.float()
+    finite = values.isfinite()
+    rest = torch.where(finite, values, 0).sum() / finite.sum()  # NaN if none is
+    return torch.where(finite.all(), values.mean(), rest)
 
 
 def _shares(data: PictureData, classes: int) -> tuple[float, ...]:

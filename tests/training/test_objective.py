@@ -51,6 +51,15 @@ def test_the_adversary_begins_and_rises():
     assert adversary_share(AdversarySettings(start=0.2, ramp=0.0), 0.2) == 1.0
 
 
+def test_while_the_critic_warms_up_the_model_feels_nothing():
+    settings = AdversarySettings(start=0.25, warmup=0.25, ramp=0.5)
+    assert adversary_share(settings, 0.2) is None
+    shares = [adversary_share(settings, share) for share in (0.25, 0.5, 0.75, 1.0)]
+    assert shares == pytest.approx([0.0, 0.0, 0.5, 1.0])
+    sudden = AdversarySettings(start=0.25, warmup=0.25, ramp=0.0)
+    assert [adversary_share(sudden, share) for share in (0.25, 0.4, 0.5)] == [0.0, 0.0, 1.0]
+
+
 @pytest.mark.parametrize("kinds", KINDS)
 @pytest.mark.parametrize("size", [1, 2, 4, 12])
 def test_rows_show_the_same_whatever_the_split(kinds, size):

@@ -1,0 +1,230 @@
+"""Notices that a training diverges: which steps to skip, and when to go back.
+
+All is decided on the device from figures that were averaged over processes, so that every process
+decides alike and none waits for its device; the host asks every few steps. All state is in buffers:
+it lies in the checkpoint, and a continued training decides as one that was never interrupted.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from hiresvae.errors import UserError
+from hiresvae.settings import Settings
+
+FILE = "guard"
+CHECK_EVERY = 8
+"""Steps between two looks of the host at the counts; each costs one wait for the device. Nothing is
+lost in between: bad steps are skipped on the device at once."""
+
+WINDOW = 64
+"""Accepted norms of which the running median is taken."""
+
+KNOWN = 32
+"""Accepted norms before the median is believed."""
+
+RELEASE = 5
+"""Steps skipped in a row for their norm after which twice that norm is let through. A training
+whose gradients have grown for good so goes on, where a fixed threshold skips for ever (as
+github.com/openai/vdvae, issue 25)."""
+
+CALM = 0.98
+"""What is left after each accepted step of what a release added."""
+
+COLLAPSED = 1e-3
+"""Variance of made pictures beside that of real ones, below which a batch shows one picture."""
+
+COLLAPSED_STEPS = 200
+"""Steps in a row of such batches that make a collapse."""
+
+SLOWER = 0.5
+"""Factor of both learning rates at each restore."""
+
+MODEL, CRITIC, CRITIC_WITH_PENALTIES = range(3)
+"""Rows of norms: a step with gradient penalties has others than one without."""
+
+
+def gradient_norm(network: nn.Module) -> Tensor:
+    """Returns the norm of all gradients of a network ``()``."""
+    gradients = [p.grad for p in network.parameters() if p.grad is not None]
+    return torch.as_tensor(nn.utils.get_total_norm(gradients))
+
+
+@torch.no_grad()
+def spread(fakes: Tensor, real: Tensor) -> Tensor:
+    """Returns the variance over a batch of made pictures beside that of real ones ``()``.
+
+    Args:
+        fakes: ``(N, C, H, W)``.
+        real: ``(M, C, H, W)``.
+    """
+    made, given = (x.float().var(0, unbiased=False).mean() for x in (fakes, real))
+    return made / given.clamp_min(1e-8)
+
+
+def step_unless(optimizer: torch.optim.Optimizer, skip: Tensor) -> None:
+    """Steps an optimiser unless ``skip``, a bool ``()`` on the device.
+
+    Fused Adam takes the flag along to the device, as for a gradient scaler: neither weights nor
+    moments nor counts change, and nobody waits. Elsewhere the host has to know.
+    """
+    raw: Any = getattr(optimizer, "optimizer", optimizer)  # gradients are unscaled already
+    if raw.defaults.get("fused"):
+        raw.found_inf = skip.float()
+        try:
+            raw.step()
+        finally:
+            del raw.found_inf
+    elif not skip:
+        raw.step()
+
+
+class Guard(nn.Module):
+    """Decides for each step whether it is skipped, and counts.
+
+    A step is skipped for both networks if a loss or a gradient is not finite, or a gradient's norm
+    is more than ``training.skip_above`` times its running median. After ``training.patience``
+    skipped steps in a row, or when batches that once differed show one picture for long, the
+    training is in trouble: skipping does not help, going back may.
+
+    Args:
+        settings: of the run.
+    """
+
+    norms: Tensor
+    num_norms: Tensor
+    slack: Tensor
+    in_a_row: Tensor
+    skipped: Tensor
+    collapsed: Tensor
+    was_alive: Tensor
+    num_restores: Tensor
+    rate_factor: Tensor
+
+    def __init__(self, settings: Settings) -> None:
+        super().__init__()
+        self.settings = settings
+        self.restores, self.rate = 0, 1.0
+        self.register_buffer("norms", torch.full((3, WINDOW), torch.nan))
+        for name in ("in_a_row", "skipped", "collapsed", "num_restores"):
+            self.register_buffer(name, torch.zeros((), dtype=torch.int64))
+        self.register_buffer("num_norms", torch.zeros(3, dtype=torch.int64))
+        self.register_buffer("slack", torch.ones(()))
+        self.register_buffer("was_alive", torch.zeros((), dtype=torch.bool))
+        self.register_buffer("rate_factor", torch.ones(()))
+        self.register_load_state_dict_post_hook(_read_host)
+
+    @torch.no_grad()
+    def judge(
+        self,
+        loss: Tensor,
+        model_norm: Tensor,
+        critic_norm: Tensor | None = None,
+        *,
+        penalty: bool = False,
+        fake_spread: Tensor | None = None,
+    ) -> Tensor:
+        """Returns whether to skip the step, bool ``()``; takes it into account.
+
+        Args:
+            loss: any figure ``()`` that is not finite where a loss is not.
+            model_norm: norm of the model's gradient ``()``.
+            critic_norm: of the critic's, where it steps.
+            penalty: whether the critic's holds gradient penalties.
+            fake_spread: see `spread`; None where there are no fakes.
+        """
+        rows = {MODEL: model_norm}
+        if critic_norm is not None:
+            rows[CRITIC_WITH_PENALTIES if penalty else CRITIC] = critic_norm
+        finite = loss.isfinite()
+        exploded = torch.zeros_like(finite)
+        for row, norm in rows.items():
+            finite = finite & norm.isfinite()
+            exploded = exploded | self._exploded(row, norm)
+        skip = ~finite | exploded
+        for row, norm in rows.items():
+            place = (self.num_norms[row] % WINDOW)[None]
+            old = self.norms[row].index_select(0, place)
+            self.norms[row].index_copy_(0, place, torch.where(skip, old, norm.float()[None]))
+            self.num_norms[row] += ~skip
+        self.in_a_row.copy_(torch.where(skip, self.in_a_row + 1, 0))
+        self.skipped += skip
+        released = exploded & finite & (self.in_a_row % RELEASE == 0)
+        calmer = torch.where(skip, self.slack, (self.slack * CALM).clamp_min(1.0))
+        self.slack.copy_(torch.where(released, 2 * self.slack, calmer))
+        if fake_spread is not None:
+            # Early pictures are all alike: a collapse is of what was once alive.
+            self.was_alive |= fake_spread > 10 * COLLAPSED
+            dead = self.was_alive & (fake_spread < COLLAPSED)
+            self.collapsed.copy_(torch.where(dead, self.collapsed + 1, 0))
+        return skip
+
+    def _exploded(self, row: int, norm: Tensor) -> Tensor:
+        if self.settings.training.skip_above is None:
+            return torch.zeros_like(norm, dtype=torch.bool)
+        median = self.norms[row].nanmedian()
+        known = (self.num_norms[row] >= KNOWN) & (median > 0)
+        return known & (norm > self.settings.training.skip_above * self.slack * median)
+
+    def trouble(self, number: int, *, last: bool = False) -> str | None:
+        """Returns in words why the training has to go back, or None; waits for the device.
+
+        Args:
+            number: of the step just done; most are not looked at.
+            last: whether it was the last one.
+        """
+        if number % CHECK_EVERY != CHECK_EVERY - 1 and not last:
+            return None
+        in_a_row, collapsed = torch.stack([self.in_a_row, self.collapsed]).tolist()
+        if in_a_row >= self.settings.training.patience:
+            return f"{in_a_row} steps in a row had gradients that exploded or were not finite"
+        if collapsed >= COLLAPSED_STEPS:
+            return f"all made pictures looked alike for {collapsed} steps"
+        return None
+
+    def give_up(self, trouble: str) -> None:
+        """Ends a training that was restored as often as it may be.
+
+        Raises:
+            UserError: names the settings to lower.
+        """
+        training, adversary = self.settings.training, self.settings.adversary
+        if self.restores < training.restores:
+            return
+        lower = f"training.lr {training.lr:g}"
+        if adversary is not None:
+            lower += f", adversary.lr {adversary.lr:g} or adversary.weight {adversary.weight:g}"
+        clip = "set training.clip" if training.clip is None else f"training.clip {training.clip:g}"
+        raise UserError(
+            f"training diverged again after {self.restores} restore(s): {trouble}; lower {lower}, "
+            f"or {clip}, and start again with --fresh"
+        )
+
+    def went_back(self, before: dict[str, Tensor]) -> None:
+        """After an older state was read: keeps what was counted, and lowers the rate.
+
+        Args:
+            before: the `state_dict` from before it was read, cloned.
+        """
+        now = self.state_dict()
+        now |= {"skipped": before["skipped"], "num_restores": before["num_restores"] + 1}
+        now |= {"rate_factor": before["rate_factor"] * SLOWER}
+        now |= {name: torch.zeros_like(now[name]) for name in ("in_a_row", "collapsed")}
+        self.load_state_dict(now)
+
+
+def _read_host(module: Guard, _: object) -> None:
+    """After loading, what the host needs each step is that of the saved state."""
+    module.restores, module.rate = int(module.num_restores), float(module.rate_factor)
+
+
+def is_good(checkpoint: Path) -> bool:
+    """Whether a checkpoint was written at peace: no step skipped just then, no collapse begun."""
+    file = checkpoint / f"{FILE}.safetensors"
+    if not file.is_file():
+        return True  # written before there was a guard
+    state = load_file(file)
+    return not state["in_a_row"] and not state["collapsed"]
