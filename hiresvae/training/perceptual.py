@@ -108,7 +108,7 @@ def find_backbone(net: str) -> Path:
     from torchvision.models import get_model_weights
 
     name, megabytes, _ = BACKBONES[net]
-    url = get_model_weights(name)["IMAGENET1K_V1"].url
+    url: str = get_model_weights(name)["IMAGENET1K_V1"].url
     file = url.rsplit("/", 1)[1]
     cache, own = cache_folder("weights"), Path(torch.hub.get_dir()) / "checkpoints"
     named = os.environ.get("HIRESVAE_WEIGHTS")
