@@ -24,6 +24,7 @@ def check(settings: Settings, processes: int = 1) -> None:
     """
     rules: list[Callable[[Settings], None]] = [
         _labels, _conditional, _backbone, _sides, _attention, _widths, _scale, _adversary, _betas,
+        _augment,
     ]  # fmt: skip
     for rule in rules:
         rule(settings)
@@ -152,6 +153,23 @@ def _adversary(settings: Settings) -> None:
             f"adversary.start is {adversary.start}, a share of training: the adversary would begin "
             f"at image {adversary.start * images:.0f}, but training ends at image {images}; "
             "nearest valid: below 1, such as 0.05"
+        )
+
+
+def _augment(settings: Settings) -> None:
+    if settings.adversary is None:
+        return
+    chosen = settings.adversary.augment_probability
+    if chosen == "adaptive":
+        if not settings.adversary.augment:
+            raise UserError(
+                "adversary.augment_probability is 'adaptive', but adversary.augment is []; "
+                "nearest valid: adversary.augment ['translation'], or a probability of 1.0"
+            )
+    elif not 0 <= chosen <= 1:
+        raise UserError(
+            f"adversary.augment_probability is {chosen}, but a probability is 0 to 1; nearest "
+            f"valid: {0.0 if chosen < 0 else 1.0}, or 'adaptive'"
         )
 
 

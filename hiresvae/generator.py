@@ -26,6 +26,7 @@ from hiresvae.seeding import generator
 from hiresvae.settings import Settings
 
 PriorName = Literal["fitted", "standard"]
+Which = Literal["best", "last"]
 FORMAT = 1
 FILES = ("config.json", "labels.json", "model.safetensors", "prior.safetensors")
 
@@ -245,9 +246,17 @@ class PictureModel:
         (folder / "labels.json").write_text(json.dumps(labels, indent=2) + "\n")
 
 
-def _folder_of(name: str) -> Path:
+def _folder_of(name: str, which: Which = "last") -> Path:
     """Returns the model folder that a name means: a run folder, or a model folder itself."""
     path = Path(name)
+    if which == "best" and path.exists():
+        if (path / "model_best" / "config.json").is_file():
+            return path / "model_best"
+        raise UserError(
+            f"{name!r} keeps no best model: only a run folder does, from its first snapshot on, "
+            "unless metrics.keep_best is 'none' or fewer than 2 pictures are held out; nearest "
+            "valid: the last"
+        )
     if (path / "model" / "config.json").is_file():
         return path / "model"
     if (path / "config.json").is_file():
@@ -261,12 +270,13 @@ def _folder_of(name: str) -> Path:
     raise UserError(f"{name!r} is no run folder and no model folder: it has no config.json")
 
 
-def load(name: str | Path, *, device: str | None = None) -> PictureModel:
+def load(name: str | Path, *, device: str | None = None, which: Which = "last") -> PictureModel:
     """Returns a trained model.
 
     Args:
         name: a run folder or a model folder.
         device: such as "cuda" or "cpu"; None takes what there is.
+        which: of a run folder the "last" model, or the "best" by held-out pictures.
 
     Raises:
         UserError: there is no model, or its files are broken.
@@ -276,7 +286,7 @@ def load(name: str | Path, *, device: str | None = None) -> PictureModel:
         Traceback (most recent call last):
         hiresvae.errors.UserError: model 'no/such/folder' does not exist
     """
-    folder = _folder_of(str(name))
+    folder = _folder_of(str(name), which)
     for file in FILES:
         if not (folder / file).is_file():
             raise UserError(f"model folder {folder} lacks {file}")

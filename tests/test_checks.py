@@ -65,6 +65,14 @@ ON = {"adversary__weight": 0.5}
             {"adversary__start": 1.5, "training__images": 1000},
             "begin at image 1500, but training ends at image 1000; nearest valid: below 1",
         ),
+        (
+            {"adversary__augment_probability": 1.5},
+            "augment_probability is 1.5, but a probability is 0 to 1; nearest valid: 1.0",
+        ),
+        (
+            {"adversary__augment_probability": "adaptive", "adversary__augment": []},
+            r"'adaptive', but adversary.augment is \[\]",
+        ),
         ({"training__betas": [0.0, 1.0]}, "training.betas has 1.0, .* nearest valid: 0.99"),
         ({"adversary__betas": [-0.1, 0.9]}, "adversary.betas has -0.1, .* nearest valid: 0.0"),
         (

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from torch import Tensor, nn
 
 from hiresvae.adversary import losses
-from hiresvae.adversary.augment import NUMBERS, Change
+from hiresvae.adversary.augment import Change
 from hiresvae.adversary.discriminator import Judgement
 from hiresvae.seeding import Noise
 from hiresvae.settings import AdversarySettings
@@ -56,6 +56,7 @@ class Adversary:
         paired: Tensor,
         noise: Noise,
         penalty: bool,
+        probability: Tensor | float = 1.0,
     ) -> Verdict:
         """Returns the terms of both sides.
 
@@ -67,11 +68,12 @@ class Adversary:
             paired: bool ``(N,)``: where the fake is the reconstruction of its real.
             noise: numbers of this step.
             penalty: whether R1 and R2 are due.
+            probability: of each kind of augmentation in each row.
         """
         # Apart, not as one batch: the model's gradient then passes back through the fakes alone.
         real = real.detach().requires_grad_(penalty)
         fakes = fakes.detach().requires_grad_(True)
-        change = Change(noise.uniform("augment", NUMBERS), tuple(self.settings.augment))
+        change = Change.drawn(noise, self.settings.augment, probability)
         on_real: Judgement = critic(change(real), labels)
         on_fake: Judgement = critic(change(fakes), labels)
         name, shares = self.settings.loss, on_real.weights

@@ -13,6 +13,7 @@ import torch
 from accelerate import Accelerator
 from torch import Tensor, nn
 
+from hiresvae.adversary.adaptive import AugmentProbability, certainty
 from hiresvae.adversary.adversary import Adversary, Verdict
 from hiresvae.data.batches import Batches
 from hiresvae.models.contract import NormalNoise, Outputs
@@ -64,6 +65,9 @@ class Step:
         self.vae: VAE = accelerator.unwrap_model(networks.model)
         self.dims = self.vae.channels * self.vae.size**2
         self.adversary = Adversary(settings.adversary) if settings.adversary else None
+        self.augment: AugmentProbability | None = None
+        if settings.adversary is not None:
+            self.augment = AugmentProbability(settings.adversary).to(accelerator.device)
 
     def __call__(self, number: int, *, measure: bool = False) -> dict[str, Tensor]:
         """Does step ``number``, counted from 0; returns means of the batch by name.
@@ -137,11 +141,20 @@ class Step:
         return self.running.sums(outputs.top, labels), logs
 
     def _forward(
-        self, images: Tensor, labels: Tensor | None, noise: Noise, fakes: Fakes | None
+        self,
+        images: Tensor,
+        labels: Tensor | None,
+        noise: Noise,
+        fakes: Fakes | None,
+        model: nn.Module | None = None,
     ) -> Outputs:
-        """Returns the model's outputs, with samples where the critic is to see some."""
+        """Returns the model's outputs, with samples where the critic is to see some.
+
+        ``model`` is the trained one as it is wrapped, unless told.
+        """
+        model = model or self.networks.model
         if fakes is None or not len(fakes.sampled):
-            return self.networks.model(images, labels, noise=noise.normal)
+            return model(images, labels, noise=noise.normal)
         rows = fakes.sampled
         top_labels = None if labels is None else labels[rows]
         draws = noise.normal("top", self.running.means.shape[1])[rows]
@@ -152,7 +165,7 @@ class Step:
             return noise.normal(stream, *shape)[rows]
 
         lower: NormalNoise = top_noise
-        return self.networks.model(
+        return model(
             images,
             labels,
             noise=noise.normal,
@@ -186,6 +199,7 @@ class Step:
                 paired=fakes.paired,
                 noise=noise,
                 penalty=penalty,
+                probability=self.augment.value if self.augment is not None else 1.0,
             )
         push = torch.zeros_like(mixed)
         if ramp > 0:
@@ -198,6 +212,8 @@ class Step:
         terms |= {name: term.detach().mean() for name, term in verdict.critic.items()}
         terms["real_logit"] = verdict.real_logits.mean()
         terms["fake_logit"] = verdict.fake_logits.mean()
+        sign = certainty(chosen.loss, verdict.real_logits, verdict.fake_logits)
+        terms["critic_sign"] = sign.mean()
         return push.detach(), terms
 
     def _compare(self, bound: Tensor, mixed: Tensor, push: Tensor) -> dict[str, Tensor]:
@@ -224,6 +240,10 @@ class Step:
             networks.critic_optimizer.zero_grad()
         totals = [torch.stack(column).sum(0) for column in zip(*sums, strict=True)]
         error = means["error"]
+        if self.augment is not None and self.augment.adaptive and "critic_sign" in means:
+            sign = self.accelerator.reduce(means["critic_sign"], "mean")
+            self.augment.observe(sign, training.batch_size)
+            means["augment_probability"] = self.augment.probability.clone()
         if self.accelerator.num_processes > 1:
             totals = [self.accelerator.reduce(total, "sum") for total in totals]
             error = self.accelerator.reduce(error, "mean")

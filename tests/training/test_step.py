@@ -97,3 +97,23 @@ def test_only_the_critics_start_brings_its_terms(make_trainer):
 def test_the_gradient_is_clipped_where_asked(make_trainer):
     trainer = make_trainer("training.clip=0.001", "adversary=null")
     assert trainer.step(0)["gradient_norm"] > 0.001, "its norm before is told"
+
+
+ADAPTIVE = (
+    "adversary.start=0", "adversary.ramp=0", "adversary.augment_probability=adaptive",
+    "adversary.augment_images=100",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(("sign", "way"), [(1.0, 1), (-1.0, -1)])
+def test_the_probability_follows_the_critics_certainty(make_trainer, monkeypatch, sign, way):
+    from hiresvae.training import step as module
+
+    monkeypatch.setattr(module, "certainty", lambda _, real, __: torch.full_like(real, sign))
+    trainer = make_trainer(*ADAPTIVE)
+    trainer._set_rates(1.0)
+    trainer.step.augment.probability.fill_(0.4)
+    for number in range(4):
+        logs = trainer.step(number)
+    assert logs["augment_probability"] == pytest.approx(0.4 + way * 4 * 8 / 100)
+    assert logs["critic_sign"] == sign

@@ -218,3 +218,17 @@ def test_a_disk_that_is_really_full(train, tmp_path):
         assert all(not name.startswith(".") for name in left)
     finally:
         subprocess.run(["umount", str(disk)], check=True)
+
+
+ADAPTIVE = ("adversary.augment_probability=adaptive", "adversary.augment_images=40",
+            "adversary.augment=[color,translation,mirror,turns,affine]")  # fmt: skip
+
+
+def test_adaptive_augmentation_goes_on_where_it_was(train, weights, tmp_path):
+    whole = train(tmp_path / "whole", *ADAPTIVE)
+    train(tmp_path / "parts", *ADAPTIVE, "training.images=72", "training.schedule=constant")
+    state = load_file(whole / LAST / "augment.safetensors")
+    assert state["probability"] > 0 and state["num_observed"] == 12
+    two = train(tmp_path / "two", *ADAPTIVE, "training.accumulation=2")
+    again = load_file(two / LAST / "augment.safetensors")
+    assert all(torch.equal(value, again[name]) for name, value in state.items())
