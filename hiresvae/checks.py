@@ -24,7 +24,7 @@ def check(settings: Settings, processes: int = 1) -> None:
     """
     rules: list[Callable[[Settings], None]] = [
         _labels, _conditional, _backbone, _sides, _attention, _widths, _scale, _adversary,
-        _matching, _betas, _introspective,
+        _matching, _betas, _introspective, _augment,
     ]  # fmt: skip
     for rule in rules:
         rule(settings)
@@ -209,6 +209,23 @@ def _matching(settings: Settings) -> None:
         raise UserError(
             "adversary.loss is 'mean_features', but all that the model would feel is 0.0: "
             f"{', '.join(felt)}; nearest valid: adversary.mean_matching 0.1"
+        )
+
+
+def _augment(settings: Settings) -> None:
+    if settings.adversary is None:
+        return
+    chosen = settings.adversary.augment_probability
+    if chosen == "adaptive":
+        if not settings.adversary.augment:
+            raise UserError(
+                "adversary.augment_probability is 'adaptive', but adversary.augment is []; "
+                "nearest valid: adversary.augment ['translation'], or a probability of 1.0"
+            )
+    elif not 0 <= chosen <= 1:
+        raise UserError(
+            f"adversary.augment_probability is {chosen}, but a probability is 0 to 1; nearest "
+            f"valid: {0.0 if chosen < 0 else 1.0}, or 'adaptive'"
         )
 
 

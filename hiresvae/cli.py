@@ -20,6 +20,13 @@ class Prior(StrEnum):
     standard = "standard"
 
 
+class Which(StrEnum):
+    """Which model of a run."""
+
+    best = "best"
+    last = "last"
+
+
 class Format(StrEnum):
     """How pictures are written."""
 
@@ -124,6 +131,9 @@ def sample(
     label: Annotated[str | None, typer.Option(help="Name of the label to draw.")] = None,
     grid: Annotated[Path | None, typer.Option(help="File of the grid of all pictures.")] = None,
     format: Annotated[Format, typer.Option(help="File format of the pictures.")] = Format.png,
+    which: Annotated[
+        Which, typer.Option(help="Of a run the last model, or the best by held-out pictures.")
+    ] = Which.last,
     device: Device = None,
 ) -> None:
     """Make new pictures.
@@ -135,6 +145,7 @@ def sample(
     run(
         model=model, n=n, out=out, seed=seed, temperature=temperature, truncation=truncation,
         prior=prior.value, label=label, grid=grid, format=format.value, device=device,
+        which=which.value,
     )  # fmt: skip
 
 

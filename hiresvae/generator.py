@@ -28,6 +28,7 @@ from hiresvae.seeding import generator
 from hiresvae.settings import Settings
 
 PriorName = Literal["fitted", "standard"]
+Which = Literal["best", "last"]
 FORMAT = 1
 FILES = ("config.json", "labels.json", "model.safetensors", "prior.safetensors")
 
@@ -292,11 +293,19 @@ class PictureModel:
             return hub.upload(Path(folder), repo, private=private, token=token)
 
 
-def _folder_of(name: str) -> Path:
+def _folder_of(name: str, which: Which = "last") -> Path:
     """Returns the model folder that a name means: a run folder, or a model folder itself."""
     if name.startswith(hub.PREFIX):
         return hub.download(name.removeprefix(hub.PREFIX), FILES)
     path = Path(name)
+    if which == "best" and path.exists():
+        if (path / "model_best" / "config.json").is_file():
+            return path / "model_best"
+        raise UserError(
+            f"{name!r} keeps no best model: only a run folder does, from its first snapshot on, "
+            "unless metrics.keep_best is 'none' or fewer than 2 pictures are held out; nearest "
+            "valid: the last"
+        )
     if (path / "model" / "config.json").is_file():
         return path / "model"
     if (path / "config.json").is_file():
@@ -310,12 +319,13 @@ def _folder_of(name: str) -> Path:
     raise UserError(f"{name!r} is no run folder and no model folder: it has no config.json")
 
 
-def load(name: str | Path, *, device: str | None = None) -> PictureModel:
+def load(name: str | Path, *, device: str | None = None, which: Which = "last") -> PictureModel:
     """Returns a trained model.
 
     Args:
         name: a run folder, a model folder, or ``hf:org/name`` on the Hub.
         device: such as "cuda" or "cpu"; None takes what there is.
+        which: of a run folder the "last" model, or the "best" by held-out pictures.
 
     Raises:
         UserError: there is no model, or its files are broken.
@@ -325,7 +335,7 @@ def load(name: str | Path, *, device: str | None = None) -> PictureModel:
         Traceback (most recent call last):
         hiresvae.errors.UserError: model 'no/such/folder' does not exist
     """
-    folder = _folder_of(str(name))
+    folder = _folder_of(str(name), which)
     for file in FILES:
         if not (folder / file).is_file():
             raise UserError(f"model folder {folder} lacks {file}")

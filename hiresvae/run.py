@@ -83,6 +83,16 @@ class RunFolder:
         """What sampling needs, and nothing else."""
         return self.path / "model"
 
+    @property
+    def model_best(self) -> Path:
+        """The same of the snapshot whose samples were nearest to held-out pictures."""
+        return self.path / "model_best"
+
+    @property
+    def scores(self) -> Path:
+        """A line of JSON a snapshot: how near its samples were."""
+        return self.path / "scores.jsonl"
+
     def create(self) -> None:
         """Makes the folder and tries to write in it, before anything long begins."""
         with explained("writing", self.path):
@@ -94,9 +104,11 @@ class RunFolder:
     def clear(self) -> None:
         """Removes what an earlier run left, and nothing that is not a run's."""
         with explained("clearing", self.path):
-            for path in (self.samples, self.reconstructions, self.checkpoints, self.model):
+            folders = (self.samples, self.reconstructions, self.checkpoints)
+            for path in (*folders, self.model, self.model_best):
                 shutil.rmtree(path, ignore_errors=True)
-            for path in (self.config, self.metrics, self.log, self.path / "data_report.json"):
+            files = (self.config, self.metrics, self.scores, self.log)
+            for path in (*files, self.path / "data_report.json"):
                 path.unlink(missing_ok=True)
 
 

@@ -203,9 +203,18 @@ class AdversarySettings(Section):
         description="what the critic is shown beside real pictures: reconstructions, samples of "
         "the running fit, samples of N(0, I)",
     )
-    augment: list[Literal["color", "translation", "cutout"]] = Field(
+    augment: list[Literal["color", "translation", "cutout", "mirror", "turns", "affine"]] = Field(
         ["color", "translation", "cutout"],
-        description="differentiable augmentation of all that the critic sees",
+        description="differentiable augmentation of all that the critic sees; affine: any angle, "
+        "and a zoom of 0.8 to 1.3",
+    )
+    augment_probability: Literal["adaptive"] | float = Field(
+        1.0,
+        description="share of rows that each kind changes (mirror, turns, affine: at most 0.8), 0 "
+        "to 1; adaptive: from 0 up to 0.8 as the critic grows certain of training pictures",
+    )
+    augment_images: int = Field(
+        100_000, ge=1, description="images in which the adaptive probability could rise by 1"
     )
     width: int = Field(16, ge=4, description="channels at the finest side; doubles as it halves")
     max_width: int = Field(192, ge=4, description="most channels at any side")
@@ -308,6 +317,11 @@ class MetricSettings(Section):
     samples: int = Field(1_000, ge=2, description="pictures drawn for the figures of samples")
     features: str = Field(
         "auto", description="auto: Inception where its weights are found; a TorchScript file; none"
+    )
+    keep_best: Literal["auto", "inception", "textures", "none"] = Field(
+        "auto",
+        description="features by which the best snapshot is told and kept in model_best: textures "
+        "(no weights, seconds), inception (a minute on a CPU); auto: inception on a GPU if found",
     )
 
 

@@ -76,6 +76,14 @@ ON = {"adversary__weight": 0.5}
             {"introspective__weight": 1.0, "model__stochastic": False},
             "model.stochastic is false, but 'introspective' .* nearest valid",
         ),
+        (
+            {"adversary__augment_probability": 1.5},
+            "augment_probability is 1.5, but a probability is 0 to 1; nearest valid: 1.0",
+        ),
+        (
+            {"adversary__augment_probability": "adaptive", "adversary__augment": []},
+            r"'adaptive', but adversary.augment is \[\]",
+        ),
         ({"training__betas": [0.0, 1.0]}, "training.betas has 1.0, .* nearest valid: 0.99"),
         ({"adversary__betas": [-0.1, 0.9]}, "adversary.betas has -0.1, .* nearest valid: 0.0"),
         (

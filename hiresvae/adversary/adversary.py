@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
 from hiresvae.adversary import losses
-from hiresvae.adversary.augment import NUMBERS, Change
+from hiresvae.adversary.augment import Change
 from hiresvae.adversary.averages import Averages
 from hiresvae.adversary.discriminator import Judgement
 from hiresvae.seeding import Noise
@@ -70,6 +70,7 @@ class Adversary:
         paired: Tensor,
         noise: Noise,
         penalty: bool,
+        probability: Tensor | float = 1.0,
     ) -> Verdict:
         """Returns the terms of both sides.
 
@@ -81,11 +82,12 @@ class Adversary:
             paired: bool ``(N,)``: where the fake is the reconstruction of its real.
             noise: numbers of this step.
             penalty: whether R1 and R2 are due.
+            probability: of each kind of augmentation in each row.
         """
         # Apart, not as one batch: the model's gradient then passes back through the fakes alone.
         real = real.detach().requires_grad_(penalty)
         fakes = fakes.detach().requires_grad_(True)
-        change = Change(noise.uniform("augment", NUMBERS), tuple(self.settings.augment))
+        change = Change.drawn(noise, self.settings.augment, probability)
         with parametrize.cached():  # both sides by the same weights, worked out once
             on_real: Judgement = critic(change(real), labels)
             on_fake: Judgement = critic(change(fakes), labels)

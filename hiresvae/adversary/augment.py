@@ -7,13 +7,30 @@ the model is not taught to paint the changes.
 Everything is built from operations that can be differentiated twice, for the gradient penalties.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
+from hiresvae.adversary.geometry import mirrored, turned, warped
+from hiresvae.seeding import Noise
+
 SHIFT = 0.125
 """Largest translation as a share of the side."""
+
+
+NUMBERS = 7
+GEOMETRY = 4
+KINDS = ("mirror", "turns", "affine", "color", "translation", "cutout")
+"""In the order in which they are applied."""
+
+MOST = 0.8
+"""Largest probability of `GEOMETRIC` kinds, and the largest that adapts. A picture that is always
+flipped or turned cannot be told from one that shows the world so: the model would learn to paint
+it. As long as most rows are upright, upright is the likeliest explanation (arXiv 2006.06676,
+section 2.2 and figure 4)."""
+GEOMETRIC = KINDS[:3]
 
 
 @dataclass(frozen=True)
@@ -23,28 +40,70 @@ class Change:
     Attributes:
         numbers: uniform in [0, 1) ``(N, 7)``: brightness, saturation, contrast, two shifts and the
             two centres of the hole.
-        kinds: which of color, translation, cutout are applied.
+        kinds: which of `KINDS` are applied.
+        geometry: uniform in [0, 1) ``(N, 4)``: mirror, turn, zoom, angle; None without those.
+        applied: bool ``(N, 6)`` by `KINDS`, which rows are changed; None: all.
     """
 
     numbers: Tensor
     kinds: tuple[str, ...]
+    geometry: Tensor | None = None
+    applied: Tensor | None = None
+
+    @classmethod
+    def drawn(
+        cls, noise: Noise, kinds: Sequence[str], probability: Tensor | float = 1.0
+    ) -> "Change":
+        """Returns the change of a step's rows, each kind and row drawn by itself.
+
+        Args:
+            noise: numbers of this step.
+            kinds: which of `KINDS`.
+            probability: of each kind in each row; of geometric kinds at most `MOST`.
+        """
+        geometric = any(kind in GEOMETRIC for kind in kinds)
+        numbers = noise.uniform("augment", NUMBERS)
+        geometry = noise.uniform("augment geometry", GEOMETRY) if geometric else None
+        if isinstance(probability, float) and probability >= 1 and not geometric:
+            return cls(numbers, tuple(kinds))
+        chance = noise.uniform("augment chance", len(KINDS))
+        most = torch.tensor([MOST if k in GEOMETRIC else 1.0 for k in KINDS], device=chance.device)
+        limit = torch.minimum(most, torch.as_tensor(probability).to(most))
+        return cls(numbers, tuple(kinds), geometry, chance < limit)
 
     def rows(self, chosen: Tensor | slice) -> "Change":
         """Returns the change of some rows."""
-        return Change(self.numbers[chosen], self.kinds)
+        geometry = None if self.geometry is None else self.geometry[chosen]
+        applied = None if self.applied is None else self.applied[chosen]
+        return Change(self.numbers[chosen], self.kinds, geometry, applied)
 
     def __call__(self, images: Tensor) -> Tensor:
         """Returns the images ``(N, C, H, W)`` changed."""
-        if "color" in self.kinds:
-            images = _color(images, self.numbers[:, :3])
-        if "translation" in self.kinds:
-            images = _translate(images, self.numbers[:, 3:5])
-        if "cutout" in self.kinds:
-            images = _cut(images, self.numbers[:, 5:7])
+        for column, kind in enumerate(KINDS):
+            if kind not in self.kinds:
+                continue
+            changed = self._one(kind, images)
+            if self.applied is not None:
+                rows = self.applied[:, column, None, None, None]
+                changed = torch.where(rows, changed, images)
+            images = changed
         return images
 
-
-NUMBERS = 7
+    def _one(self, kind: str, images: Tensor) -> Tensor:
+        """Returns the images changed by one kind."""
+        if kind == "color":
+            return _color(images, self.numbers[:, :3])
+        if kind == "translation":
+            return _translate(images, self.numbers[:, 3:5])
+        if kind == "cutout":
+            return _cut(images, self.numbers[:, 5:7])
+        assert self.geometry is not None
+        mirror, turn, zoom, angle = self.geometry.unbind(1)
+        if kind == "mirror":
+            return mirrored(images, mirror)
+        if kind == "turns":
+            return turned(images, turn)
+        return warped(images, zoom, angle)
 
 
 def _color(images: Tensor, numbers: Tensor) -> Tensor:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from hiresvae import images
 from hiresvae.errors import UserError
-from hiresvae.generator import PriorName, load
+from hiresvae.generator import PriorName, Which, load
 from hiresvae.run import explained
 
 GRID_LIMIT = 256
@@ -24,6 +24,7 @@ def run(
     grid: Path | None = None,
     format: str = "png",
     device: str | None = None,
+    which: Which = "last",
 ) -> Path:
     """Draws pictures and returns the path of the grid.
 
@@ -39,6 +40,7 @@ def run(
         grid: file of the grid; None is ``grid.png`` in ``out``.
         format: png, jpg or webp.
         device: None takes what there is.
+        which: of a run folder the "last" model, or the "best" by held-out pictures.
     """
     from rich.console import Console
     from rich.progress import Progress
@@ -46,7 +48,7 @@ def run(
     grid = grid or out / "grid.png"
     if grid.suffix.lstrip(".").lower() not in images.FORMATS:
         raise UserError(f"--grid {grid}: the ending must be .png, .jpg or .webp")
-    painter = load(model, device=device)
+    painter = load(model, device=device, which=which)
     console = Console(stderr=True)
     shown = []
     with (

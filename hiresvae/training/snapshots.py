@@ -1,5 +1,8 @@
 """What a run shows of itself: grids of samples and reconstructions, and the model folder."""
 
+from collections.abc import Mapping
+from pathlib import Path
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -113,11 +116,15 @@ class Snapshots:
         remade = used.reconstruct(originals, self._labels(self.shown))
         pairs = torch.stack([originals, remade], 1).flatten(0, 1)
         pictures_io.save(pictures_io.grid(pairs, columns=8), self.run.reconstructions / name)
-        self.write_model(used)
+        self.write_model(used, self.run.model)
         return used
 
-    def write_model(self, used: PictureModel) -> None:
-        """Writes the model folder in place of the last."""
-        with written_aside(self.run.model) as folder:
+    def write_model(
+        self, used: PictureModel, place: Path, extra: Mapping[str, str] | None = None
+    ) -> None:
+        """Writes a model folder in place of the last, with more files by name and text."""
+        with written_aside(place) as folder:
             used.save(folder)
+            for name, text in (extra or {}).items():
+                (folder / name).write_text(text, encoding="utf-8")
             (folder / "README.md").write_text(model_card(used, self.data), encoding="utf-8")

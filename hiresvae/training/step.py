@@ -14,6 +14,7 @@ from accelerate import Accelerator
 from torch import Tensor, nn
 
 from hiresvae.adversary import spectral
+from hiresvae.adversary.adaptive import TARGET, AugmentProbability, certainty
 from hiresvae.adversary.adversary import Adversary, Verdict
 from hiresvae.adversary.averages import Averages
 from hiresvae.adversary.balance import Balance, gradient_at
@@ -86,6 +87,9 @@ class Step:
         if settings.adversary and settings.adversary.balance == "gradient_ratio":
             self.balance = Balance(settings.adversary).to(accelerator.device)
         self.guard = Guard(settings).to(accelerator.device)
+        self.augment: AugmentProbability | None = None
+        if settings.adversary is not None:
+            self.augment = AugmentProbability(settings.adversary).to(accelerator.device)
 
     def __call__(self, number: int, *, measure: bool = False) -> dict[str, Tensor]:
         """Does step ``number``, counted from 0; returns means of the batch by name.
@@ -168,6 +172,9 @@ class Step:
                 images, mixed, labels, fakes, noise, number, ramp or 0.0
             )
             logs |= _means(verdict)
+            name = self.settings.adversary.loss if self.settings.adversary else ""
+            sign = certainty(name, verdict.real_logits, verdict.fake_logits)
+            logs["critic_sign"] = sign.mean()
             if self.balance is not None:
                 weight = self.adversary.settings.weight if self.adversary else 0.0
                 logs["adversary_weight"] = (ramp or 0.0) * weight * self.balance.ratio
@@ -198,11 +205,20 @@ class Step:
         return torch.stack([spread(kind.detach(), images) for kind in kinds]).min()
 
     def _forward(
-        self, images: Tensor, labels: Tensor | None, noise: Noise, fakes: Fakes | None
+        self,
+        images: Tensor,
+        labels: Tensor | None,
+        noise: Noise,
+        fakes: Fakes | None,
+        model: nn.Module | None = None,
     ) -> Outputs:
-        """Returns the model's outputs, with samples where the critic is to see some."""
+        """Returns the model's outputs, with samples where the critic is to see some.
+
+        ``model`` is the trained one as it is wrapped, unless told.
+        """
+        model = model or self.networks.model
         if fakes is None or not len(fakes.sampled):
-            return self.networks.model(images, labels, noise=noise.normal)
+            return model(images, labels, noise=noise.normal)
         rows = fakes.sampled
         top_labels = None if labels is None else labels[rows]
         draws = noise.normal("top", self.running.means.shape[1])[rows]
@@ -213,7 +229,7 @@ class Step:
             return noise.normal(stream, *shape)[rows]
 
         lower: NormalNoise = top_noise
-        return self.networks.model(
+        return model(
             images,
             labels,
             noise=noise.normal,
@@ -250,6 +266,7 @@ class Step:
                 paired=fakes.paired,
                 noise=noise,
                 penalty=penalty,
+                probability=self.augment.value if self.augment is not None else 1.0,
             )
         push, alone, felt = torch.zeros_like(mixed), None, verdict
         if ramp > 0:
@@ -324,6 +341,10 @@ class Step:
             ]
             for name in sums[0]
         }
+        if self.augment is not None and self.augment.adaptive and "critic_sign" in means:
+            sign = self.accelerator.reduce(means["critic_sign"], "mean")
+            self.augment.observe(torch.where(skip, TARGET, sign), training.batch_size)
+            means["augment_probability"] = self.augment.probability.clone()
         self.running.observe(*totals["prior"], training.batch_size)
         if self.adversary is not None and "means" in totals:
             self.adversary.observe(totals["means"], training.batch_size)

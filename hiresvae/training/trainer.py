@@ -4,13 +4,15 @@ import functools
 import logging
 import math
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 from accelerate import Accelerator
 from torch import Tensor
 
+from hiresvae.adversary.adaptive import AugmentProbability
+from hiresvae.adversary.averages import Averages
 from hiresvae.adversary.balance import Balance
 from hiresvae.adversary.discriminator import Discriminator
 from hiresvae.blocks.layers import channels_last
@@ -21,11 +23,13 @@ from hiresvae.priors import RunningGaussian
 from hiresvae.run import MetricsFile, RunFolder
 from hiresvae.settings import Settings
 from hiresvae.training import checkpoint, guard
+from hiresvae.training.best import Best
 from hiresvae.training.optim import Average, make_optimizer, rate_factor
 from hiresvae.training.progress import Progress
 from hiresvae.training.signals import Stop
 from hiresvae.training.snapshots import Snapshots, running_density
 from hiresvae.training.step import Networks, Step
+from hiresvae.training.watch import Watch
 
 log = logging.getLogger("hiresvae")
 
@@ -106,16 +110,23 @@ class Trainer:
         )
         self.step = Step(settings, self.networks, self.batches, self.running, accelerator)
         self.snapshots = Snapshots(settings, run, data, self.batches, _shares(data, classes))
+        self.best = Best(self.snapshots, device)
+        self.watch = Watch(self.step, data)
         self.metrics = MetricsFile(run.metrics)
         self.images = 0
 
     @property
     def _beside(self) -> dict[str, torch.nn.Module]:
-        beside = {"average": self.average, "running_prior": self.running}
+        beside: dict[str, torch.nn.Module] = {
+            "average": self.average,
+            "running_prior": self.running,
+        }
         adversary = self.step.adversary
         if adversary is not None and adversary.averages is not None and adversary.averages.kept:
             beside["adversary_means"] = adversary.averages
         beside[guard.FILE] = self.step.guard
+        if self.step.augment is not None and self.step.augment.adaptive:
+            beside["augment"] = self.step.augment
         return beside if self.step.balance is None else beside | {"balance": self.step.balance}
 
     def resume(self) -> None:
@@ -126,6 +137,10 @@ class Trainer:
             log.info("continuing from %s images", f"{self.images:,}")
         if self.accelerator.is_main_process:
             self.metrics.rewind(self.images)
+            self.best.scores.rewind(self.images)
+            if self.metrics.path.exists():
+                for line in self.metrics.read():
+                    self.watch.alarm.hear(line)  # what was said before is not said again
 
     def fit(self) -> Outcome:
         """Trains until all images are seen or a signal asks to stop; either way all is saved."""
@@ -155,7 +170,7 @@ class Trainer:
                 measure = _crossed(chosen.tick, before, self.images) or self.images >= total
                 if measure:
                     speed = (self.images - seen_before) / (time.monotonic() - begun)
-                    progress.say(self._tick(meters, speed))
+                    progress.say(self._tick(meters, speed, number))
                     meters = {}
                 progress.show(self.images)
                 stopping = stop.asked(number)
@@ -168,7 +183,7 @@ class Trainer:
         self._checkpoint()
         finished = self.images >= total
         if finished or not self.run.model.exists():
-            self._snapshot(final=finished)
+            self._snapshot(final=finished, scored=finished)
         return Outcome(self.images, finished)
 
     def _go_back(self, trouble: str) -> None:
@@ -220,8 +235,11 @@ class Trainer:
             ),
             guard.FILE: guard.Guard(self.settings),
         }
-        if self.settings.adversary is not None:
-            fresh["balance"] = Balance(self.settings.adversary)
+        chosen = self.settings.adversary
+        if chosen is not None and critic is not None:
+            fresh["balance"] = Balance(chosen)
+            fresh["augment"] = AugmentProbability(chosen)
+            fresh["adversary_means"] = Averages(chosen, critic)
         for name, module in self._beside.items():
             module.load_state_dict(fresh[name].to(device).state_dict())
         self.images = 0
@@ -238,7 +256,7 @@ class Trainer:
                 for group in optimizer.param_groups:
                     group["lr"] = rate * factor
 
-    def _tick(self, meters: dict[str, list[Tensor]], speed: float) -> dict[str, float]:
+    def _tick(self, meters: dict[str, list[Tensor]], speed: float, number: int) -> dict[str, float]:
         """Writes a line of metrics: the only place where the device is waited for."""
         names = sorted(meters)
         means = torch.stack([_mean_of_finite(torch.stack(meters[name])) for name in names])
@@ -256,19 +274,22 @@ class Trainer:
             **{name: float(f"{value:.6g}") for name, value in line.items()},
         }
         if self.accelerator.is_main_process:
+            line |= self.watch(number)
             self.metrics.append(line)
+            warning = self.watch.alarm.hear(line)
+            if warning is not None:
+                log.warning("%s", warning)
         self.accelerator.log({k: v for k, v in line.items() if k != "time"}, step=self.images)
         return line
 
-    def _snapshot(self, *, final: bool) -> None:
+    def _snapshot(self, *, final: bool, scored: bool = True) -> None:
         if self.accelerator.is_main_process:
             model = self.average.model
-            density = (
-                self.snapshots.fitted(model)
-                if final
-                else running_density(self.running, self.snapshots.shares)
-            )
-            self.snapshots.take(model, density, self.images)
+            running = running_density(self.running, self.snapshots.shares)
+            fitted = self.snapshots.fitted(model) if final else None
+            used = self.snapshots.take(model, fitted or running, self.images)
+            if scored:
+                self.best.consider(replace(used, prior=running), fitted)
         self.accelerator.wait_for_everyone()
 
     def _checkpoint(self) -> None:

@@ -2,7 +2,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from hiresvae.adversary.augment import NUMBERS, Change
+from hiresvae.adversary.augment import KINDS, MOST, NUMBERS, Change
+from hiresvae.seeding import Noise, Shard
 
 ALL = ("color", "translation", "cutout")
 
@@ -127,3 +128,68 @@ def test_the_gradient_passes_through_to_what_is_still_seen(images: Tensor):
     seen = torch.ones(4, 3, 16, 16)
     seen[..., 4:12, 4:12] = 0
     assert torch.equal(images.grad, seen)
+
+
+def noise(step: int = 0, rows: int = 4000) -> Noise:
+    return Noise(0, step, Shard(rows, 0, rows))
+
+
+def test_always_draws_what_it_always_drew():
+    change = Change.drawn(noise(rows=4), ALL)
+    assert torch.equal(change.numbers, noise(rows=4).uniform("augment", NUMBERS))
+    assert change.applied is None and change.geometry is None
+
+
+@pytest.mark.parametrize("probability", [0.0, 0.3, 0.9])
+def test_every_kind_is_drawn_by_itself_in_every_row(probability: float):
+    applied = Change.drawn(noise(), KINDS, probability).applied
+    share = applied.float().mean(0)
+    expected = torch.tensor([min(probability, MOST)] * 3 + [probability] * 3)
+    torch.testing.assert_close(share, expected, rtol=0, atol=0.03)
+    if probability == 0.3:
+        both = (applied[:, 3] & applied[:, 4]).float().mean()
+        assert both == pytest.approx(0.09, abs=0.02)
+
+
+def test_leaked_augmentation_geometry_never_reaches_all_rows():
+    applied = Change.drawn(noise(), KINDS, 1.0).applied
+    assert applied[:, 3:].all(), "the other kinds are always applied, as they were"
+    torch.testing.assert_close(
+        applied[:, :3].float().mean(0), torch.full((3,), MOST), rtol=0, atol=0.03
+    )
+
+
+def test_rows_that_are_not_drawn_stay_as_they_are(images: Tensor):
+    change = Change.drawn(noise(rows=4), KINDS, 0.3)
+    never = Change.drawn(noise(rows=4), KINDS, 0.0)
+    assert torch.equal(never(images), images)
+    for row in range(4):
+        some = bool(change.applied[row].any())
+        assert some or torch.equal(change(images)[row], images[row])
+    torch.testing.assert_close(change.rows(slice(1, 3))(images[1:3]), change(images)[1:3])
+
+
+def test_a_probability_on_the_device_is_the_number_itself():
+    one, other = (Change.drawn(noise(), KINDS, p).applied for p in (0.3, torch.tensor(0.3)))
+    assert torch.equal(one, other)
+
+
+def test_two_halves_of_a_batch_are_changed_as_the_whole():
+    whole = Change.drawn(noise(rows=8), KINDS, 0.5)
+    half = Change.drawn(Noise(0, 0, Shard(8, 4, 8)), KINDS, 0.5)
+    assert torch.equal(half.applied, whole.applied[4:])
+    assert torch.equal(half.geometry, whole.geometry[4:])
+
+
+def test_all_kinds_at_once_can_be_differentiated_twice():
+    change = Change.drawn(noise(rows=2), KINDS, 0.7)
+    change = Change(
+        change.numbers.double(), KINDS, change.geometry.double(), torch.ones_like(change.applied)
+    )
+    small = torch.randn(2, 3, 8, 8, dtype=torch.float64, requires_grad=True)
+
+    def squared(images: Tensor) -> Tensor:
+        return change(images).square().sum()
+
+    assert torch.autograd.gradcheck(squared, small, fast_mode=True)
+    assert torch.autograd.gradgradcheck(squared, small, fast_mode=True)

@@ -213,3 +213,23 @@ def test_running_means_are_saved_and_read_again(make_trainer):
     trainer.resume()
     again = trainer._beside["adversary_means"].state_dict()
     assert all(torch.equal(value, again[name]) for name, value in saved.items())
+
+
+ADAPTIVE = (
+    "adversary.start=0", "adversary.ramp=0", "adversary.augment_probability=adaptive",
+    "adversary.augment_images=100",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(("sign", "way"), [(1.0, 1), (-1.0, -1)])
+def test_the_probability_follows_the_critics_certainty(make_trainer, monkeypatch, sign, way):
+    from hiresvae.training import step as module
+
+    monkeypatch.setattr(module, "certainty", lambda _, real, __: torch.full_like(real, sign))
+    trainer = make_trainer(*ADAPTIVE)
+    trainer._set_rates(1.0)
+    trainer.step.augment.probability.fill_(0.4)
+    for number in range(4):
+        logs = trainer.step(number)
+    assert logs["augment_probability"] == pytest.approx(0.4 + way * 4 * 8 / 100)
+    assert logs["critic_sign"] == sign

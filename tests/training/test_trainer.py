@@ -17,6 +17,8 @@ from hiresvae.errors import UserError
 from hiresvae.training import trainer as module
 
 LAST = "checkpoints/000000128"
+ADAPTIVE = ("adversary.augment_probability=adaptive", "adversary.augment_images=40",
+            "adversary.augment=[color,translation,mirror,turns,affine]")  # fmt: skip
 
 KILLS = """
 # Forks a training that kills itself at a moment, again and again in one folder; then one that ends.
@@ -138,9 +140,15 @@ def test_told_to_stop_it_saves_and_goes_on(
     assert [json.loads(line)["images"] for line in lines] == list(range(16, 129, 16))
 
 
-def test_two_processes_end_where_one_does(run, tiny, tmp_path):
-    two_processes(tiny, tmp_path / "two")
-    close(run, tmp_path / "two")
+@pytest.mark.parametrize("overrides", [(), ADAPTIVE], ids=["plain", "adaptive"])
+def test_two_processes_end_where_one_does(run, train, tiny, tmp_path, overrides):
+    one = train(tmp_path / "one", *overrides) if overrides else run
+    two_processes(tiny, tmp_path / "two", *(f"--set={word}" for word in overrides))
+    close(one, tmp_path / "two")
+    if overrides:
+        file = f"{LAST}/augment.safetensors"
+        first, second = load_file(one / file), load_file(tmp_path / "two" / file)
+        assert all(torch.equal(value, second[name]) for name, value in first.items())
 
 
 def test_two_processes_match_the_class_means_of_one(tiny, train, tmp_path):
@@ -180,11 +188,11 @@ def two_processes(config, out, *options):
         for rank in ("0", "1")
     ]
     try:
-        said = [one.communicate(timeout=600)[1] for one in both]
+        said = [process.communicate(timeout=600)[1] for process in both]
     finally:
-        for one in both:
-            one.kill()
-    assert [one.returncode for one in both] == [0, 0], "\n".join(said)
+        for process in both:
+            process.kill()
+    assert [process.returncode for process in both] == [0, 0], "\n".join(said)
 
 
 def test_accumulation_changes_nothing_but_rounding(run, train, tmp_path):
@@ -241,3 +249,23 @@ def test_a_disk_that_is_really_full(train, tmp_path):
         assert all(not name.startswith(".") for name in left)
     finally:
         subprocess.run(["umount", str(disk)], check=True)
+
+
+def test_adaptive_augmentation_goes_on_where_it_was(train, weights, tmp_path, monkeypatch):
+    whole, step = train(tmp_path / "whole", *ADAPTIVE), module.Step.__call__
+
+    def broken(self, number, **options):
+        if number == 13:
+            raise RuntimeError("a power cut")
+        return step(self, number, **options)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(module.Step, "__call__", broken)
+        with pytest.raises(RuntimeError, match="power cut"):
+            train(tmp_path / "cut", *ADAPTIVE)
+    assert weights(train(tmp_path / "cut", *ADAPTIVE)) == weights(whole)
+    state = load_file(whole / LAST / "augment.safetensors")
+    assert state["num_observed"] == 12, "every step of the critic"
+    halves = train(tmp_path / "halves", *ADAPTIVE, "training.accumulation=2")
+    again = load_file(halves / LAST / "augment.safetensors")
+    assert all(torch.equal(value, again[name]) for name, value in state.items())
