@@ -164,15 +164,15 @@ class ClassHead(nn.Module):
 def receptive_field(level: int, blocks: int) -> int:
     """Returns the side in pixels of what one position sees after ``level`` halvings.
 
-    Counted up from one pixel: 4 for the local mean of `with_detail`, 2 for the stem, 4 for each
+    Counted up from one pixel: 10 for the local means of `with_detail`, 2 for the stem, 4 for each
     residual block (two 3x3 convolutions) and 3 for each blur (4x4), each times the pixels that one
-    step on its side spans. For a patch critic, two halvings, that is ``16 + 28 * blocks``.
+    step on its side spans. For a patch critic, two halvings, that is ``22 + 28 * blocks``.
 
     Example:
         >>> receptive_field(2, 1), receptive_field(2, 2), receptive_field(3, 1)
-        (44, 72, 88)
+        (50, 78, 94)
     """
-    field = 1 + 4 + 2 + 4 * blocks
+    field = 1 + sum(side - 1 for side, _ in BANDS) + 2 + 4 * blocks
     for i in range(level):
         field += 3 * 2**i + 4 * blocks * 2 ** (i + 1)
     return field
@@ -185,7 +185,7 @@ class Discriminator(nn.Module):
     arXiv 1802.05637), so that a wrong label lowers it; or a classifier stands beside it, on the
     same features (Odena et al. 2017, arXiv 1610.09585) or on its own (Bao et al. 2017, arXiv
     1703.10155). A patch critic judges the features at a quarter of the side, each position by the
-    44 pixels about it (72 with two blocks, see `receptive_field`); ``multiscale`` judges every
+    50 pixels about it (78 with two blocks, see `receptive_field`); ``multiscale`` judges every
     coarser side as well, and the whole.
 
     Args:
@@ -220,7 +220,7 @@ class Discriminator(nn.Module):
         if self.classes and settings.classifier_trunk == "own":
             widths = widths_at(every, size, settings.width, settings.max_width)
             self.class_trunk = Trunk(
-                every, widths, 2 * channels, blocks=settings.blocks, attention=[]
+                every, widths, (1 + len(BANDS)) * channels, blocks=settings.blocks, attention=[]
             )
         self.class_dim = widths[-1]
         self.class_head = ClassHead(widths[-1], self.classes) if self.classes else None

@@ -13,7 +13,8 @@ def test_the_bound_is_tighter_than_the_models_own(make_painter, pictures):
     bound = torch.stack([-painter.elbo(pictures, seed=s) for s in range(32)]).mean(0)
     in_bits = (bound.double() + dims * math.log(127.5)) / math.log(2)
     assert (many.bits <= in_bits + 1e-3).all(), "an importance weighted bound is never looser"
-    assert torch.allclose(many.bits, in_bits, rtol=0.05)
+    alone = [scores(painter, pictures, draws=1, seed=s).bits for s in range(32)]
+    assert torch.allclose(torch.stack(alone).mean(0), in_bits, rtol=0.02)
     assert torch.allclose(many.score, many.bits - complexity(pictures))
 
 
