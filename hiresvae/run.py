@@ -4,11 +4,14 @@ import contextlib
 import errno
 import json
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from safetensors import SafetensorError
 
 from hiresvae.errors import UserError
 
@@ -23,7 +26,7 @@ def explained(what: str, where: Path) -> Iterator[None]:
     """
     try:
         yield
-    except OSError as error:
+    except (OSError, RuntimeError, SafetensorError) as error:
         reasons = {
             errno.ENOSPC: "no space is left on the disk; free some, then run the same command",
             errno.EDQUOT: "the disk quota is used up; free some, then run the same command",
@@ -31,11 +34,23 @@ def explained(what: str, where: Path) -> Iterator[None]:
             errno.EPERM: "there is no permission to write there; choose another with --out",
             errno.EROFS: "that disk is read-only; choose another with --out",
             errno.ENOTDIR: "a file stands where a folder is needed; choose another with --out",
+            errno.ENOENT: "no folder can be made there; choose another with --out",
             errno.EEXIST: "a file stands where a folder is needed; choose another with --out",
         }
-        if error.errno not in reasons:
+        number = _system_error(error)
+        if number not in reasons:
             raise
-        raise UserError(f"{what} in {where} failed: {reasons[error.errno]}") from error
+        raise UserError(f"{what} in {where} failed: {reasons[number]}") from error
+
+
+def _system_error(error: Exception) -> int | None:
+    """Returns the system's error number, which safetensors and torch put into words alone."""
+    if isinstance(error, OSError):
+        return error.errno
+    if "PytorchStreamWriter failed writing" in str(error):
+        return errno.ENOSPC
+    told = re.search(r"os error (\d+)", str(error))
+    return int(told[1]) if told else None
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,10 @@
 import errno
 import json
 import os
+from pathlib import Path
 
 import pytest
+from safetensors import SafetensorError
 
 from hiresvae.errors import UserError
 from hiresvae.run import MetricsFile, RunFolder, explained, write_whole, written_aside
@@ -110,3 +112,24 @@ def test_metrics_are_rewound_to_the_state_that_training_goes_on_from(tmp_path):
     assert metrics.path.read_text() == "".join(json.dumps(line) + "\n" for line in lines[:2])
     metrics.append(lines[2])
     assert metrics.read() == lines
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        SafetensorError(
+            "Error while serializing: I/O error: No space left on device (os error 28)"
+        ),
+        RuntimeError("PytorchStreamWriter failed writing file data/0: file write failed"),
+        OSError(errno.ENOSPC, "No space left on device"),
+    ],
+)
+def test_a_full_disk_is_told_in_words_whoever_noticed_it(error: Exception, tmp_path: Path):
+    with pytest.raises(UserError, match=r"writing the checkpoint in .* no space is left"):
+        with explained("writing the checkpoint", tmp_path):
+            raise error
+
+
+def test_other_faults_while_writing_stay_what_they_are(tmp_path: Path):
+    with pytest.raises(RuntimeError, match="shapes"), explained("writing", tmp_path):
+        raise RuntimeError("shapes do not fit")
