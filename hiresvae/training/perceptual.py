@@ -1,29 +1,23 @@
 """Distances in the features of pretrained networks, which are frozen and kept in no checkpoint."""
 
-import os
-import warnings
 from pathlib import Path
-from pickle import UnpicklingError
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from hiresvae.errors import UserError
-from hiresvae.metrics.features import cache_folder, load_network
+from hiresvae.metrics.features import load_network
+from hiresvae.metrics.perceptual import load_module
 
-# By the name in lpips: torchvision's name, megabytes of its file, the smallest side it can take.
-BACKBONES = {
-    "alex": ("alexnet", 233, 31),
-    "vgg": ("vgg16", 528, 16),
-    "squeeze": ("squeezenet1_1", 5, 17),
-}
+# The smallest side that each backbone can take.
+SIDES = {"alex": 31, "vgg": 16, "squeeze": 17}
 
 
 class Lpips:
     """LPIPS 0.1 of the package lpips, with a gradient wherever both pictures have features.
 
-    The package's linear layers and a backbone from :func:`find_backbone`. Smaller pictures than
+    The package's linear layers and a backbone from `load_module`. Smaller pictures than
     the backbone can take are enlarged (bilinear); grey is repeated to three channels.
 
     Args:
@@ -34,8 +28,8 @@ class Lpips:
     """
 
     def __init__(self, net: str, device: torch.device | str) -> None:
-        self.side = BACKBONES[net][2]
-        self.network = load_lpips(net).to(device)
+        self.side = SIDES[net]
+        self.network = load_module(net)[0].to(device)
 
     def __call__(self, pictures: Tensor, targets: Tensor) -> Tensor:
         """Returns the distance ``(N,)`` of pictures ``(N, C, H, W)`` in [-1, 1]."""
@@ -65,69 +59,6 @@ def _unit(features: Tensor) -> Tensor:
     """
     length = features.square().sum(1, keepdim=True).clamp_min(1e-20).sqrt()
     return features / (length + 1e-10)
-
-
-def load_lpips(net: str) -> nn.Module:
-    """Returns the package's network, frozen, in evaluation mode and on the CPU.
-
-    Raises:
-        UserError: the backbone's weights are nowhere, broken or of another network.
-    """
-    path = find_backbone(net)
-    import lpips
-
-    # What is drawn here is overwritten, and must not move the numbers of what is drawn later.
-    with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
-        # The package calls torchvision as older versions wanted it.
-        warnings.filterwarnings("ignore", category=UserWarning, module=r"torchvision\.")
-        network: nn.Module = lpips.LPIPS(net=net, pnet_rand=True, verbose=False)
-    try:
-        stored = torch.load(path, map_location="cpu", weights_only=True)
-        # The package cuts torchvision's layers into slices and keeps their numbers.
-        backbone: nn.Module = network.net  # type: ignore[assignment]
-        found = {
-            name: stored[f"features.{name.split('.', 1)[1]}"] for name in backbone.state_dict()
-        }
-        backbone.load_state_dict(found)
-    except (RuntimeError, ValueError, KeyError, TypeError, EOFError, UnpicklingError) as error:
-        raise UserError(
-            f"{path} cannot be read as the weights of LPIPS's {net}: is the file whole?"
-        ) from error
-    return network.requires_grad_(False).eval()
-
-
-def find_backbone(net: str) -> Path:
-    """Returns the file with torchvision's weights of a backbone.
-
-    Looked for in the folder ``HIRESVAE_WEIGHTS``, in the cache and in torchvision's own cache;
-    then torchvision's address is asked.
-
-    Raises:
-        UserError: it is nowhere.
-    """
-    from torchvision.models import get_model_weights
-
-    name, megabytes, _ = BACKBONES[net]
-    url: str = get_model_weights(name)["IMAGENET1K_V1"].url
-    file = url.rsplit("/", 1)[1]
-    cache, own = cache_folder("weights"), Path(torch.hub.get_dir()) / "checkpoints"
-    named = os.environ.get("HIRESVAE_WEIGHTS")
-    for folder in [*([Path(named).expanduser()] if named else []), cache, own]:
-        if (folder / file).is_file():
-            return folder / file
-    try:
-        own.mkdir(parents=True, exist_ok=True)
-        # The end of the name is the beginning of the hash.
-        digest = Path(file).stem.rsplit("-", 1)[1]
-        torch.hub.download_url_to_file(url, str(own / file), digest, progress=False)
-    except (OSError, RuntimeError) as error:  # no network, or a file that is not the right one
-        raise UserError(
-            f"terms.lpips with lpips_net '{net}' needs the file {file} ({megabytes} MB), and its "
-            f"download failed ({type(error).__name__}): put it into {cache} or into the folder "
-            "named by HIRESVAE_WEIGHTS, or set terms.lpips to 0; terms.focal_frequency, "
-            "terms.laplacian and the adversary run without it"
-        ) from error
-    return own / file
 
 
 def load_features(file: str, device: torch.device | str) -> nn.Module:

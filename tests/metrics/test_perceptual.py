@@ -10,12 +10,13 @@ from torchvision.transforms.functional import gaussian_blur
 from hiresvae.errors import UserError
 from hiresvae.metrics import perceptual
 from hiresvae.metrics.perceptual import (
-    BACKBONE,
+    BACKBONES,
     find_backbone,
     load_lpips,
     lpips_distance,
 )
 
+BACKBONE, _ = BACKBONES["squeeze"]
 WEIGHTS = Path(os.environ.get("HIRESVAE_WEIGHTS", "nowhere")) / BACKBONE
 needs_weights = pytest.mark.skipif(not WEIGHTS.is_file(), reason="no SqueezeNet to be had")
 
@@ -24,7 +25,7 @@ needs_weights = pytest.mark.skipif(not WEIGHTS.is_file(), reason="no SqueezeNet 
 def places(tmp_path, monkeypatch) -> None:
     """A cache of the test's own, weights nowhere, and no way to the network."""
 
-    def no_network(folder: Path) -> None:
+    def no_network(file: str, folder: Path) -> None:
         raise OSError("no network in tests")
 
     monkeypatch.setenv("HIRESVAE_CACHE", str(tmp_path / "cache"))
@@ -58,7 +59,7 @@ def test_nowhere_is_one_sentence_that_says_what_to_do(tmp_path) -> None:
     for part in (BACKBONE, str(tmp_path / "cache"), "HIRESVAE_WEIGHTS", "PSNR", "failed"):
         assert part in str(caught.value)
     with pytest.raises(UserError, match="was not found"):
-        find_backbone(download=False)
+        find_backbone("squeeze", download=False)
 
 
 def test_equals_the_package_with_the_same_backbone(tmp_path, backbone) -> None:

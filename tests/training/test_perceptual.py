@@ -7,8 +7,9 @@ import torch
 from torch import nn
 
 from hiresvae.errors import UserError
+from hiresvae.metrics.perceptual import find_backbone
 from hiresvae.settings import TermSettings
-from hiresvae.training.perceptual import Lpips, feature_distance, find_backbone, load_features
+from hiresvae.training.perceptual import Lpips, feature_distance, load_features
 from hiresvae.training.sharpening import make_sharpening
 
 SQUEEZE = "squeezenet1_1-b8a52dc0.pth"

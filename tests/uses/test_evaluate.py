@@ -81,7 +81,7 @@ def model(tmp_path, monkeypatch) -> Model:
     """A model named ``some/model``, a cache of the test's own, no weights and no network."""
     model = Model()
 
-    def no_network(folder):
+    def no_network(*_):
         raise OSError("no network in tests")
 
     home = types.ModuleType("hiresvae.generator")
