@@ -68,5 +68,5 @@ def save(picture: Tensor, path: Path) -> None:
     """Writes a uint8 picture ``(C, H, W)`` to a PNG, JPEG or WebP file, whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
     aside = path.with_name(f".{path.name}.part{path.suffix}")
-    to_pil(picture).save(aside, **FORMATS.get(path.suffix.lstrip(".").lower(), {}))
+    to_pil(picture).save(aside, None, **FORMATS.get(path.suffix.lstrip(".").lower(), {}))
     aside.replace(path)

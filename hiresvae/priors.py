@@ -286,7 +286,7 @@ class RunningGaussian(nn.Module):
         self.register_buffer("count", torch.zeros(num_classes))
         self.register_buffer("means", torch.zeros(num_classes, dim))
         self.register_buffer("scale_tril", torch.eye(dim))
-        self.register_load_state_dict_post_hook(_read_clock)
+        self.register_load_state_dict_post_hook(_read_clock)  # type: ignore[no-untyped-call]
 
     def sums(self, z: Tensor, labels: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor]:
         """Returns what `observe` takes, of these latents; add the sums of all processes up.

@@ -3,6 +3,7 @@
 import contextlib
 import logging
 import os
+import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -125,6 +126,38 @@ def python() -> Callable[..., subprocess.CompletedProcess[str]]:
         )
 
     return call
+
+
+@pytest.fixture(scope="session")
+def both_processes() -> Callable[..., None]:
+    """Runs Python with the given arguments as `accelerate launch` would: twice, one thread each."""
+
+    def run(*arguments: str) -> None:
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = free.getsockname()[1]
+        together = {
+            "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port),
+            "ACCELERATE_USE_CPU": "1", "OMP_NUM_THREADS": "1",
+            "PYTHONPATH": os.pathsep.join(sys.path),
+        }  # fmt: skip
+        both = [
+            subprocess.Popen(
+                [sys.executable, *arguments],
+                env=os.environ | together | {"RANK": rank, "LOCAL_RANK": rank},
+                stderr=subprocess.PIPE,
+                text=True,
+            )
+            for rank in ("0", "1")
+        ]
+        try:
+            said = [process.communicate(timeout=600)[1] for process in both]
+        finally:
+            for process in both:
+                process.kill()
+        assert [process.returncode for process in both] == [0, 0], "\n".join(said)
+
+    return run
 
 
 @pytest.fixture(scope="session")

@@ -130,8 +130,8 @@ class Adversary:
                 chosen.loss, real_logits, on_fake.logits, on_real.weights
             )
         if chosen.feature_matching:
-            features = (_compared(side, chosen.feature_layer) for side in (on_fake, on_real))
-            distance = losses.feature_distance(*features, chosen.feature_distance)
+            fake, real = (_compared(side, chosen.feature_layer) for side in (on_fake, on_real))
+            distance = losses.feature_distance(fake, real, chosen.feature_distance)
             terms["feature_matching"] = distance[paired]
         if self.averages is not None and self.averages.features is not None:
             gap = self.averages.features.gap()
@@ -141,8 +141,8 @@ class Adversary:
         if chosen.classifier:
             terms["fake_class_nats"] = _cross_entropy(on_fake.class_logits, labels)
         if chosen.classifier_matching and on_real.class_embedding is not None:
-            vectors = ({1: side} for side in (on_fake.class_embedding, on_real.class_embedding))
-            terms["classifier_matching"] = losses.feature_distance(*vectors, "squared")[paired]
+            fake, real = {1: on_fake.class_embedding}, {1: on_real.class_embedding}
+            terms["classifier_matching"] = losses.feature_distance(fake, real, "squared")[paired]
         if self.averages is not None and self.averages.classes is not None:
             gap = self.averages.classes.gap()[labels]
             matched = losses.mean_distance(on_fake.class_embedding, gap)

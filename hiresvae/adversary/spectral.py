@@ -65,4 +65,4 @@ def follow(module: nn.Module) -> None:
     for layer in module.modules():
         if parametrize.is_parametrized(layer, "weight"):
             weight = layer.parametrizations.weight  # type: ignore[union-attr]
-            weight[0].follow(weight.original)  # type: ignore[index,operator,union-attr]
+            weight[0].follow(weight.original)  # type: ignore[index,union-attr]

@@ -6,6 +6,7 @@ processes. What normalisation would do for the start of training, the initialisa
 """
 
 import math
+from typing import cast
 
 import torch
 import torch.nn.functional as F
@@ -50,7 +51,7 @@ def conv(c_in: int, c_out: int, kernel: int = 3, *, gain: float = 1.0) -> nn.Con
     """
     layer = nn.Conv2d(c_in, c_out, kernel, padding=kernel // 2)
     start(layer.weight, c_in * kernel**2, gain)
-    nn.init.zeros_(layer.bias)
+    nn.init.zeros_(cast(Tensor, layer.bias))
     return layer
 
 
@@ -69,6 +70,9 @@ class Blur(nn.Module):
     at the border see fewer taps; dividing by the share that they saw equals repeating the edge
     (when doubling) and keeps constants constant.
     """
+
+    kernel: Tensor
+    correction: Tensor
 
     def __init__(self, channels: int, side: int, *, up: bool) -> None:
         super().__init__()

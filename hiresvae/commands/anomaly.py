@@ -98,7 +98,7 @@ def run(
 def _usual(painter: PictureModel, reference: Path | None) -> torch.Tensor:
     if reference is not None:
         return read(painter, reference).pictures[:USUAL]
-    from hiresvae.uses.evaluate import Reals
+    from hiresvae.uses.reals import Reals
 
     real = Reals.of(painter.data(), painter.model.size)
     return real.held_out[:USUAL] if real.has_held_out else real.held_out[:0]

@@ -144,7 +144,7 @@ def _identity(features: Path, originals: Tensor, final: Tensor) -> dict[str, Any
         torch.nn.functional.normalize(torch.from_numpy(extract(p, network)).float(), dim=1)
         for p in (originals, final)
     )
-    report = {"features": network.to_json()}
+    report: dict[str, Any] = {"features": network.to_json()}
     report["cosine_distance_to_own"] = round(float((1 - (one * other).sum(1)).mean()), 4)
     if len(one) > 1:
         pairs = (1 - (one * one.roll(1, 0)).sum(1)).mean()

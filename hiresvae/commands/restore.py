@@ -1,6 +1,7 @@
 """``hiresvae restore``: pictures without noise, stains and holes, and how sure the model is."""
 
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import torch
@@ -89,7 +90,7 @@ def _files(paths: list[Path]) -> list[Path]:
 
 def _whole(painter: PictureModel, file: Path) -> Tensor:
     """Returns a picture at its own size, uint8 ``(C, H, W)``."""
-    channels = painter.model.channels
+    channels: Literal[1, 3] = 1 if painter.model.channels == 1 else 3
     raw = file.read_bytes()
     decode(raw, Framing(8, channels, "none", "edge"))  # says what is wrong with it, if anything
     from PIL import ImageOps

@@ -15,7 +15,7 @@ from hiresvae.settings import Settings
 log = logging.getLogger("hiresvae")
 
 # What may change between two calls of the same command without being another run.
-_FREE = {
+_FREE: Any = {
     "name": True,
     "data": {"cache": True, "device_cache": True},
     "training": {"images", "tick", "snapshot", "checkpoint", "trackers"},

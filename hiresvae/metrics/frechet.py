@@ -6,7 +6,6 @@ singular covariances (fewer pictures than features) need no offset and cost less
 """
 
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -30,7 +29,8 @@ class Moments:
     count: int
 
 
-class Floor(NamedTuple):
+@dataclass(frozen=True)
+class Floor:
     """The distances that two random halves of the same pictures have."""
 
     frechet: float
@@ -93,7 +93,7 @@ def moments(features: np.ndarray) -> Moments:
     mean = x.mean(0)
     factor = (x - mean) / np.sqrt(n - 1)
     # R of QR has the same R'R; with fewer rows than columns the rows themselves are smaller.
-    return Moments(mean, np.linalg.qr(factor, mode="r") if n > dim else factor, n)
+    return Moments(mean, np.asarray(np.linalg.qr(factor, mode="r")) if n > dim else factor, n)
 
 
 def frechet_distance(a: np.ndarray | Moments, b: np.ndarray | Moments) -> float:

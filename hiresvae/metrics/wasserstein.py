@@ -10,11 +10,13 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn.functional import conv2d, pad
 
+from hiresvae.metrics.laplacian import laplacian_pyramid
 from hiresvae.seeding import generator
 
 PATCH = 7
+# The rest of the pyramid is 14 to 27 pixels wide; smaller pictures are one level.
+LEAST_BAND = 4 * PATCH
 PER_PICTURE = 128
 # Patches of one set at one level: 80 MB of numbers, however many pictures there are.
 MOST_PATCHES = 1 << 16
@@ -27,32 +29,6 @@ class SlicedWasserstein(NamedTuple):
 
     by_side: dict[int, float]
     mean: float
-
-
-def laplacian_pyramid(images: Tensor) -> list[Tensor]:
-    """Returns bands ``(N, C, h, w)``, finest first; the last is what is left, 14 to 27 pixels wide.
-
-    Pictures below 28 pixels are one level. Adding each band to the enlarged next one gives the
-    pictures back.
-
-    Args:
-        images: float ``(N, C, H, W)``.
-
-    Source: Burt and Adelson 1983, kernel (1, 4, 6, 4, 1) / 16.
-    """
-    bands = []
-    while min(images.shape[-2:]) >= 4 * PATCH:
-        small = _blur(images)[..., ::2, ::2]
-        bands.append(images - enlarged(small, images.shape[-2], images.shape[-1]))
-        images = small
-    return [*bands, images]
-
-
-def enlarged(images: Tensor, h: int, w: int) -> Tensor:
-    """Returns images ``(N, C, ceil(h / 2), ceil(w / 2))`` at ``h x w``, smoothly."""
-    wide = images.new_zeros(*images.shape[:2], h, w)
-    wide[..., ::2, ::2] = images
-    return _blur(wide) * 4
 
 
 def sliced_wasserstein(fakes: Tensor, reals: Tensor, *, seed: int = 0) -> SlicedWasserstein:
@@ -94,7 +70,8 @@ def _patches(pictures: Tensor, count: int, seed: int) -> dict[int, Tensor]:
     if count < n:  # as many pictures as patches, from all over the set
         order = torch.randperm(n, generator=generator(seed, "swd", "pictures"))[:count]
         pictures, n = pictures[order.sort().values], count
-    levels = [tuple(band.shape[-2:]) for band in laplacian_pyramid(torch.zeros(1, 1, h, w))]
+    blank = torch.zeros(1, 1, h, w)
+    levels = [tuple(band.shape[-2:]) for band in laplacian_pyramid(blank, smallest=LEAST_BAND)]
     # Patch i is of picture i mod n, so the first pictures may have one patch more than the last.
     each = -(-count // n)
     full = count - n * (each - 1)
@@ -106,7 +83,7 @@ def _patches(pictures: Tensor, count: int, seed: int) -> dict[int, Tensor]:
     ]
     for first in range(0, n, CHUNK):
         part = pictures[first : first + CHUNK].float().div(255)
-        bands = laplacian_pyramid(part)
+        bands = laplacian_pyramid(part, smallest=LEAST_BAND)
         for size, place, band in zip(levels, places, bands, strict=True):
             windows = band.unfold(2, PATCH, 1).unfold(3, PATCH, 1)
             for j in range(each):
@@ -132,11 +109,3 @@ def _distance(a: Tensor, b: Tensor, seed: int) -> float:
         one, two = ((x @ directions).T.contiguous().sort(dim=1).values for x in (a, b))
         total += (one - two).abs().double().mean().item()
     return total / REPEATS
-
-
-def _blur(images: Tensor) -> Tensor:
-    """Returns images ``(N, C, h, w)`` under the 5 x 5 binomial, mirrored at the border."""
-    row = images.new_tensor([1, 4, 6, 4, 1]) / 16
-    c = images.shape[1]
-    kernel = torch.outer(row, row).expand(c, 1, 5, 5)
-    return conv2d(pad(images, (2, 2, 2, 2), mode="reflect"), kernel, groups=c)

@@ -6,6 +6,7 @@ Both have one vector rung on top; they exist to repeat classic lessons and for t
 from itertools import pairwise
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from hiresvae.blocks.layers import SLOPE, activate, linear, start
@@ -135,6 +136,36 @@ class ClassicEncoder(nn.Module):
         return {1: state.flatten(1)[:, :, None, None]}
 
 
+class Deconvolution(nn.Module):
+    """A transposed convolution without padding.
+
+    It is written as a convolution over a border of zeros that gives the ``stride**2`` pixels of a
+    place as channels: the same function, in two thirds of a training step's time on a CPU.
+
+    Args:
+        c_in: channels that come in.
+        c_out: channels that go out.
+        kernel: side of the kernel, a multiple of the stride.
+        stride: how many times finer the result is.
+        gain: scale of the initial weights.
+    """
+
+    def __init__(
+        self, c_in: int, c_out: int, kernel: int, stride: int, *, gain: float = 1.0
+    ) -> None:
+        super().__init__()
+        self.taps, self.stride = kernel // stride, stride
+        self.weight = nn.Parameter(torch.empty(c_out * stride**2, c_in, self.taps, self.taps))
+        self.bias = nn.Parameter(torch.zeros(c_out))
+        start(self.weight, c_in * self.taps**2, gain)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Returns ``(N, c_out, (h - 1) * stride + kernel, (w - 1) * stride + kernel)``."""
+        bias = self.bias.repeat_interleave(self.stride**2)
+        places = F.conv2d(images, self.weight, bias, padding=self.taps - 1)
+        return places if self.stride == 1 else F.pixel_shuffle(places, self.stride)
+
+
 def classic_decoder(outputs: int, size: int, top_dim: int, condition_dim: int) -> OneVectorDecoder:
     """Returns the mirror of the classic encoder, made of transposed convolutions; even sizes."""
     side = classic_side(size)
@@ -143,10 +174,8 @@ def classic_decoder(outputs: int, size: int, top_dim: int, condition_dim: int) -
     for c_in, c_out, (_, kernel, stride) in zip(
         inputs, [outputs, *inputs[:-1]], CLASSIC_LAYERS, strict=True
     ):
-        layer = nn.ConvTranspose2d(c_in, c_out, kernel, stride)
-        # A place of the result is reached by kernel / stride taps along each axis.
-        start(layer.weight, c_in * (kernel // stride) ** 2, 0.3 if c_out == outputs else 1.0)
-        layers.append(layer)
+        gain = 0.3 if c_out == outputs else 1.0
+        layers.append(Deconvolution(c_in, c_out, kernel, stride, gain=gain))
     head, second, first = layers
     rest = nn.Sequential(
         nn.Unflatten(1, (inputs[-1], side, side)),

@@ -1,5 +1,7 @@
 """The top-down walk, written once: coarse to fine, asking a draw for the latent of every rung."""
 
+from typing import cast
+
 import torch
 from torch import Tensor, nn
 
@@ -7,7 +9,7 @@ from hiresvae.blocks.attention import Attention
 from hiresvae.blocks.layers import activate, conv, linear, unit
 from hiresvae.blocks.resample import FromVector, Up
 from hiresvae.blocks.residual import residuals
-from hiresvae.models.contract import Draw, NormalNoise, Walk
+from hiresvae.models.contract import Draw, Drawn, NormalNoise, Walk
 from hiresvae.models.latent import GaussianRung
 from hiresvae.seeding import generator
 
@@ -19,6 +21,8 @@ class Grain(nn.Module):
     an adversary asks for texture paints one pattern at one place into every picture, and needs
     thousands of steps to leave it (Karras et al. 2019, arXiv 1812.04948, section 3.2).
     """
+
+    still: Tensor
 
     def __init__(self, channels: int, side: int) -> None:
         super().__init__()
@@ -79,6 +83,7 @@ class Decoder(nn.Module):
         self.blocks = nn.ModuleList()
         self.rungs = nn.ModuleList()
         self.grains = nn.ModuleList()
+        first, dim = True, top_dim
         for i, ((side, rungs), width) in enumerate(zip(levels, widths, strict=True)):
             if i > 0:
                 passage = (
@@ -93,17 +98,21 @@ class Decoder(nn.Module):
             if side in attention:
                 stage.append(Attention(width))
             self.blocks.append(stage)
-            self.rungs.append(nn.ModuleList())
+            here = nn.ModuleList()
             for _ in range(rungs):
-                first = not any(len(level) for level in self.rungs)
-                dim = top_dim if first else rung_dim
-                self.rungs[-1].append(GaussianRung(side, width, width, dim, first=first))
+                here.append(GaussianRung(side, width, width, dim, first=first))
+                first, dim = False, rung_dim
+            self.rungs.append(here)
         self.head = conv(widths[-1], outputs, gain=0.3)
 
     @property
     def rung_list(self) -> list[GaussianRung]:
         """All rungs, top first."""
-        return [rung for level in self.rungs for rung in level]
+        return [rung for rungs in self._rungs_by_side for rung in rungs]
+
+    @property
+    def _rungs_by_side(self) -> list[list[GaussianRung]]:
+        return [cast(list[GaussianRung], list(cast(nn.ModuleList, here))) for here in self.rungs]
 
     def forward(
         self,
@@ -123,8 +132,8 @@ class Decoder(nn.Module):
         state = self.start.expand(count, -1, -1, -1)
         if self.label_at_start is not None and condition is not None:
             state = state + self.label_at_start(condition)[:, :, None, None]
-        drawn = []
-        for i, (blocks, rungs) in enumerate(zip(self.blocks, self.rungs, strict=True)):
+        drawn: list[Drawn] = []
+        for i, (blocks, rungs) in enumerate(zip(self.blocks, self._rungs_by_side, strict=True)):
             if i > 0:
                 state = self.passages[i - 1](state, condition)
                 if self.grains:

@@ -5,12 +5,14 @@ backbone, whether labels are seen, which likelihood reads the head.
 """
 
 from collections.abc import Mapping
+from typing import cast
 
 import torch
 from torch import Tensor, nn
 
 from hiresvae.distributions.likelihoods import make_likelihood
 from hiresvae.models import backbones
+from hiresvae.models.backbones import OneVectorDecoder
 from hiresvae.models.contract import Draw, NormalNoise, Outputs, Walk
 from hiresvae.models.decoder import Decoder
 from hiresvae.models.draws import FromPosterior, FromPrior, Together
@@ -71,6 +73,8 @@ class VAE(nn.Module):
         self.table = nn.Embedding(self.classes, CONDITION_DIM) if self.classes else None
         outputs = self.likelihood.num_channels(channels)
         condition_dim = CONDITION_DIM if self.classes else 0
+        self.encoder: nn.Module
+        self.decoder: Decoder | OneVectorDecoder
         if settings.backbone == "pyramid":
             levels = parse_pyramid(settings.pyramid, size)
             self.encoder, self.decoder = self._pyramid(levels, outputs, condition_dim)
@@ -116,7 +120,7 @@ class VAE(nn.Module):
     @property
     def last_layer(self) -> Tensor:
         """Weight of the decoder's last layer, where the terms' gradients are compared."""
-        return self.decoder.head.weight
+        return cast(Tensor, self.decoder.head.weight)
 
     @property
     def latent_shapes(self) -> list[tuple[int, int, int]]:

@@ -31,7 +31,7 @@ def model_card(used: PictureModel, data: PictureData) -> str:
     """Returns the card in Markdown."""
     settings = used.settings
     rungs = len(used.model.latent_shapes)
-    against = [settings.adversary.loss] if settings.adversary else []
+    against: list[str] = [settings.adversary.loss] if settings.adversary else []
     against += ["introspective"] if settings.introspective else []
     return _CARD.format(
         name=settings.name,

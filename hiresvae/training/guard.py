@@ -115,7 +115,7 @@ class Guard(nn.Module):
         self.register_buffer("slack", torch.ones(()))
         self.register_buffer("was_alive", torch.zeros((), dtype=torch.bool))
         self.register_buffer("rate_factor", torch.ones(()))
-        self.register_load_state_dict_post_hook(_read_host)
+        self.register_load_state_dict_post_hook(_read_host)  # type: ignore[no-untyped-call]
 
     @torch.no_grad()
     def judge(

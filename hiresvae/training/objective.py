@@ -3,6 +3,7 @@
 Both are in nats per dimension of a picture (C * H * W), so that weights mean the same at any size.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -77,7 +78,7 @@ class Fakes:
     standard: Tensor
 
     @classmethod
-    def of_rows(cls, kinds: list[str], start: int, count: int, device: torch.device) -> "Fakes":
+    def of_rows(cls, kinds: Sequence[str], start: int, count: int, device: torch.device) -> "Fakes":
         """Returns the plan for ``count`` rows from row ``start`` of the global batch."""
         chosen = [kinds[(start + i) % len(kinds)] for i in range(count)]
         sampled = [i for i, kind in enumerate(chosen) if kind != "reconstructions"]

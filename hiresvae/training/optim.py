@@ -2,11 +2,14 @@
 
 import copy
 import math
+from typing import Generic, TypeVar
 
 import torch
 from torch import nn
 
 from hiresvae.settings import TrainingSettings
+
+M = TypeVar("M", bound=nn.Module)
 
 
 def make_optimizer(
@@ -35,7 +38,7 @@ def rate_factor(settings: TrainingSettings, images: int) -> float:
     return factor * left
 
 
-class Average(nn.Module):
+class Average(nn.Module, Generic[M]):
     """Exponential moving average of a model's weights: what is shown and saved.
 
     The half-life is in images, and at most a twentieth of what has been seen, so that the random
@@ -46,13 +49,15 @@ class Average(nn.Module):
         half_life: images; 0 follows the model at once.
     """
 
-    def __init__(self, model: nn.Module, half_life: int) -> None:
+    model: M
+
+    def __init__(self, model: M, half_life: int) -> None:
         super().__init__()
         self.half_life = half_life
         self.model = copy.deepcopy(model).requires_grad_(False).eval()
 
     @torch.no_grad()
-    def update(self, model: nn.Module, images: int, batch_size: int) -> None:
+    def update(self, model: M, images: int, batch_size: int) -> None:
         """Moves towards the model.
 
         Args:

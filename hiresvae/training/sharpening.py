@@ -8,15 +8,13 @@ from collections.abc import Callable
 from functools import partial
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
+from hiresvae.metrics.laplacian import laplacian_pyramid
 from hiresvae.settings import TermSettings
 from hiresvae.training.perceptual import Lpips, feature_distance, load_features
 
 Distance = Callable[[Tensor, Tensor], Tensor]
-BINOMIAL = (1, 4, 6, 4, 1)
-SMALLEST_LEVEL = 3  # the blur reflects two pixels over the border
 
 
 def focal_frequency(pictures: Tensor, targets: Tensor, alpha: float = 1.0) -> Tensor:
@@ -40,25 +38,6 @@ def focal_frequency(pictures: Tensor, targets: Tensor, alpha: float = 1.0) -> Te
     return (weight / peak * squared).flatten(1).mean(1)
 
 
-def laplacian_pyramid(pictures: Tensor, levels: int) -> list[Tensor]:
-    """Returns band-pass levels, finest first, ``(N, C, H/2^j, W/2^j)``; the rest is left out.
-
-    A level is a picture less what remains of it at half the side; a constant leaves nothing. There
-    are fewer levels where a side falls below three.
-
-    Source: Burt and Adelson 1983, binomial kernel [1, 4, 6, 4, 1] / 16, reflected borders.
-    """
-    found: list[Tensor] = []
-    current = pictures.float()
-    while len(found) < levels and min(current.shape[2:]) >= SMALLEST_LEVEL:
-        smaller = _blur(current)[:, :, ::2, ::2]
-        spread = torch.zeros_like(current)
-        spread[:, :, ::2, ::2] = 4 * smaller
-        found.append(current - _blur(spread))
-        current = smaller
-    return found
-
-
 def laplacian(pictures: Tensor, targets: Tensor, levels: int) -> Tensor:
     """Returns the L1 distance of Laplacian pyramids ``(N,)`` per dimension of a picture.
 
@@ -74,7 +53,7 @@ def laplacian(pictures: Tensor, targets: Tensor, levels: int) -> Tensor:
     Source: Bojanowski et al. 2018 (GLO, arXiv 1707.05776), section 3.2.
     """
     # The pyramid is linear: that of the difference is the difference of both.
-    bands = laplacian_pyramid(pictures.float() - targets.float(), levels)
+    *bands, _ = laplacian_pyramid(pictures.float() - targets.float(), levels)
     sums = [4**j * band.abs().flatten(1).sum(1) for j, band in enumerate(bands)]
     return torch.stack(sums).sum(0) / pictures[0].numel()
 
@@ -138,11 +117,3 @@ def make_sharpening(settings: TermSettings, device: torch.device | str) -> Sharp
         distances["laplacian"] = partial(laplacian, levels=settings.laplacian_levels)
         weights["laplacian"] = settings.laplacian
     return Sharpening(distances, weights) if distances else None
-
-
-def _blur(pictures: Tensor) -> Tensor:
-    """Returns pictures ``(N, C, H, W)`` under the binomial kernel, borders reflected."""
-    row = pictures.new_tensor(BINOMIAL) / sum(BINOMIAL)
-    kernel = torch.outer(row, row)[None, None]
-    padded = F.pad(pictures, (2, 2, 2, 2), mode="reflect")
-    return F.conv2d(padded.flatten(0, 1)[:, None], kernel).view_as(pictures)

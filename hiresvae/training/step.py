@@ -138,7 +138,7 @@ class Step:
             ramp = adversary_share(self.adversary.settings, share)
         fakes = None
         if self.adversary is not None and ramp is not None:
-            kinds = list(self.adversary.settings.fakes)
+            kinds = self.adversary.settings.fakes
             fakes = Fakes.of_rows(kinds, shard.start, shard.size, images.device)
         with self.accelerator.autocast():
             outputs = self._forward(images, labels, noise, fakes)
@@ -345,12 +345,14 @@ class Step:
             sign = self.accelerator.reduce(means["critic_sign"], "mean")
             self.augment.observe(torch.where(skip, TARGET, sign), training.batch_size)
             means["augment_probability"] = self.augment.probability.clone()
-        self.running.observe(*totals["prior"], training.batch_size)
+        z_sum, outer_sum, count = totals["prior"]
+        self.running.observe(z_sum, outer_sum, count, training.batch_size)
         if self.adversary is not None and "means" in totals:
             self.adversary.observe(totals["means"], training.batch_size)
         self.vae.likelihood.observe(error)
         if self.balance is not None and "balance" in totals:
-            self.balance.observe(*totals["balance"], training.batch_size)
+            bound, adversarial = totals["balance"]
+            self.balance.observe(bound, adversarial, training.batch_size)
 
     def _total(self, value: Tensor, kind: str, skip: Tensor) -> Tensor:
         """Returns the sum or mean over processes; not a number where the step is skipped."""

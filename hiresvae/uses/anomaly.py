@@ -60,9 +60,9 @@ def complexity(pictures: Tensor) -> Tensor:
 
 def _packed(image: Image.Image) -> int:
     sizes = []
-    for options in ({"format": "PNG", "optimize": True}, {"format": "WEBP", "lossless": True}):
+    for kind, option in (("PNG", "optimize"), ("WEBP", "lossless")):
         file = io.BytesIO()
-        image.save(file, **options)
+        image.save(file, kind, **{option: True})
         sizes.append(file.tell())
     return min(sizes)
 

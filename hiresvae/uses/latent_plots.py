@@ -46,13 +46,14 @@ def scatter(
     plot = figure.add_subplot()
     size = float(np.clip(4000 / len(points), 3, 30))
     if labels is None:
-        plot.scatter(*points.T, s=size, c=COLOURS[0], alpha=0.6, linewidths=0)
+        plot.scatter(points[:, 0], points[:, 1], s=size, c=COLOURS[0], alpha=0.6, linewidths=0)
     else:
         many = len(classes) > len(COLOURS)
         for k, name in enumerate(classes):
             rows = labels == k
             hue = f"C{k % 10}" if many else COLOURS[k]
-            plot.scatter(*points[rows].T, s=size, c=hue, alpha=0.7, linewidths=0, label=name)
+            x, y = points[rows].T
+            plot.scatter(x, y, s=size, c=hue, alpha=0.7, linewidths=0, label=name)
         if len(classes) <= 20:
             figure.legend(loc="outside right upper", frameon=False, markerscale=2)
     plot.set_xlabel(f"{axes} 1" if axes == "latent" else axes)

@@ -1,6 +1,6 @@
 """Sheets of pictures with words at their edges, and moving pictures."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +10,8 @@ from torch import Tensor
 
 from hiresvae.errors import UserError
 from hiresvae.images import to_pil
+
+Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
 
 INK, PALE = (40, 40, 40), (110, 110, 110)
 STILL = ("png", "jpg", "webp")
@@ -59,13 +61,14 @@ def sheet(
     side = next(cell.shape[-1] for row in rows for cell in row if cell is not None)
     scale = fitting_scale(side, 96) if scale is None else scale
     cell, gap, wide = side * scale, max(2, side * scale // 32), side * scale // 6
-    font = ImageFont.load_default(max(9, min(18, cell // 6)))
+    letters = max(9, min(18, cell // 6))
+    font = ImageFont.load_default(letters)
     columns = max(len(row) for row in rows)
     measure = ImageDraw.Draw(Image.new("RGB", (1, 1))).textlength
     shown_names = [_shortened(name, font, measure, 2 * cell) for name in names]
     left = int(max((measure(name, font) for name in shown_names), default=-8)) + 8
     left += gap if names else 0
-    top = int(font.size * 1.6) if headings else 0
+    top = int(letters * 1.6) if headings else 0
     lefts = [left + i * (cell + gap) + wide * sum(g <= i for g in gaps) for i in range(columns)]
     height = top + len(rows) * (cell + gap) - gap
     paper = Image.new("RGB", (lefts[-1] + cell, height), "white")
@@ -83,9 +86,8 @@ def sheet(
     return torch.from_numpy(np.array(paper)).permute(2, 0, 1).contiguous()
 
 
-def _shortened(words: str, font: ImageFont.ImageFont, measure: object, width: int) -> str:
+def _shortened(words: str, font: Font, measure: Callable[..., float], width: int) -> str:
     """Returns words cut so that they are at most ``width`` pixels long."""
-    assert callable(measure)
     if measure(words, font) <= width:
         return words
     while words and measure(f"{words}...", font) > width:

@@ -6,6 +6,7 @@ from torch import nn
 
 from hiresvae.models.backbones import (
     ClassicEncoder,
+    Deconvolution,
     DenseEncoder,
     classic_decoder,
     classic_width,
@@ -41,6 +42,22 @@ def test_classic_decoder_keeps_the_contrast_of_its_vector():
     decoder = classic_decoder(1, 28, 8, 0)
     state = decoder.rest(torch.randn(16, 5184))
     assert 0.5 < state.std().item() < 2
+
+
+@pytest.mark.parametrize(("kernel", "stride"), [(3, 1), (4, 2), (6, 3)])
+def test_a_deconvolution_is_torchs_transposed_convolution(kernel: int, stride: int):
+    torch.manual_seed(0)
+    ours = Deconvolution(5, 2, kernel, stride)
+    theirs = nn.ConvTranspose2d(5, 2, kernel, stride, bias=False)
+    taps = kernel // stride
+    with torch.no_grad():
+        # Tap (a, b) of phase (i, j) is seen from the coarse places, hence backwards.
+        for i in range(stride):
+            for j in range(stride):
+                phase = theirs.weight[:, :, i::stride, j::stride].flip(2, 3).transpose(0, 1)
+                ours.weight.view(2, stride, stride, 5, taps, taps)[:, i, j] = phase
+    images = torch.randn(3, 5, 7, 4)
+    torch.testing.assert_close(ours(images), theirs(images))
 
 
 def test_dense_layers_have_the_sizes_of_the_settings_and_are_mirrored(make: Callable[..., VAE]):

@@ -3,11 +3,11 @@ import math
 import pytest
 import torch
 
+from hiresvae.metrics.laplacian import laplacian_pyramid
 from hiresvae.settings import TermSettings
 from hiresvae.training.sharpening import (
     focal_frequency,
     laplacian,
-    laplacian_pyramid,
     make_sharpening,
 )
 
@@ -60,14 +60,6 @@ def test_the_weight_of_a_frequency_is_a_constant():
     torch.testing.assert_close(x.grad, torch.full((1, 1, 4, 4), 2 * 0.5 / 16))
 
 
-@pytest.mark.parametrize("side", [7, 8, 28])
-def test_a_pyramid_of_a_constant_is_zero(side):
-    bands = laplacian_pyramid(torch.full((1, 3, side, side), 0.7), 4)
-    assert len(bands) == {7: 2, 8: 2, 28: 4}[side]
-    for band in bands:
-        torch.testing.assert_close(band, torch.zeros_like(band), atol=1e-6, rtol=0)
-
-
 def by_hand(picture):
     """One level, pixel by pixel: blur, every second pixel, back by twice the blur a side."""
     weights = [1 / 16, 4 / 16, 6 / 16, 4 / 16, 1 / 16]
@@ -102,7 +94,8 @@ def test_the_pyramid_and_its_distance_match_by_hand():
     x, y = pictures(0, 1, 1, 8, 8), pictures(1, 1, 1, 8, 8)
     first, rest = by_hand((x - y)[0, 0].tolist())
     second, _ = by_hand(rest)
-    for band, expected in zip(laplacian_pyramid(x - y, 2), (first, second), strict=True):
+    *bands, _ = laplacian_pyramid(x - y, 2)
+    for band, expected in zip(bands, (first, second), strict=True):
         torch.testing.assert_close(band[0, 0], torch.tensor(expected), atol=1e-6, rtol=1e-5)
     sums = [sum(abs(value) for row in band for value in row) for band in (first, second)]
     assert laplacian(x, y, 2).item() == pytest.approx((sums[0] + 4 * sums[1]) / 64, rel=1e-5)

@@ -4,9 +4,7 @@ import errno
 import json
 import os
 import signal
-import socket
 import subprocess
-import sys
 
 import pytest
 import torch
@@ -141,9 +139,17 @@ def test_told_to_stop_it_saves_and_goes_on(
 
 
 @pytest.mark.parametrize("overrides", [(), ADAPTIVE], ids=["plain", "adaptive"])
-def test_two_processes_end_where_one_does(run, train, tiny, tmp_path, overrides):
+def test_two_processes_end_where_one_does(run, train, tiny, both_processes, tmp_path, overrides):
     one = train(tmp_path / "one", *overrides) if overrides else run
-    two_processes(tiny, tmp_path / "two", *(f"--set={word}" for word in overrides))
+    both_processes(
+        "-m",
+        "hiresvae",
+        "train",
+        str(tiny),
+        "--out",
+        str(tmp_path / "two"),
+        *(f"--set={word}" for word in overrides),
+    )
     close(one, tmp_path / "two")
     if overrides:
         file = f"{LAST}/augment.safetensors"
@@ -151,7 +157,7 @@ def test_two_processes_end_where_one_does(run, train, tiny, tmp_path, overrides)
         assert all(torch.equal(value, second[name]) for name, value in first.items())
 
 
-def test_two_processes_match_the_class_means_of_one(tiny, train, tmp_path):
+def test_two_processes_match_the_class_means_of_one(tiny, train, both_processes, tmp_path):
     """Four steps with all that the adversary averages over processes, and bounded weights."""
     chosen = [
         "model.conditional=true", "data.labels=set", "training.images=32", "adversary.start=0",
@@ -160,39 +166,21 @@ def test_two_processes_match_the_class_means_of_one(tiny, train, tmp_path):
         "adversary.spectral_norm=true",
     ]  # fmt: skip
     train(tmp_path / "one", *chosen)
-    two_processes(tiny, tmp_path / "two", *(f"--set={word}" for word in chosen))
+    both_processes(
+        "-m",
+        "hiresvae",
+        "train",
+        str(tiny),
+        "--out",
+        str(tmp_path / "two"),
+        *(f"--set={word}" for word in chosen),
+    )
     name = "checkpoints/000000032/adversary_means.safetensors"
     one, two = (load_file(tmp_path / folder / name) for folder in ("one", "two"))
     assert one.keys() == {"logits.totals", "features.totals", "classes.totals"}
     for key, value in one.items():
         assert value.any()
         torch.testing.assert_close(value, two[key], rtol=1e-3, atol=1e-3, msg=key)
-
-
-def two_processes(config, out, *options):
-    """Trains as `accelerate launch` would, on two processes of one thread."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    together = {
-        "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port),
-        "ACCELERATE_USE_CPU": "1", "OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(sys.path),
-    }  # fmt: skip
-    both = [
-        subprocess.Popen(
-            [sys.executable, "-m", "hiresvae", "train", str(config), "--out", str(out), *options],
-            env=os.environ | together | {"RANK": rank, "LOCAL_RANK": rank},
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        for rank in ("0", "1")
-    ]
-    try:
-        said = [process.communicate(timeout=600)[1] for process in both]
-    finally:
-        for process in both:
-            process.kill()
-    assert [process.returncode for process in both] == [0, 0], "\n".join(said)
 
 
 def test_accumulation_changes_nothing_but_rounding(run, train, tmp_path):

@@ -1,0 +1,262 @@
+"""Whole trainings that go wrong, and the balance beside them: skipped, restored, ended in words."""
+
+import dataclasses
+import json
+import os
+import signal
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from hiresvae.cli import main
+from hiresvae.training import guard as module
+from hiresvae.training import step as step_module
+
+
+def numbers(trainer):
+    """All that a step may change but the guard, as bytes."""
+    networks, found = trainer.networks, []
+    for owner in (networks.model, networks.critic, trainer.running):
+        found += [tensor.clone() for tensor in owner.state_dict().values()]
+    for optimizer in (networks.model_optimizer, networks.critic_optimizer):
+        for state in optimizer.state_dict()["state"].values():
+            found += [tensor.clone() for tensor in state.values()]
+    return found
+
+
+def test_a_nan_in_any_term_leaves_no_trace_and_the_next_step_does(make_trainer, monkeypatch):
+    trainer = make_trainer("adversary.start=0", "adversary.ramp=0")
+    step, networks = trainer.step, trainer.networks
+    trainer._set_rates(1.0)
+    trainer.step(0)
+    real_forward, real_judge = step._forward, step.adversary.judge
+
+    def forward(*inputs):
+        outputs = real_forward(*inputs)
+        return dataclasses.replace(outputs, **{term: getattr(outputs, term) * torch.nan})
+
+    class Judge(type(step.adversary)):
+        def judge(self, *inputs, **options):
+            verdict = real_judge(*inputs, **options)
+            for side in ("model", "critic"):
+                terms = getattr(verdict, side)
+                if term in terms:
+                    terms[term] = terms[term] * torch.nan
+            return verdict
+
+    terms = ["distortion", "rate", "adversarial", "feature_matching", "critic", "r1", "r2"]
+    for count, term in enumerate(terms, start=1):
+        before = numbers(trainer)
+        clock = trainer.running.num_observed.clone()
+        with monkeypatch.context() as patch:
+            if term in ("distortion", "rate"):
+                patch.setattr(step, "_forward", forward)
+            else:
+                patch.setattr(step, "adversary", Judge(trainer.settings.adversary))
+            logs = step(2)
+        assert any(value.isnan() for value in logs.values()), term
+        trainer.running.num_observed.copy_(clock)  # a clock, not a number
+        for old, new in zip(before, numbers(trainer), strict=True):
+            assert torch.equal(old, new), term
+        assert step.guard.skipped == step.guard.in_a_row == count
+        for network in (networks.model, networks.critic):
+            assert all(p.grad is None for p in network.parameters()), term
+    before = numbers(trainer)
+    assert all(value.isfinite() for value in step(3).values())
+    assert step.guard.in_a_row == 0
+    assert any(not torch.equal(a, b) for a, b in zip(before, numbers(trainer), strict=True))
+
+
+def test_gradients_of_each_term_are_told_where_they_meet(make_trainer):
+    trainer = make_trainer("adversary.start=0", "adversary.ramp=0", "model.kl_warmup=0")
+    trainer._set_rates(1.0)
+    trainer.step(0)
+    logs = trainer.step(1, measure=True)
+    for name in ("distortion", "adversary"):
+        assert logs[f"{name}_gradient_norm"] > 0
+        assert logs[f"{name}_gradient_norm_at_top"] > 0
+    assert logs["rate_gradient_norm"] == 0, "latents come before the decoder's last layer"
+    assert logs["rate_gradient_norm_at_top"] > 0
+    torch.testing.assert_close(logs["distortion_gradient_norm"], logs["bound_gradient_norm"])
+    assert not any("gradient_norm" in name for name in trainer.step(2))
+
+
+def test_the_adversary_pushes_as_hard_as_its_weight_says(make_trainer):
+    """Without feature matching its gradient at the last layer is weight times the bound's."""
+    trainer = make_trainer(
+        "adversary.start=0", "adversary.ramp=0", "adversary.balance=gradient_ratio",
+        "adversary.balance_every=1", "adversary.feature_matching=0", "adversary.weight=0.25",
+        "adversary.balance_cap=1e9", "adversary.fakes=[reconstructions]", "model.scale=0.5",
+    )  # fmt: skip
+    trainer._set_rates(0.0)  # neither weights nor scale move: what was measured still holds
+    first = trainer.step(0, measure=True)
+    assert first["adversary_gradient_norm"] == 0, "not felt before it was weighed"
+    second = trainer.step(0, measure=True)
+    ratio = second["adversary_gradient_norm"] / second["bound_gradient_norm"]
+    assert ratio.item() == pytest.approx(0.25, rel=1e-3)
+    expected = 0.25 * trainer.step.balance.ratio
+    torch.testing.assert_close(second["adversary_weight"], expected)
+
+
+def test_the_critic_warms_up_before_it_is_felt(make_trainer):
+    trainer = make_trainer("adversary.start=0", "adversary.warmup=0.5", "adversary.ramp=0")
+    trainer._set_rates(1.0)
+    critic = [p.clone() for p in trainer.networks.critic.parameters()]
+    early, late = trainer.step(7, measure=True), trainer.step(8, measure=True)
+    assert early["critic"] > 0 and early["adversary_gradient_norm"] == 0
+    assert late["adversary_gradient_norm"] > 0
+    now = trainer.networks.critic.parameters()
+    assert any(not torch.equal(a, b) for a, b in zip(critic, now, strict=True))
+
+
+def lines(run):
+    return [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+
+
+@pytest.fixture
+def poisoned(monkeypatch):
+    """Makes the bound NaN from a step on, at the full rate or (always) at any."""
+
+    def arrange(first, *, always=False):
+        real, advance = step_module.bound_loss, step_module.Step.__call__
+
+        def call(self, number, **options):
+            sick = number >= first and (always or self.guard.rate == 1.0)
+            with monkeypatch.context() as patch:
+                if sick:
+                    patch.setattr(
+                        step_module, "bound_loss", lambda *given: real(*given) * torch.nan
+                    )
+                return advance(self, number, **options)
+
+        monkeypatch.setattr(step_module.Step, "__call__", call)
+
+    return arrange
+
+
+def test_several_in_a_row_restore_the_last_good_checkpoint_at_a_lower_rate(
+    poisoned, trained, train, weights, tmp_path, monkeypatch
+):
+    poisoned(6)
+    run = train(tmp_path / "run", "training.patience=2")
+    # Steps 6 and 7 are skipped, at the end of step 7 the host looks: back to step 4.
+    said = (run / "train.log").read_text()
+    assert "training diverged at 64 images (2 steps in a row had gradients" in said
+    assert "back to 32 images, at 0.5 of the learning rate" in said
+    told, before = lines(run), lines(trained)
+    assert [line["images"] for line in told] == list(range(16, 129, 16)), "each once"
+    assert [line["skipped_steps"] for line in told] == [0, 0, 2, 2, 2, 2, 2, 2]
+    assert [line["restores"] for line in told] == [0, 0, 1, 1, 1, 1, 1, 1]
+    assert told[3]["learning_rate"] == 0.5 * before[3]["learning_rate"]
+    assert told[1]["distortion_nats"] == before[1]["distortion_nats"]
+    state = load_file(run / "checkpoints" / "000000128" / "guard.safetensors")
+    assert state["rate_factor"] == 0.5
+
+    # Stopped after it went back, it ends where the other did.
+    kept = module.Guard.trouble
+
+    def stop_after(self, number, **options):
+        if self.rate < 1 and number == 4:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return kept(self, number, **options)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(module.Guard, "trouble", stop_after)
+        with pytest.raises(KeyboardInterrupt):
+            train(tmp_path / "again", "training.patience=2")
+    train(tmp_path / "again", "training.patience=2")
+    assert weights(tmp_path / "again") == weights(run)
+
+
+def test_before_the_first_checkpoint_it_begins_again(poisoned, train, tmp_path):
+    poisoned(2)
+    run = train(tmp_path / "run", "training.patience=1", "training.images=72")
+    assert "back to 0 images, at 0.5" in (run / "train.log").read_text()
+    assert lines(run)[-1]["images"] == 72
+    assert lines(run)[-1]["restores"] == 1
+
+
+def test_beginning_again_is_as_the_first_time(make_trainer):
+    trainer = make_trainer("adversary.start=0", "adversary.ramp=0")
+    begun = [*numbers(trainer), *trainer.average.state_dict().values()]
+    begun = [tensor.clone() for tensor in begun]
+    trainer._set_rates(1.0)
+    for number in range(2):
+        trainer.step(number)
+    trainer.average.update(trainer.vae, 16, 8)
+    trainer._begin_again()
+    now = [*numbers(trainer), *trainer.average.state_dict().values()]
+    assert all(torch.equal(a, b) for a, b in zip(begun, now, strict=True))
+
+
+def test_one_that_diverges_again_and_again_ends_with_a_sentence(poisoned, tiny, tmp_path, capsys):
+    poisoned(5, always=True)
+    chosen = ["--set", "training.patience=2", "--set", "training.restores=1"]
+    torch.set_num_threads(1)
+    with pytest.raises(SystemExit) as caught:
+        main(["train", str(tiny), "--out", str(tmp_path / "run"), *chosen])
+    assert caught.value.code == 2
+    (said,) = [x for x in capsys.readouterr().err.splitlines() if x.startswith("hiresvae:")]
+    assert "diverged again after 1 restore(s): 3 steps in a row" in said
+    assert "lower training.lr 0.0004" in said and "--fresh" in said
+
+
+BOTH = """
+# One of two processes: the second's bound is broken at step 5; the adversary is balanced.
+import os, sys
+import torch
+torch.set_num_threads(1)
+from safetensors.torch import save_file
+from hiresvae.commands.train import train
+from hiresvae.training import step
+from hiresvae.training.trainer import Trainer
+
+rank, real, call = int(os.environ["RANK"]), step.bound_loss, step.Step.__call__
+
+def broken(self, number, **options):
+    sick = number == 5 and rank == 1
+    step.bound_loss = (lambda *given: real(*given) * torch.nan) if sick else real
+    return call(self, number, **options)
+
+fit = Trainer.fit
+def told(self):
+    done = fit(self)
+    state = {f"guard.{k}": v for k, v in self.step.guard.state_dict().items()}
+    state |= {f"balance.{k}": v for k, v in self.step.balance.state_dict().items()}
+    state |= {f"model.{k}": v for k, v in self.vae.state_dict().items()}
+    save_file({k: v.contiguous() for k, v in state.items()}, f"{sys.argv[2]}.{rank}")
+    return done
+
+Trainer.fit, step.Step.__call__ = told, broken
+train(sys.argv[1], sys.argv[3:], out=sys.argv[2])
+"""
+
+
+def test_gates_from_the_local_batch_two_processes_decide_and_weigh_alike(
+    tiny, both_processes, tmp_path
+):
+    chosen = [
+        "adversary.balance=gradient_ratio", "adversary.balance_every=2", "adversary.start=0",
+        "training.images=80",
+    ]  # fmt: skip
+    both_processes("-c", BOTH, str(tiny), str(tmp_path / "two"), *chosen)
+    one, other = (load_file(f"{tmp_path / 'two'}.{rank}") for rank in (0, 1))
+    for name, value in one.items():
+        assert torch.equal(value.nan_to_num(-1.0), other[name].nan_to_num(-1.0)), name
+    assert one["guard.skipped"] == 1, "what broke in one was skipped in both"
+    assert all(value.isfinite().all() for name, value in one.items() if "model." in name)
+    assert one["balance.mass"] > 0
+
+
+def test_the_weight_of_two_parts_is_that_of_one_batch(make_trainer):
+    ratios = []
+    for parts in (1, 2):
+        trainer = make_trainer(
+            "adversary.start=0", "adversary.ramp=0", "adversary.balance=gradient_ratio",
+            f"training.accumulation={parts}",
+        )  # fmt: skip
+        trainer.step(0)
+        ratios.append(trainer.step.balance.ratio)
+    torch.testing.assert_close(*ratios, rtol=1e-3, atol=0)
+    assert ratios[0] > 0
