@@ -6,9 +6,11 @@ Usage:
 
 import argparse
 import statistics
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -18,6 +20,7 @@ from hiresvae.adversary.discriminator import Discriminator
 from hiresvae.blocks.layers import channels_last
 from hiresvae.configuration import load_settings
 from hiresvae.images import to_float
+from hiresvae.run import MetricsFile
 from hiresvae.seeding import Noise, Shard
 from hiresvae.settings import Settings
 from hiresvae.training.objective import Fakes, bound_loss
@@ -25,6 +28,8 @@ from hiresvae.training.optim import Average, make_optimizer
 from hiresvae.training.trainer import build
 
 REPEATS = 9
+FIGURES = 20
+"""Numbers that a step tells."""
 
 
 def main() -> None:
@@ -98,7 +103,15 @@ def measure(settings: Settings) -> dict[str, float]:
             optimizer.zero_grad()
         with clock("average"):
             average.update(model, 1000 * batch, batch)
+    steps = max(1, settings.training.tick // batch)
+    with tempfile.TemporaryDirectory() as folder, clock("logging"):
+        meters = [[torch.rand(()) for _ in range(steps)] for _ in range(FIGURES)]
+        means = torch.stack([torch.stack(values).mean() for values in meters]).tolist()
+        line = {"images": 0, **{str(i): value for i, value in enumerate(means)}}
+        MetricsFile(Path(folder) / "metrics.jsonl").append(line)
+    logging = clock.seconds.pop("logging")[0] / steps
     medians = {name: statistics.median(values[2:]) for name, values in clock.seconds.items()}
+    medians["logging, its share of a step"] = logging
     # The model's forward holds the encoder's; the table shows the decoder's and the loss alone.
     medians["decoder forward and loss"] = medians.pop("model forward") - medians["encoder forward"]
     heavy = medians.pop("critic forward and backward, penalty", None)
@@ -128,7 +141,8 @@ def _critic_phase(
             verdict = adversary.judge(
                 critic, images, mixed, labels, paired=fakes.paired, noise=noise, penalty=penalty
             )
-            adversary.critic_loss(verdict).backward(retain_graph=True)
+            loss = adversary.critic_loss(verdict)
+            loss.backward(retain_graph=True, inputs=list(critic.parameters()))
     with clock("critic's gradient at the fakes"):
         (push,) = torch.autograd.grad(adversary.model_loss(verdict, 1.0), verdict.fakes)
     with clock("critic optimiser"):

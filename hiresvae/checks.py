@@ -10,6 +10,8 @@ from hiresvae.settings import Settings
 CLUSTERS = range(2, 1001)
 # The three convolutions of the classic backbone leave 1 pixel of 12; the first takes every other.
 SMALLEST_CLASSIC = 12
+# Of self-attention.
+HEADS = 4
 
 
 def check(settings: Settings, processes: int = 1) -> None:
@@ -128,6 +130,14 @@ def _attention(settings: Settings) -> None:
                 f"model.attention has the side {side}, but the pyramid's sides are "
                 f"{', '.join(map(str, spatial))}; nearest valid: {near}"
             )
+        wide, most = settings.model.width * settings.data.size // side, settings.model.max_width
+        if min(wide, most) % HEADS:
+            key, value = ("width", settings.model.width) if wide < most else ("max_width", most)
+            raise UserError(
+                f"model.attention has the side {side}, where model.{key} {value} gives "
+                f"{min(wide, most)} channels, which do not divide into {HEADS} heads; nearest "
+                f"valid: model.{key} {round(value / HEADS) * HEADS}"
+            )
 
 
 def _widths(settings: Settings) -> None:
@@ -205,6 +215,11 @@ def _matching(settings: Settings) -> None:
                 "matched; nearest valid: 0.0, or adversary.fakes ['reconstructions', 'fitted']"
             )
         felt.append(key)
+    if adversary.loss == "mean_features" and adversary.balance == "gradient_ratio":
+        raise UserError(
+            "adversary.balance is 'gradient_ratio', but with adversary.loss 'mean_features' the "
+            "critic's verdict has no gradient to be weighed; nearest valid: 'fixed'"
+        )
     if adversary.loss == "mean_features" and not any(getattr(adversary, key) for key in felt):
         raise UserError(
             "adversary.loss is 'mean_features', but all that the model would feel is 0.0: "

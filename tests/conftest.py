@@ -96,6 +96,7 @@ def make_trainer(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Callab
     def make(*overrides: str) -> Any:
         import torch
         from accelerate import Accelerator
+        from accelerate.state import AcceleratorState
 
         from hiresvae.configuration import load_settings
         from hiresvae.data import open_data
@@ -107,7 +108,9 @@ def make_trainer(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Callab
         run = RunFolder(tmp_path_factory.mktemp("trainer") / "run")
         run.create()
         data = open_data(settings.data, progress=False)
-        return Trainer(settings, data, run, Accelerator())
+        AcceleratorState._reset_state()  # it holds the first precision of a process for ever
+        accelerator = Accelerator(mixed_precision=settings.training.precision)
+        return Trainer(settings, data, run, accelerator)
 
     return make
 

@@ -50,6 +50,14 @@ ON = {"adversary__weight": 0.5}
             "has the side 12, but the pyramid's sides are 4, 8, 16, 32, 64; nearest valid: (8|16)",
         ),
         ({"model__attention": [1]}, "nearest valid: 4"),
+        (
+            {"model__attention": [8], "model__max_width": 90},
+            "model.max_width 90 gives 90 .* 4 heads; nearest valid: model.max_width 88",
+        ),
+        (
+            {"model__attention": [32], "model__width": 13},
+            "side 32, where model.width 13 gives 26 .* 4 heads; nearest valid: model.width 12",
+        ),
         ({"model__width": 64, "model__max_width": 32}, "model.max_width is 32.*valid: 64"),
         ({"adversary__width": 64, "adversary__max_width": 32}, "adversary.max_width is 32"),
         ({"adversary__warmup": 0.95}, "adversary.warmup is 0.95 after .* below 0.95"),
@@ -160,6 +168,10 @@ CLASSES = {"model__conditional": True, "data__labels": "set"}
         (
             {"adversary__loss": "mean_features", "adversary__feature_matching": 0.0},
             "loss is 'mean_features', but all that the model would feel is 0.0: feature_matching, ",
+        ),
+        (
+            {"adversary__loss": "mean_features", "adversary__balance": "gradient_ratio"},
+            "balance is 'gradient_ratio', but with .* 'mean_features' .* nearest valid: 'fixed'",
         ),
     ],
 )

@@ -28,6 +28,21 @@ def gradient_at(loss: Tensor, weight: Tensor, *, towards: Tensor | None = None) 
     return gradient
 
 
+def scaled_gradient(
+    loss: Tensor, place: Tensor, scaler: torch.amp.GradScaler | None = None
+) -> Tensor:
+    """Returns the gradient of a loss ``()`` at some tensor, same shape; the graph is kept.
+
+    In half precision what is passed back would fall below the smallest number: a gradient scaler
+    enlarges it on the way, and the result is told at its own size.
+    """
+    if scaler is None:
+        (gradient,) = torch.autograd.grad(loss, place, retain_graph=True)
+        return gradient
+    (gradient,) = torch.autograd.grad(scaler.scale(loss), place, retain_graph=True)
+    return gradient.float() / scaler.scale(torch.ones_like(loss))
+
+
 class Balance(nn.Module):
     """The running ratio of two gradients' norms at the decoder's last layer.
 

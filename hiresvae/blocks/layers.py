@@ -40,6 +40,16 @@ def start(weight: Tensor, fan_in: int, gain: float = 1.0) -> None:
         nn.init.normal_(weight, std=gain * math.sqrt(2 / (1 + SLOPE**2) / fan_in))
 
 
+class Convolution(nn.Conv2d):
+    """A convolution that is a matrix product where there is one place: a quarter of the time."""
+
+    def forward(self, state: Tensor) -> Tensor:
+        """Returns ``(N, c_out, H, W)`` for ``(N, c_in, H, W)``."""
+        if state.shape[2:] != (1, 1) or self.kernel_size != (1, 1):
+            return super().forward(state)
+        return F.linear(state.flatten(1), self.weight.flatten(1), self.bias)[:, :, None, None]
+
+
 def conv(c_in: int, c_out: int, kernel: int = 3, *, gain: float = 1.0) -> nn.Conv2d:
     """Returns a convolution ``(N, c_in, H, W) -> (N, c_out, H, W)`` with bias 0.
 
@@ -49,7 +59,7 @@ def conv(c_in: int, c_out: int, kernel: int = 3, *, gain: float = 1.0) -> nn.Con
         kernel: side of the kernel, odd.
         gain: scale of the initial weights; 0 makes the layer start as nothing.
     """
-    layer = nn.Conv2d(c_in, c_out, kernel, padding=kernel // 2)
+    layer = Convolution(c_in, c_out, kernel, padding=kernel // 2)
     start(layer.weight, c_in * kernel**2, gain)
     nn.init.zeros_(cast(Tensor, layer.bias))
     return layer

@@ -45,8 +45,10 @@ class Rung(Protocol):
         """Returns p(z | state); None for the standard normal."""
         ...
 
-    def posterior(self, state: Tensor, features: Tensor) -> DiagonalGaussian:
-        """Returns q(z | state, features)."""
+    def posterior(
+        self, state: Tensor, features: Tensor, prior: DiagonalGaussian | None
+    ) -> DiagonalGaussian:
+        """Returns q(z | state, features), given the prior of the same state."""
         ...
 
     def inject(self, state: Tensor, z: Tensor) -> Tensor:

@@ -23,8 +23,8 @@ class FromPosterior:
 
     def __call__(self, number: int, rung: Rung, state: Tensor) -> Drawn:
         """Returns the latent of rung ``number`` for a state ``(N, width, h, w)``."""
-        posterior = rung.posterior(state, self.features[rung.shape[1]])
         prior = rung.prior(state)
+        posterior = rung.posterior(state, self.features[rung.shape[1]], prior)
         if self.noise is None:
             return Drawn(posterior.mean, posterior, prior)
         return Drawn(

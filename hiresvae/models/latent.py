@@ -38,9 +38,10 @@ class GaussianRung(nn.Module):
             return None
         return DiagonalGaussian(*self.foresee(activate(state)).chunk(2, dim=1))
 
-    def posterior(self, state: Tensor, features: Tensor) -> DiagonalGaussian:
-        """Returns q(z | state, features)."""
-        prior = self.prior(state)
+    def posterior(
+        self, state: Tensor, features: Tensor, prior: DiagonalGaussian | None
+    ) -> DiagonalGaussian:
+        """Returns q(z | state, features), told relative to the prior of the same state."""
         seen = features if prior is None else torch.cat([state, features], dim=1)
         mean, logvar = self.read(activate(seen)).chunk(2, dim=1)
         if prior is None:

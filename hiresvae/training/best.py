@@ -70,6 +70,8 @@ class Best:
         if wanted == "auto":
             wanted = "inception" if device.type == "cuda" and _inception_found() else "textures"
         self.features: str = wanted
+        if wanted == "inception" and self.possible:
+            find_inception()  # refused now, not after the first snapshot
 
     @property
     def possible(self) -> bool:
@@ -95,6 +97,7 @@ class Best:
             self._write(used, kept)
         if final is not None and kept is not None:
             self._finish(used, final, kept)
+        self.scores.rewind(used.images_seen - 1)  # scored again where a training went back
         self.scores.append(
             {
                 "images": used.images_seen,

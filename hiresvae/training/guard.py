@@ -54,15 +54,17 @@ def gradient_norm(network: nn.Module) -> Tensor:
 
 
 @torch.no_grad()
-def spread(fakes: Tensor, real: Tensor) -> Tensor:
-    """Returns the variance over a batch of made pictures beside that of real ones ``()``.
+def spread(real: Tensor, *kinds: Tensor) -> Tensor:
+    """Returns the least variance over a batch of made pictures beside that of real ones ``()``.
+
+    Reconstructions and samples are apart: together they would hide that all samples became one.
 
     Args:
-        fakes: ``(N, C, H, W)``.
         real: ``(M, C, H, W)``.
+        kinds: of made pictures, each ``(N, C, H, W)``.
     """
-    made, given = (x.float().var(0, unbiased=False).mean() for x in (fakes, real))
-    return made / given.clamp_min(1e-8)
+    given, *made = (x.detach().float().var(0, unbiased=False).mean() for x in (real, *kinds))
+    return torch.stack(made).min() / given.clamp_min(1e-8)
 
 
 def step_unless(optimizer: torch.optim.Optimizer, skip: Tensor) -> None:

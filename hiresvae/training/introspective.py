@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 from torch.func import functional_call
 
+from hiresvae.adversary.balance import scaled_gradient
 from hiresvae.distributions.likelihoods import LocationScaleHead
 from hiresvae.models.contract import Outputs
 from hiresvae.models.draws import FromPrior, Given, Together
@@ -58,10 +59,17 @@ class Introspection:
         vae: the model, not wrapped: its wrapper was called for the bound, and one backward serves
             all.
         running: the fit of the aggregate posterior.
+        scaler: of the gradients, in half precision.
     """
 
-    def __init__(self, settings: IntrospectiveSettings, vae: VAE, running: RunningGaussian) -> None:
-        self.settings, self.vae, self.running = settings, vae, running
+    def __init__(
+        self,
+        settings: IntrospectiveSettings,
+        vae: VAE,
+        running: RunningGaussian,
+        scaler: torch.amp.GradScaler | None = None,
+    ) -> None:
+        self.settings, self.vae, self.running, self.scaler = settings, vae, running, scaler
         self.dims = vae.channels * vae.size**2
         self.encoder_names = encoder_names(vae)
 
@@ -85,7 +93,7 @@ class Introspection:
         pull = beta * rate.mean() / self.dims
         weight = ramp * self.settings.weight
         # The decoder feels the encoder's judgement through the pictures alone, as from a critic.
-        (push,) = torch.autograd.grad(weight * pull, seen, retain_graph=True)
+        push = scaled_gradient(weight * pull, seen, self.scaler)
         judged = 0.5 * falling(-2 * self.evidence_lack(again, outputs)).mean()
         of_reconstructions, of_samples = rate.detach().view(2, -1).mean(1)
         logs = {

@@ -3,6 +3,7 @@
 Both are in nats per dimension of a picture (C * H * W), so that weights mean the same at any size.
 """
 
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -80,18 +81,22 @@ class Fakes:
     @classmethod
     def of_rows(cls, kinds: Sequence[str], start: int, count: int, device: torch.device) -> "Fakes":
         """Returns the plan for ``count`` rows from row ``start`` of the global batch."""
-        chosen = [kinds[(start + i) % len(kinds)] for i in range(count)]
-        sampled = [i for i, kind in enumerate(chosen) if kind != "reconstructions"]
-        return cls(
-            torch.tensor([kind == "reconstructions" for kind in chosen], device=device),
-            torch.tensor(sampled, dtype=torch.int64, device=device),
-            torch.tensor(
-                [chosen[i] == "standard" for i in sampled], dtype=torch.bool, device=device
-            ),
-        )
+        return _plan(tuple(kinds), start % len(kinds), count, device)
 
     def mix(self, outputs: Outputs) -> Tensor:
         """Returns the fakes ``(N, C, H, W)``: reconstructions with samples in their rows."""
         if outputs.sample is None:
             return outputs.reconstruction
         return outputs.reconstruction.index_copy(0, self.sampled, outputs.sample)
+
+
+@functools.lru_cache(maxsize=32)
+def _plan(kinds: tuple[str, ...], first: int, count: int, device: torch.device) -> Fakes:
+    """Returns the plan of rows; kept, so that no step waits for the device to be told again."""
+    chosen = [kinds[(first + i) % len(kinds)] for i in range(count)]
+    sampled = [i for i, kind in enumerate(chosen) if kind != "reconstructions"]
+    return Fakes(
+        torch.tensor([kind == "reconstructions" for kind in chosen], device=device),
+        torch.tensor(sampled, dtype=torch.int64, device=device),
+        torch.tensor([chosen[i] == "standard" for i in sampled], dtype=torch.bool, device=device),
+    )

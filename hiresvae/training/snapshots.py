@@ -47,7 +47,7 @@ def encode_all(
         chosen = labels[rows].to(device) if labels is not None else None
         state = model.features(images, chosen)
         rung = model.decoder.rung_list[0]
-        top = rung.posterior(images.new_zeros(len(rows)), state[rung.shape[1]])
+        top = rung.posterior(images.new_zeros(len(rows)), state[rung.shape[1]], None)
         rng = generator(seed, "prior fit", first)
         noise = torch.randn(top.mean.shape, generator=rng).to(device)
         z = top.sample(noise) if model.settings.stochastic else top.mean

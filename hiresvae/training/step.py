@@ -17,7 +17,7 @@ from hiresvae.adversary import spectral
 from hiresvae.adversary.adaptive import TARGET, AugmentProbability, certainty
 from hiresvae.adversary.adversary import Adversary, Verdict
 from hiresvae.adversary.averages import Averages
-from hiresvae.adversary.balance import Balance, gradient_at
+from hiresvae.adversary.balance import Balance, gradient_at, scaled_gradient
 from hiresvae.data.batches import Batches
 from hiresvae.models.contract import NormalNoise, Outputs
 from hiresvae.models.vae import VAE
@@ -79,7 +79,7 @@ class Step:
             self.adversary = Adversary(settings.adversary, averages.to(accelerator.device))
         self.sharpening = make_sharpening(settings.terms, accelerator.device)
         self.introspection = (
-            Introspection(settings.introspective, self.vae, running)
+            Introspection(settings.introspective, self.vae, running, accelerator.scaler)
             if settings.introspective
             else None
         )
@@ -179,8 +179,12 @@ class Step:
                 weight = self.adversary.settings.weight if self.adversary else 0.0
                 logs["adversary_weight"] = (ramp or 0.0) * weight * self.balance.ratio
             sums["means"] = verdict.observed
-            logs["fake_spread"] = self._spread(outputs, images)
-            loss = loss + (mixed.float() * push).sum()
+            made = [outputs.reconstruction]
+            if outputs.sample is not None and len(outputs.sample) > 1:
+                made.append(outputs.sample)
+            logs["fake_spread"] = spread(images, *made)
+            if ramp:
+                loss = loss + (mixed.float() * push).sum()
             pushed = mixed, push.to(mixed.dtype)
             if alone is not None:
                 last, towards = self.vae.last_layer, alone.to(mixed.dtype)
@@ -192,17 +196,6 @@ class Step:
             logs |= self._compare(outputs, beta, bound, pushed)
         self.accelerator.backward(loss / self.settings.training.accumulation)
         return sums, logs
-
-    @staticmethod
-    def _spread(outputs: Outputs, images: Tensor) -> Tensor:
-        """Returns how much the made pictures differ beside the real ones: the lesser of both kinds.
-
-        Apart, as reconstructions would hide that all samples have become one.
-        """
-        kinds = [outputs.reconstruction]
-        if outputs.sample is not None and len(outputs.sample) > 1:
-            kinds.append(outputs.sample)
-        return torch.stack([spread(kind.detach(), images) for kind in kinds]).min()
 
     def _forward(
         self,
@@ -269,16 +262,21 @@ class Step:
                 probability=self.augment.value if self.augment is not None else 1.0,
             )
         push, alone, felt = torch.zeros_like(mixed), None, verdict
+        scaler = self.accelerator.scaler
         if ramp > 0:
             if self.balance is not None:
                 felt = self.balance.weighted(verdict)
-                if self.balance.due(number) and "adversarial" in verdict.model:
-                    alone = gradient_at(verdict.model["adversarial"].mean(), verdict.fakes)
-            (push,) = torch.autograd.grad(
-                self.adversary.model_loss(felt, ramp), verdict.fakes, retain_graph=True
-            )
+                if self.balance.due(number):
+                    term = verdict.model["adversarial"].mean()
+                    alone = scaled_gradient(term, verdict.fakes, scaler)
+            loss = self.adversary.model_loss(felt, ramp)
+            push = scaled_gradient(loss, verdict.fakes, scaler)
         critic_loss = self.adversary.critic_loss(verdict)
-        self.accelerator.backward(critic_loss / self.settings.training.accumulation)
+        # At the critic's weights alone: the fakes' gradient would be for nobody.
+        self.accelerator.backward(
+            critic_loss / self.settings.training.accumulation,
+            inputs=list(self.networks.critic.parameters()),
+        )
         return verdict, push.detach(), alone
 
     def _compare(

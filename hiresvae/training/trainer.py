@@ -94,6 +94,8 @@ class Trainer:
             self.networks.critic, self.networks.critic_optimizer = accelerator.prepare(
                 critic, opponent
             )
+            # The step decides on its precision: with penalties it runs in float32.
+            accelerator.unwrap_model(self.networks.critic, keep_fp32_wrapper=False)
         self.vae: VAE = accelerator.unwrap_model(model)
         dim = int(np.prod(self.vae.latent_shapes[0]))
         self.running = RunningGaussian(
@@ -180,7 +182,8 @@ class Trainer:
                     self._snapshot(final=False)
                 if self.images < total and _crossed(chosen.checkpoint, before, self.images):
                     self._checkpoint()
-        self._checkpoint()
+            # Still deaf to further signals: this is the save that they asked for.
+            self._checkpoint()
         finished = self.images >= total
         if finished or not self.run.model.exists():
             self._snapshot(final=finished, scored=finished)

@@ -14,9 +14,9 @@ from hiresvae.adversary.discriminator import (
 from hiresvae.settings import AdversarySettings
 
 
-def make(classes: int = 0, channels: int = 3, **chosen: Any) -> Discriminator:
+def make(classes: int = 0, channels: int = 3, size: int = 16, **chosen: Any) -> Discriminator:
     settings = AdversarySettings(**{"width": 4, "max_width": 8, **chosen})
-    return Discriminator(settings, size=16, channels=channels, classes=classes)
+    return Discriminator(settings, size=size, channels=channels, classes=classes)
 
 
 def awake(critic: Discriminator) -> Discriminator:
@@ -44,6 +44,26 @@ def test_a_patch_critic_judges_a_quarter_of_the_side_and_builds_nothing_beyond()
     assert judgement.logits.shape == (5, 4 * 4)
     assert set(judgement.features) == {16, 8, 4}
     torch.testing.assert_close(judgement.weights, torch.full((16,), 1 / 16))
+
+
+@pytest.mark.parametrize("kind", ["whole", "patch", "multiscale"])
+def test_every_critic_judges_the_smallest_pictures(kind: str):
+    judgement = make(size=8, critic=kind)(torch.zeros(2, 3, 8, 8))
+    assert judgement.logits.shape[0] == 2
+    torch.testing.assert_close(judgement.weights.sum(), torch.tensor(1.0))
+
+
+def test_spread_of_a_batch_is_that_of_each_group_alone():
+    images = torch.randn(11, 3, 2, 2)
+    apart = torch.cat([spread(images[rows]) for rows in (slice(0, 4), slice(4, 8), slice(8, 11))])
+    torch.testing.assert_close(spread(images), apart)
+
+
+def test_local_means_are_those_of_the_pixels_that_there_are():
+    picture = torch.arange(25.0).view(1, 1, 5, 5)
+    bands = with_detail(picture)
+    fine = picture[0, 0, 0, 0] - picture[0, 0, :2, :2].mean()
+    torch.testing.assert_close(bands[0, 1, 0, 0], BANDS[0][1] * fine)
 
 
 def test_scales_of_a_multiscale_critic_count_the_same():

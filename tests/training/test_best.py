@@ -112,6 +112,23 @@ def test_a_best_by_other_features_is_measured_anew(make_trainer):
     assert again.value == pytest.approx(value, rel=1e-4)
 
 
+def test_a_snapshot_that_is_scored_again_is_told_once(make_trainer):
+    trainer = make_trainer()
+    running = running_density(trainer.running, ())
+    for images in (8, 16, 8, 8):  # went back after 16, and then was run again when finished
+        trainer.best.consider(trainer.snapshots.take(trainer.average.model, running, images))
+    assert [line["images"] for line in trainer.best.scores.read()] == [8]
+
+
+def test_missing_features_are_told_before_the_training(make_trainer, monkeypatch):
+    def missing(**_):
+        raise UserError("FID and KID need the file")
+
+    monkeypatch.setattr(module, "find_inception", missing)
+    with pytest.raises(UserError, match="FID and KID need the file"):
+        make_trainer("metrics.keep_best=inception")
+
+
 def test_which_is_asked_for_by_the_command(trained, tmp_path, capsys):
     main_ = ["sample", str(trained), "--n", "1", "--out", str(tmp_path / "made")]
     with pytest.raises(SystemExit) as caught:

@@ -105,8 +105,8 @@ def test_a_collapse_is_of_what_was_alive():
 
 def test_the_spread_of_pictures_by_hand():
     real = torch.tensor([-1.0, 1.0]).view(2, 1, 1, 1)
-    assert spread(0.1 * real, real).item() == pytest.approx(0.01)
-    assert spread(torch.ones(4, 1, 1, 1), real) == 0
+    assert spread(real, real, 0.1 * real).item() == pytest.approx(0.01)
+    assert spread(real, torch.ones(4, 1, 1, 1)) == 0
 
 
 def test_the_host_looks_now_and_then_and_at_the_end():

@@ -94,6 +94,33 @@ def test_only_the_critics_start_brings_its_terms(make_trainer):
     assert "critic" in trainer.step(8)
 
 
+def test_a_step_in_half_precision_is_near_that_in_single(make_trainer):
+    """A step without penalties, and one with them, of both networks."""
+
+    def run(precision: str) -> list[dict[str, torch.Tensor]]:
+        trainer = make_trainer(f"training.precision={precision}", "adversary.start=0")
+        trainer._set_rates(1.0)
+        return [trainer.step(number) for number in range(2)]
+
+    for single, half in zip(run("no"), run("bf16"), strict=True):
+        assert all(value.isfinite() for value in half.values())
+        for name in ("distortion_nats", "rate_nats", "critic", "adversarial", "feature_matching"):
+            torch.testing.assert_close(half[name].float(), single[name], rtol=0.05, atol=0.01)
+
+
+def test_penalties_are_worked_out_in_single_precision(make_trainer, monkeypatch):
+    trainer = make_trainer("training.precision=bf16", "adversary.start=0")
+    seen = []
+    trunk = trainer.accelerator.unwrap_model(trainer.networks.critic).trunk
+    trunk.register_forward_hook(lambda _, given, found: seen.append(found[min(found)].dtype))
+    every = trainer.settings.adversary.penalty_every
+    assert every > 1
+    for number in (0, 1):
+        seen.clear()
+        trainer.step(number)
+        assert set(seen) == {torch.float32 if number % every == 0 else torch.bfloat16}
+
+
 def test_the_gradient_is_clipped_where_asked(make_trainer):
     trainer = make_trainer("training.clip=0.001", "adversary=null")
     assert trainer.step(0)["gradient_norm"] > 0.001, "its norm before is told"

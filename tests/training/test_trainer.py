@@ -113,6 +113,25 @@ def test_killed_at_any_moment_it_ends_at_the_same_bits(
     assert content(tmp_path / "run").keys() == content(run).keys(), "and nothing is left over"
 
 
+def test_told_again_while_it_saves_it_saves(tiny, tmp_path, monkeypatch):
+    step, save = module.Step.__call__, module.checkpoint.save
+
+    def told(self, count, **options):
+        os.kill(os.getpid(), signal.SIGTERM)
+        return step(self, count, **options)
+
+    def told_again(*given):
+        os.kill(os.getpid(), signal.SIGTERM)
+        save(*given)
+
+    monkeypatch.setattr(module.Step, "__call__", told)
+    monkeypatch.setattr(module.checkpoint, "save", told_again)
+    with pytest.raises(SystemExit) as caught:
+        main(["train", str(tiny), "--out", str(tmp_path / "run")])
+    assert caught.value.code == 130
+    assert (tmp_path / "run" / "checkpoints" / "000000008" / "manifest.json").exists()
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_told_to_stop_it_saves_and_goes_on(
     number, run, tiny, train, weights, tmp_path, monkeypatch, capsys
