@@ -95,6 +95,9 @@ def train(
     fresh: Annotated[
         bool, typer.Option("--fresh", help="Begin anew instead of continuing the run.")
     ] = False,
+    device: Annotated[
+        str | None, typer.Option(help="Such as cpu or cuda; what Accelerate finds unless told.")
+    ] = None,
     help_settings: Annotated[
         bool,
         typer.Option(
@@ -106,7 +109,7 @@ def train(
     from hiresvae.commands.train import train as run
 
     changes = [*(overrides or []), *([] if seed is None else [f"seed={seed}"])]
-    run(config, changes, out=out, dry_run=dry_run, fresh=fresh)
+    run(config, changes, out=out, dry_run=dry_run, fresh=fresh, device=device)
 
 
 @app.command(epilog="Example: hiresvae sample runs/monet_vae --n 16 --out pictures --seed 7")

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from hiresvae import __version__
-from hiresvae.errors import UserError
+from hiresvae.errors import UserError, is_out_of_memory, printable
 
 Model = Annotated[
     str,
@@ -20,7 +20,7 @@ Model = Annotated[
 ]
 Seed = Annotated[int, typer.Option(min=0, help="Seed of everything random.")]
 Device = Annotated[
-    str | None, typer.Option(help="Such as cpu, cuda or mps; the fastest there is unless told.")
+    str | None, typer.Option(help="Such as cpu, cuda or mps; cuda if there is one, else cpu.")
 ]
 
 
@@ -47,7 +47,10 @@ def in_words() -> Iterator[None]:
         # Whoever read our output has seen enough; Python would complain once more at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise SystemExit(0) from None
-    except Exception:
+    except Exception as error:
+        if is_out_of_memory(error):
+            _say("hiresvae: memory ran out; fewer or smaller pictures at a time need less of it")
+            raise SystemExit(2) from None
         traceback.print_exc()
         _say(
             f"hiresvae {__version__}: this is our fault, not yours; please report it with the "
@@ -57,4 +60,4 @@ def in_words() -> Iterator[None]:
 
 
 def _say(words: str) -> None:
-    print(words.encode(errors="backslashreplace").decode(), file=sys.stderr, flush=True)
+    print(printable(words), file=sys.stderr, flush=True)

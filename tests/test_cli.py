@@ -162,6 +162,15 @@ def test_our_fault_shows_a_traceback_and_how_to_report_it(capsys):
     assert said.splitlines()[-1].startswith(f"hiresvae {hiresvae.__version__}: this is our fault")
 
 
+def test_memory_that_ran_out_is_no_fault_of_ours(capsys):
+    with pytest.raises(SystemExit) as caught, in_words():
+        raise RuntimeError("CUDA out of memory. Tried to allocate 20.00 MiB")
+    assert caught.value.code == 2
+    said = capsys.readouterr().err
+    assert said.startswith("hiresvae: memory ran out; fewer or smaller pictures")
+    assert len(said.splitlines()) == 1
+
+
 def test_options_reach_the_command_as_they_were_given(monkeypatch, tmp_path):
     seen = {}
 
@@ -172,7 +181,7 @@ def test_options_reach_the_command_as_they_were_given(monkeypatch, tmp_path):
     sys.modules["hiresvae.commands.train"].train = train
     words = ["train", "c.yaml", "--set", "data.size=32", "--seed", "7", "--set", "adversary=null"]
     with pytest.raises(SystemExit) as caught:
-        main([*words, "--out", str(tmp_path), "--dry-run"])
+        main([*words, "--out", str(tmp_path), "--dry-run", "--device", "cpu"])
     assert caught.value.code == 0
     assert seen == {
         "config": "c.yaml",
@@ -180,4 +189,5 @@ def test_options_reach_the_command_as_they_were_given(monkeypatch, tmp_path):
         "out": tmp_path,
         "dry_run": True,
         "fresh": False,
+        "device": "cpu",
     }

@@ -45,7 +45,8 @@ def run(*, model: str, paths: list[Path], out: Path, device: str | None = None) 
         skipped += part.skipped
     originals = torch.cat(pictures) if pictures else torch.zeros(0, 1, 1, 1)
     if not len(originals):
-        raise UserError(f"no pictures to reconstruct in {', '.join(map(str, paths))}")
+        why = f" ({skipped[0][0]}: {skipped[0][1]})" if skipped else ""
+        raise UserError(f"no pictures to reconstruct in {', '.join(map(str, paths))}{why}")
     names = distinct(names)
     remade = painter.reconstruct(originals)
     errors = psnr(remade, originals)

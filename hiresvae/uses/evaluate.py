@@ -111,9 +111,10 @@ def _model(
         data = model.data()
     else:
         from hiresvae.data import open_data
+        from hiresvae.data.catalogue import as_source
 
         # Of the model's own number of channels, or it could not reconstruct them.
-        new = {"source": str(reference), "labels": "none", "limit": None}
+        new = {"source": as_source(reference), "labels": "none", "limit": None}
         data = open_data(settings.model_copy(update={**new, "channels": fitted.shape[1]}))
     with plan.timed("pictures"):
         reals = Reals.of(data, settings.size, plan.most)
@@ -249,11 +250,12 @@ def _two_folders(fakes: Path, reference: Path, plan: Plan) -> tuple[list[Figure]
     # The made pictures decide the side: they are measured as they are, the real ones are resized.
     size = _side(fakes)
     from hiresvae.data import open_data
+    from hiresvae.data.catalogue import as_source
 
     with plan.timed("pictures"):
         made, real = (
             Reals.of(
-                open_data(DataSettings(source=str(folder), size=size, held_out=0.0)),
+                open_data(DataSettings(source=as_source(folder), size=size, held_out=0.0)),
                 size,
                 plan.most,
             ).train

@@ -2,12 +2,13 @@ import io
 import struct
 import zlib
 from collections.abc import Callable
+from typing import Literal
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from hiresvae.data.decode import Framing, UnreadableError, decode
+from hiresvae.data.decode import Decoded, Framing, UnreadableError, attempt, decode
 
 RNG = np.random.default_rng(0)
 
@@ -123,6 +124,35 @@ def test_scaling_is_antialiased() -> None:
 def test_pictures_at_their_size_are_not_touched() -> None:
     pixels = RNG.integers(0, 256, (3, 16, 16), dtype=np.uint8)
     assert (decode(pixels, Framing(16)).pixels == pixels).all()
+
+
+@pytest.mark.parametrize("shape", [(16, 16), (1, 16, 16), (3, 16, 16)])
+@pytest.mark.parametrize("channels", ["auto", 1, 3])
+@pytest.mark.parametrize("crop", ["center", "none"])
+def test_pixels_at_their_size_decode_as_files_do(
+    shape: tuple[int, ...], channels: Literal["auto", 1, 3], crop: Literal["center", "none"]
+) -> None:
+    for pixels in (RNG.integers(0, 256, shape, dtype=np.uint8), np.full(shape, 9, np.uint8)):
+        planes = pixels.transpose(1, 2, 0) if shape[0] == 3 else pixels.reshape(16, 16)
+        raw = save(Image.fromarray(np.ascontiguousarray(planes)))
+        framing = Framing(16, channels, crop)
+        one, other = decode(pixels, framing), decode(raw, framing)
+        assert one.pixels.shape == other.pixels.shape and (one.pixels == other.pixels).all()
+        assert one.size == other.size == (16, 16)
+
+
+def test_an_attempt_gives_the_picture_or_the_reason() -> None:
+    def locked() -> bytes:
+        raise PermissionError(13, "Permission denied", "/home/somebody/a.png")
+
+    def encrypted() -> bytes:
+        raise RuntimeError("File 'a.png' is encrypted, password required for extraction")
+
+    found = attempt(lambda: np.full((16, 16), 7, np.uint8), Framing(16))
+    assert isinstance(found, Decoded) and (found.pixels == 7).all()
+    assert attempt(lambda: b"", Framing(16)) == "empty file"
+    assert attempt(locked, Framing(16)) == "cannot be read: Permission denied"
+    assert "is encrypted" in str(attempt(encrypted, Framing(16)))
 
 
 def test_channels_can_be_forced(encoded: Callable[..., bytes]) -> None:
