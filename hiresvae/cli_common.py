@@ -1,5 +1,6 @@
 """What all commands share: words for whatever goes wrong, and the arguments that recur."""
 
+import math
 import os
 import sys
 import traceback
@@ -15,13 +16,24 @@ from hiresvae.errors import UserError, is_out_of_memory, printable
 Model = Annotated[
     str,
     typer.Argument(
-        metavar="MODEL", help="Run folder, exported model, Hub id, or the name of a shipped model."
+        metavar="MODEL", help="Run folder, exported model folder, or hf:ORG/NAME on the Hub."
     ),
 ]
 Seed = Annotated[int, typer.Option(min=0, help="Seed of everything random.")]
 Device = Annotated[
     str | None, typer.Option(help="Such as cpu, cuda or mps; cuda if there is one, else cpu.")
 ]
+
+
+def finite(value: float) -> float:
+    """Returns a number that is one; ranges alone let NaN through.
+
+    Raises:
+        typer.BadParameter: it is infinite or NaN.
+    """
+    if not math.isfinite(value):
+        raise typer.BadParameter(f"{value} is no finite number.")
+    return value
 
 
 @contextmanager

@@ -65,6 +65,16 @@ def test_help_names_the_commands_and_no_arguments_is_help():
     assert "Commands:" in CliRunner().invoke(app, []).output
 
 
+def test_what_a_model_may_be_is_what_load_takes(tmp_path, monkeypatch):
+    from hiresvae import hub
+
+    help_text = " ".join(CliRunner().invoke(app, ["sample", "--help"]).output.split())
+    assert "Run folder, exported model folder, or hf:ORG/NAME on the Hub." in help_text
+    monkeypatch.setattr(hub, "download", lambda repo, files: tmp_path / repo)
+    with pytest.raises(UserError, match="org/name lacks config"):
+        hiresvae.load("hf:org/name")
+
+
 def test_version_and_module_are_the_command():
     done = call("-m", "hiresvae", "--version")
     assert (done.returncode, done.stdout) == (0, f"hiresvae {hiresvae.__version__}\n")
@@ -93,6 +103,13 @@ def _bare() -> float:
         (["train", "x.yaml", "--dry-rnu"], "--dry-run"),
         (["sample", "m", "--prior", "fited"], "'fitted', 'standard'"),
         (["sample", "m", "--n", "0"], "Invalid value for '--n'"),
+        (["sample", "m", "--temperature", "nan"], "Invalid value for '--temperature'"),
+        (
+            ["edit", "m", "a.png", "--attribute", "x", "--strength", "nan"],
+            "nan is no finite number",
+        ),
+        (["sample", "m", "--truncation", "inf"], "inf is no finite number"),
+        (["evaluate", "m", "--out", "f.json", "--samples", "7"], "Invalid value for '--samples'"),
         (["reconstruct", "m", "a.png"], "Missing option '--out'"),
     ],
 )

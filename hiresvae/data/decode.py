@@ -193,3 +193,14 @@ def _frame(image: Image.Image, framing: Framing) -> np.ndarray:
 def _planes(image: Image.Image) -> np.ndarray:
     pixels = np.asarray(image)
     return pixels[None] if pixels.ndim == 2 else pixels.transpose(2, 0, 1)
+
+
+def whole(raw: bytes, channels: Literal[1, 3]) -> np.ndarray:
+    """Returns a picture at its own size, uint8 ``(C, H, W)``, else as `decode` has it.
+
+    Raises:
+        UnreadableError: as `decode` does.
+    """
+    decode(raw, Framing(8, channels))  # says what is wrong with it, if anything
+    image = _plain(_upright(_open(raw))).convert("L" if channels == 1 else "RGB")
+    return np.array(_planes(image), order="C")

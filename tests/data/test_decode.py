@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from hiresvae.data.decode import Decoded, Framing, UnreadableError, attempt, decode
+from hiresvae.data.decode import Decoded, Framing, UnreadableError, attempt, decode, whole
 
 RNG = np.random.default_rng(0)
 
@@ -199,3 +199,25 @@ def test_forty_bad_files_have_reasons(encoded: Callable[..., bytes]) -> None:
         decode(b"just some text", Framing(8))
     with pytest.raises(UnreadableError, match="not finite"):
         decode(save(Image.fromarray(np.full((9, 9), np.nan, np.float32)), "TIFF"), Framing(8))
+
+
+@pytest.mark.parametrize(
+    ("image", "channels", "expected"),
+    [
+        (Image.fromarray(np.full((5, 9), 257 * 100, np.uint16)), 3, [100, 100, 100]),
+        (Image.fromarray(np.full((5, 9), 257 * 100, np.uint16)), 1, [100]),
+        (flat("RGBA", (255, 0, 0, 51), (9, 5)), 3, [255, 204, 204]),
+        (flat("L", 7, (9, 5)), 3, [7, 7, 7]),
+    ],
+)
+def test_a_whole_picture_has_its_own_size(image: Image.Image, channels, expected) -> None:
+    pixels = whole(save(image), channels)
+    assert pixels.shape == (channels, 5, 9) and pixels.dtype == np.uint8
+    assert pixels.flags.writeable and pixels.flags.c_contiguous
+    assert pixels[:, 2, 3].tolist() == expected
+    assert (pixels == pixels[:, :1, :1]).all()
+
+
+def test_a_whole_picture_says_what_is_wrong_with_it() -> None:
+    with pytest.raises(UnreadableError, match="empty file"):
+        whole(b"", 3)
