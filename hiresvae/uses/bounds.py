@@ -145,7 +145,7 @@ def top_latents(
         images = model.check(part)
         seen = model.model.features(images, chosen)[rung.shape[1]]
         # The first rung's posterior does not look at the state.
-        posterior = rung.posterior(images.new_zeros(len(part)), seen)
+        posterior = rung.posterior(images.new_zeros(len(part)), seen, None)
         noise = picture_noise(seed, numbers.tolist(), model.device)
         drawn = posterior.sample(noise("posterior of training pictures", *rung.shape))
         rows.append(drawn.flatten(1).cpu().numpy())
