@@ -52,7 +52,10 @@ def _folder_of(name: str, which: Literal["best", "last"]) -> Path:
         if name in shipped():
             return SHIPPED / name
         near = [str(p.parent.parent) for p in Path("runs").glob("*/model/config.json")]
-        raise UserError(f"model {name!r} does not exist: {nearest(name, [*near, *shipped()])}")
+        hint = nearest(name, [*near, *shipped()])
+        if not hint.startswith("did you mean"):
+            hint = f"train one first (hiresvae train configs/...) or take {shipped()[0]!r}"
+        raise UserError(f"model {name!r} does not exist; {hint}")
     if (path / "checkpoints").exists() or (path / "config.yaml").exists():
         raise UserError(f"{name!r} has no model yet: its training has not reached a first snapshot")
     raise UserError(f"{name!r} is no run folder and no model folder: it has no config.json")
