@@ -7,9 +7,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from hiresvae import generator
+from hiresvae.devices import choose_device
 from hiresvae.errors import UserError
 from hiresvae.metrics.features import FeatureNetwork, load_network
 from hiresvae.run import explained, write_whole
@@ -70,7 +69,7 @@ def evaluate(
             f"{model} is a folder of pictures: name the real ones to compare it with by "
             "--reference FOLDER"
         )
-    device = connect(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    device = connect(str(choose_device(device)))
     if is_first():
         _try_to_write(out)
     painter: generator.PictureModel | None = None

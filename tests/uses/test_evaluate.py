@@ -48,6 +48,8 @@ def test_mistakes_are_sentences(tmp_path) -> None:
         evaluate("m", out, samples=3)
     with pytest.raises(UserError, match="iwae=-1"):
         evaluate("m", out, iwae=-1)
+    with pytest.raises(UserError, match="gpu"):
+        evaluate("m", out, device="gpu")
     with pytest.raises(UserError, match="TorchScript"):
         evaluate("m", out, features="nowhere.pt")
     assert not out.exists()
