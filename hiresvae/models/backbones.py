@@ -24,6 +24,8 @@ class OneVectorDecoder(nn.Module):
         rest: ``(N, width) -> (N, outputs, H, W)`` up to its last layer, which is ``head``.
         head: the last layer.
         fold: shape ``(outputs, H, W)`` to give to the head's result.
+        gain: what the latent is multiplied by.
+        bounded: whether the result is a mean of pixels, to be kept in [-1, 1].
     """
 
     def __init__(
@@ -34,9 +36,13 @@ class OneVectorDecoder(nn.Module):
         rest: nn.Module,
         head: nn.Module,
         fold: tuple[int, int, int],
+        *,
+        gain: float = 1.0,
+        bounded: bool = False,
     ) -> None:
         super().__init__()
         self.width, self.fold = width, fold
+        self.gain, self.bounded = gain, bounded
         self.rung = GaussianRung(1, width, width, top_dim, first=True)
         self.steer = linear(condition_dim, width) if condition_dim else None
         self.rest, self.head = rest, head
@@ -61,8 +67,11 @@ class OneVectorDecoder(nn.Module):
         if self.steer is not None and condition is not None:
             state = state + self.steer(condition)[:, :, None, None]
         drawn = draw(0, self.rung, state)
-        state = self.rung.inject(state, drawn.z)
-        head = self.head(self.rest(activate(state).flatten(1)))
+        state = self.rung.inject(state, self.gain * drawn.z)
+        head = self.head(self.rest(state.flatten(1)))
+        if self.bounded:
+            # A tanh that is 1 only at infinity dies where a picture is plain black or white.
+            head = REACH * torch.tanh(head)
         return Walk(head.unflatten(1, self.fold) if head.ndim == 2 else head, [drawn])
 
 
@@ -89,15 +98,24 @@ def dense_decoder(
 ) -> OneVectorDecoder:
     """Returns the mirror of the dense encoder: a latent to ``(N, outputs, S, S)``."""
     widths = list(reversed(sizes))
-    rest = nn.Sequential()
+    rest = nn.Sequential(nn.LeakyReLU(SLOPE))
     for a, b in pairwise(widths):
         rest.extend([linear(a, b), nn.LeakyReLU(SLOPE)])
     head = linear(widths[-1], outputs * size**2, gain=0.3)
     return OneVectorDecoder(widths[0], top_dim, condition_dim, rest, head, (outputs, size, size))
 
 
+GELU_GAIN = 1.1
+"""What the scale of weights before a GELU has over that before the leaky ReLU."""
+
+REACH = 1.1
+"""How far a bounded mean can go: a little beyond the pixels, so that it keeps a gradient there."""
+
 CLASSIC_LAYERS = ((16, 4, 2), (32, 3, 1), (64, 3, 1))
 """Width, kernel and stride of the convolutions, from the picture on."""
+
+CLASSIC_HIDDEN = 256
+"""Length of the layer between the flattened pictures and the latent, and between it and them."""
 
 
 def classic_side(size: int) -> int:
@@ -113,27 +131,32 @@ def classic_width(size: int) -> int:
 
 
 class ClassicEncoder(nn.Module):
-    """Three convolutions without padding, flattened: 28 px become 64 x 9 x 9 = 5184 numbers."""
+    """Three convolutions without padding, flattened, and a linear layer.
 
-    def __init__(self, channels: int, condition_dim: int) -> None:
+    28 px become 64 x 9 x 9 = 5184 numbers and these ``CLASSIC_HIDDEN``. The activation is the GELU:
+    the lesson is short, and a smooth one learns more from few batches.
+    """
+
+    def __init__(self, channels: int, size: int, condition_dim: int) -> None:
         super().__init__()
         self.layers = nn.ModuleList()
         c_in = channels + condition_dim
         for width, kernel, stride in CLASSIC_LAYERS:
             layer = nn.Conv2d(c_in, width, kernel, stride)
-            start(layer.weight, c_in * kernel**2)
+            start(layer.weight, c_in * kernel**2, GELU_GAIN)
             self.layers.append(layer)
             c_in = width
+        self.last = linear(classic_width(size), CLASSIC_HIDDEN, gain=GELU_GAIN)
 
     def forward(self, images: Tensor, condition: Tensor | None = None) -> dict[int, Tensor]:
-        """Returns the one feature vector, ``{1: (N, 5184, 1, 1)}`` for 28 px."""
+        """Returns the one feature vector, ``{1: (N, 256, 1, 1)}``."""
         state = images
         if condition is not None:
             planes = condition[:, :, None, None].expand(-1, -1, *images.shape[2:])
             state = torch.cat([images, planes], dim=1)
-        for i, layer in enumerate(self.layers):
-            state = layer(state if i == 0 else activate(state))
-        return {1: state.flatten(1)[:, :, None, None]}
+        for layer in self.layers:
+            state = F.gelu(layer(state))
+        return {1: self.last(state.flatten(1))[:, :, None, None]}
 
 
 class Deconvolution(nn.Module):
@@ -166,7 +189,9 @@ class Deconvolution(nn.Module):
         return places if self.stride == 1 else F.pixel_shuffle(places, self.stride)
 
 
-def classic_decoder(outputs: int, size: int, top_dim: int, condition_dim: int) -> OneVectorDecoder:
+def classic_decoder(
+    outputs: int, size: int, top_dim: int, condition_dim: int, *, bounded: bool
+) -> OneVectorDecoder:
     """Returns the mirror of the classic encoder, made of transposed convolutions; even sizes."""
     side = classic_side(size)
     inputs = [width for width, _, _ in CLASSIC_LAYERS]
@@ -174,16 +199,26 @@ def classic_decoder(outputs: int, size: int, top_dim: int, condition_dim: int) -
     for c_in, c_out, (_, kernel, stride) in zip(
         inputs, [outputs, *inputs[:-1]], CLASSIC_LAYERS, strict=True
     ):
-        gain = 0.3 if c_out == outputs else 1.0
+        gain = 0.3 if c_out == outputs else GELU_GAIN
         layers.append(Deconvolution(c_in, c_out, kernel, stride, gain=gain))
     head, second, first = layers
     rest = nn.Sequential(
+        nn.GELU(),
+        linear(CLASSIC_HIDDEN, classic_width(size), gain=GELU_GAIN),
+        nn.GELU(),
         nn.Unflatten(1, (inputs[-1], side, side)),
         first,
-        nn.LeakyReLU(SLOPE),
+        nn.GELU(),
         second,
-        nn.LeakyReLU(SLOPE),
+        nn.GELU(),
     )
     return OneVectorDecoder(
-        classic_width(size), top_dim, condition_dim, rest, head, (outputs, size, size)
+        CLASSIC_HIDDEN,
+        top_dim,
+        condition_dim,
+        rest,
+        head,
+        (outputs, size, size),
+        gain=2.0,
+        bounded=bounded,
     )

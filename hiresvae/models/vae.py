@@ -84,9 +84,13 @@ class VAE(nn.Module):
                 outputs, size, settings.hidden, settings.latent_dim, condition_dim
             )
         else:
-            self.encoder = backbones.ClassicEncoder(channels, condition_dim)
+            self.encoder = backbones.ClassicEncoder(channels, size, condition_dim)
             self.decoder = backbones.classic_decoder(
-                outputs, size, settings.latent_dim, condition_dim
+                outputs,
+                size,
+                settings.latent_dim,
+                condition_dim,
+                bounded=settings.likelihood in ("gaussian", "laplace"),
             )
 
     def _pyramid(

@@ -5,6 +5,8 @@ import torch
 from torch import nn
 
 from hiresvae.models.backbones import (
+    CLASSIC_HIDDEN,
+    REACH,
     ClassicEncoder,
     Deconvolution,
     DenseEncoder,
@@ -17,31 +19,50 @@ from hiresvae.models.vae import VAE
 
 
 def test_classic_encoder_gives_5184_numbers_at_28_px():
-    (vector,) = ClassicEncoder(1, 0)(torch.zeros(2, 1, 28, 28)).values()
-    assert vector.shape == (2, 5184, 1, 1)
-    assert classic_width(28) == 5184
+    encoder = ClassicEncoder(1, 28, 0)
+    (vector,) = encoder(torch.zeros(2, 1, 28, 28)).values()
+    assert vector.shape == (2, CLASSIC_HIDDEN, 1, 1)
+    assert encoder.last.in_features == classic_width(28) == 5184
 
 
 @pytest.mark.parametrize("size", [12, 16, 28])
 def test_classic_decoder_ends_on_the_size_that_the_encoder_began_with(size: int):
-    decoder = classic_decoder(3, size, 5, 0)
+    decoder = classic_decoder(3, size, 5, 0, bounded=True)
     assert decoder.rung.shape == (5, 1, 1)
     assert decoder(FromPrior(None), None, 2).head.shape == (2, 3, size, size)
-    (vector,) = ClassicEncoder(3, 0)(torch.zeros(1, 3, size, size)).values()
-    assert vector.shape[1] == decoder.width == classic_width(size)
+    (vector,) = ClassicEncoder(3, size, 0)(torch.zeros(1, 3, size, size)).values()
+    assert vector.shape[1] == decoder.width == CLASSIC_HIDDEN
 
 
 def test_classic_layers_are_three_without_padding():
-    layers = ClassicEncoder(3, 0).layers
+    layers = ClassicEncoder(3, 28, 0).layers
     assert len(layers) == 3
     assert all(layer.padding == (0, 0) for layer in layers)
 
 
 def test_classic_decoder_keeps_the_contrast_of_its_vector():
     torch.manual_seed(0)
-    decoder = classic_decoder(1, 28, 8, 0)
-    state = decoder.rest(torch.randn(16, 5184))
-    assert 0.5 < state.std().item() < 2
+    decoder = classic_decoder(1, 28, 8, 0, bounded=True)
+    state = decoder.rest(torch.randn(16, CLASSIC_HIDDEN))
+    assert 0.3 < state.square().mean().sqrt().item() < 2
+
+
+def test_a_bounded_mean_reaches_plain_black_and_still_has_a_gradient():
+    decoder = classic_decoder(1, 28, 8, 0, bounded=True)
+    with torch.no_grad():
+        decoder.head.weight.zero_()
+        decoder.head.bias.fill_(-1.6)
+    head = decoder(FromPrior(None), None, 2).head
+    assert -REACH < head.min().item() <= -1 + 0.02
+    (slope,) = torch.autograd.grad(head.mean(), decoder.head.bias)
+    assert slope.item() > 0.1
+
+
+def test_logits_are_not_bounded():
+    decoder = classic_decoder(1, 28, 8, 0, bounded=False)
+    with torch.no_grad():
+        decoder.head.bias.fill_(5.0)
+    assert decoder(FromPrior(None), None, 2).head.mean().item() > 4
 
 
 @pytest.mark.parametrize(("kernel", "stride"), [(3, 1), (4, 2), (6, 3)])
