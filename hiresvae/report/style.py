@@ -34,6 +34,7 @@ thead th { vertical-align: bottom; }
 tbody th { font-weight: 500; }
 th.group { padding-top: 1.1rem; font-weight: 700; }
 .figures tbody th { min-width: 14rem; max-width: 26rem; }
+@media (max-width: 40rem) { .figures tbody th { min-width: 9rem; } }
 .figures td { white-space: nowrap; }
 td.best { background: var(--good-paper); padding-left: 0.5rem; }
 .badge { color: var(--good); font-weight: 700; font-size: 0.8rem; }
