@@ -141,7 +141,7 @@ class Plans:
             speed: images per second of the job, measured.
             seconds: that the slowest took.
         """
-        from hiresvae.metrics.results import write_json
+        from hiresvae.run import write_json
 
         decided: dict[str, Any] = self.content.get(job.name, {})
         if decided.get("slowest") != slowest:
@@ -152,7 +152,7 @@ class Plans:
                 "slowest": slowest,
             }
             self.content[job.name] = decided
-            write_json(self.content, self.file)
+            write_json(self.file, self.content)
         return int(decided["images"])
 
 

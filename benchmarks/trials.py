@@ -126,12 +126,11 @@ class Bench:
 
     def write(self, name: str, content: Mapping[str, Any]) -> None:
         """Writes the summary, with all figures by title, and its table; prints the table."""
-        from hiresvae.metrics.results import write_json
-        from hiresvae.run import write_whole
+        from hiresvae.run import write_json, write_whole
 
         runs = [{k: v for k, v in one.items() if k != "figures"} for one in self.done]
         summary = {**content, "asked": self.asked, "runs": runs, "figures": by_figure(self.done)}
-        write_json(summary, self.results / f"{name}.json")
+        write_json(self.results / f"{name}.json", summary)
         text = markdown(self.done)
         write_whole(self.results / f"{name}.md", text)
         say(f"\n{text}\nwritten to {self.results}")

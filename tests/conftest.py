@@ -101,7 +101,7 @@ def compared(
     folder = tmp_path_factory.mktemp("compared")
     plain = train(folder / STRANGE, "adversary=null", "training.images=64")
     kept = [folder / "tiny.json", folder / "plain.json"]
-    asked = {"samples": 16, "features": "none", "metrics": "texture,paired,memory"}
+    asked = {"samples": 16, "features": "none", "metrics": "all"}
     return compare([str(trained), str(plain)], kept, **asked)
 
 

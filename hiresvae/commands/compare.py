@@ -4,9 +4,8 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from hiresvae.metrics.results import write_json
 from hiresvae.report.comparison import page, summary, to_json
-from hiresvae.run import explained, write_whole
+from hiresvae.run import explained, write_json, write_whole
 from hiresvae.uses.compare import Comparison, compare, distinct
 
 
@@ -51,7 +50,7 @@ def write(comparison: Comparison, out: Path) -> Path:
     """Writes the page and its numbers into a folder and returns the page's path."""
     with explained("writing the report", out):
         out.mkdir(parents=True, exist_ok=True)
-        write_json(to_json(comparison), out / "report.json")
+        write_json(out / "report.json", to_json(comparison))
         write_whole(out / "report.html", page(comparison))
     return out / "report.html"
 

@@ -16,6 +16,9 @@ from hiresvae.uses.verdict import best, direction
 # The page may show what it holds and nothing else: no request leaves it, no script runs.
 POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
 
+QUESTION = ("samples", "features", "metrics", "seed")
+"""Options of the command that the figures depend on."""
+
 
 def page(comparison: Comparison) -> str:
     """Returns the comparison as one HTML file that fetches nothing."""
@@ -220,8 +223,9 @@ def _method(comparison: Comparison) -> Html:
             tag("ul", *notes) if report["notes"] else Html(),
         ]
     every = " ".join(one.model for one in comparison.contestants)
-    options = f"--samples {comparison.contestants[0].evaluation['counts']['samples']}"
-    command = tag("code", f"hiresvae compare {every} --out DIR {options} --seed {comparison.seed}")
+    asked = comparison.contestants[0].evaluation["asked"]
+    options = " ".join(f"--{name} {asked[name]}" for name in QUESTION)
+    command = tag("code", f"hiresvae compare {every} --out DIR {options}")
     about = tag("p", "All numbers of this page are in report.json beside it. The command: ")
     return joined(
         [

@@ -14,11 +14,12 @@ from torch import Tensor
 import hiresvae
 from hiresvae.errors import UserError
 from hiresvae.generator import PictureModel, PriorName, load
-from hiresvae.metrics.results import write_json
 from hiresvae.metrics.spectrum import radial_power
+from hiresvae.run import write_json
 from hiresvae.settings import Settings
 from hiresvae.uses.curves import Training, read_training
 from hiresvae.uses.evaluate import evaluate
+from hiresvae.uses.figures import thumbnails
 from hiresvae.uses.verdict import best
 
 if TYPE_CHECKING:
@@ -29,8 +30,6 @@ SHOWN, SAMPLES, NEIGHBOURS = 8, 16, 6
 """Held-out pictures, samples of a prior, and samples with their neighbours on the page."""
 SPECTRUM = 256
 """Pictures of which the power is averaged, at most."""
-THUMBNAIL = 16
-"""Neighbours are looked for at this side: finer detail is never the same in two pictures."""
 ABSENT = "-"
 
 
@@ -211,7 +210,7 @@ def evaluation(
         if report.get("asked") == question:
             return report
     report = {**evaluate(model, file, device=device, **asked), "asked": question}
-    write_json(report, file)
+    write_json(file, report)
     return report
 
 
@@ -276,18 +275,19 @@ def nearest(queries: Tensor, data: "PictureData", size: int) -> Neighbours:
         data: training pictures; read a block at a time.
         size: their side.
     """
-    wanted = _thumbnails(queries)
+    wanted = torch.from_numpy(thumbnails(queries))
     distance, index = (
         torch.full((len(queries),), torch.inf),
         torch.zeros(len(queries), dtype=torch.int64),
     )
     for first in range(0, len(data.train), 256):
         rows = data.train[first : first + 256]
-        found, place = torch.cdist(wanted, _thumbnails(central(data, rows, size))).min(1)
+        some = torch.from_numpy(thumbnails(central(data, rows, size)))
+        found, place = torch.cdist(wanted, some).min(1)
         nearer = found < distance
         distance = torch.where(nearer, found, distance)
         index = torch.where(nearer, torch.from_numpy(rows)[place], index)
-    levels = distance.numpy() / np.sqrt(wanted.shape[1])
+    levels = 255 * distance.numpy() / np.sqrt(wanted.shape[1])
     return Neighbours(central(data, index.numpy(), size), levels)
 
 
@@ -350,11 +350,6 @@ def _refuse_other_pictures(
 
 def _unseen(data: "PictureData") -> np.ndarray:
     return data.held_out if len(data.held_out) else data.train
-
-
-def _thumbnails(pictures: Tensor) -> Tensor:
-    side = min(THUMBNAIL, pictures.shape[-1])
-    return torch.nn.functional.adaptive_avg_pool2d(pictures.float(), side).flatten(1)
 
 
 def _flat(settings: Settings) -> dict[str, Any]:

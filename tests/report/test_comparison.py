@@ -110,6 +110,12 @@ def test_settings_that_differ_are_shown(shown):
     assert "data.size" not in shown.text
 
 
+def test_the_command_asks_the_same_again(shown, compared):
+    asked = "--out DIR --samples 16 --features none --metrics all --seed 0"
+    assert asked in shown.text
+    assert all(one.model in shown.text for one in compared.contestants)
+
+
 def test_the_numbers_are_json_and_the_same(compared, strange):
     told = json.loads(json.dumps(to_json(compared), allow_nan=False))
     assert [one["name"] for one in told["models"]] == ["tiny", strange]

@@ -1,6 +1,11 @@
+import json
+from pathlib import Path
+
 import pytest
 
 from hiresvae.report.words import GROUPS, MEANINGS, group, listed, meaning, number
+
+RESULTS = Path(__file__).parents[2] / "benchmarks/results"
 
 
 @pytest.mark.parametrize(
@@ -14,7 +19,7 @@ from hiresvae.report.words import GROUPS, MEANINGS, group, listed, meaning, numb
         ("lpips_reconstructions", 2),
         ("rkid", 2),
         ("elbo", 3),
-        ("rate_rung_0", 3),
+        ("kl_rung_0", 3),
         ("prior_gap", 3),
         ("floor_fid", 4),
         ("floor_prior_gap", 4),
@@ -34,6 +39,13 @@ def test_the_longest_beginning_gives_the_meaning():
 
 def test_what_an_evaluation_measures_has_a_meaning(compared):
     for name in compared.figures():
+        assert meaning(name), name
+    assert any(name.startswith("copies_") for name in compared.figures())
+
+
+@pytest.mark.parametrize("file", sorted(RESULTS.glob("*.json")), ids=lambda file: file.stem)
+def test_what_the_readme_tells_has_a_meaning(file):
+    for name in json.loads(file.read_text(encoding="utf-8"))["figures"]:
         assert meaning(name), name
 
 
