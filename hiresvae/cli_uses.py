@@ -260,3 +260,34 @@ def restore(
         model=model, paths=paths, out=out, mask=mask, resize=resize, answers=answers,
         rounds=rounds, steps=steps, seed=seed, device=device,
     )  # fmt: skip
+
+
+@_command("hiresvae compare runs/monet_vae runs/monet_cvaegan --out comparison")
+def compare(
+    models: Annotated[
+        list[str],
+        typer.Argument(metavar="MODEL MODEL...", help="Two or more, trained on the same pictures."),
+    ],
+    out: Annotated[Path, typer.Option(help="Folder of report.html and report.json.")],
+    samples: Annotated[int, typer.Option(min=8, help="Pictures drawn for the figures.")] = 1000,
+    features: Annotated[
+        str, typer.Option(help="auto, none, or a TorchScript file of a feature network.")
+    ] = "auto",
+    metrics: Annotated[str, typer.Option(help="As in hiresvae evaluate.")] = "all",
+    fresh: Annotated[
+        bool, typer.Option("--fresh", help="Evaluate anew what an earlier comparison measured.")
+    ] = False,
+    seed: Seed = 0,
+    device: Device = None,
+) -> None:
+    """Show which model is better, and at what.
+
+    One page without scripts or requests: figures with intervals, the same pictures reconstructed,
+    samples of the same noise, spectra, curves, nearest training pictures, settings that differ.
+    """
+    from hiresvae.commands.compare import run
+
+    run(
+        models=models, out=out, samples=samples, features=features, metrics=metrics, fresh=fresh,
+        seed=seed, device=device,
+    )  # fmt: skip

@@ -6,7 +6,7 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -147,6 +147,11 @@ def write_whole(path: Path, text: str) -> None:
     with explained("writing", path):
         aside.write_text(text, encoding="utf-8")
         aside.replace(path)
+
+
+def write_json(path: Path, content: Mapping[str, Any]) -> None:
+    """Writes a JSON file as `write_whole` does; numbers that are not finite have no place in it."""
+    write_whole(path, json.dumps(content, indent=2, allow_nan=False, ensure_ascii=False) + "\n")
 
 
 class _Alone:

@@ -13,6 +13,8 @@ from typing import Any
 import pytest
 
 ROOT = Path(__file__).parents[1]
+STRANGE = "<script>&'plain\"<b>"
+"""A name that would be a tag, of a folder."""
 TINY = """
 name: tiny
 data: {source: "embedded:paintings", size: 16, limit: 48}
@@ -87,6 +89,20 @@ def labelled(train: Callable[..., Path], tmp_path_factory: pytest.TempPathFactor
         tmp_path_factory.mktemp("runs") / "labelled",
         "model.conditional=true", "data.labels=set", "training.images=64",
     )  # fmt: skip
+
+
+@pytest.fixture(scope="session")
+def compared(
+    trained: Path, train: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory
+) -> Any:
+    """The tiny training beside a plain VAE of the same data, whose name is somebody's prank."""
+    from hiresvae.uses.compare import compare
+
+    folder = tmp_path_factory.mktemp("compared")
+    plain = train(folder / STRANGE, "adversary=null", "training.images=64")
+    kept = [folder / "tiny.json", folder / "plain.json"]
+    asked = {"samples": 16, "features": "none", "metrics": "all"}
+    return compare([str(trained), str(plain)], kept, **asked)
 
 
 @pytest.fixture(scope="session")

@@ -13,7 +13,7 @@ from hiresvae.cli import app, in_words, main
 from hiresvae.errors import UserError
 
 COMMANDS = ["train", "sample", "reconstruct", "data", "evaluate"]
-COMMANDS += ["interpolate", "edit", "latent", "export", "anomaly", "restore"]
+COMMANDS += ["interpolate", "edit", "latent", "export", "anomaly", "restore", "compare"]
 ROOT = Path(hiresvae.__file__).parents[1]
 
 

@@ -1,5 +1,6 @@
 import errno
 import json
+import math
 import os
 from pathlib import Path
 
@@ -7,7 +8,7 @@ import pytest
 from safetensors import SafetensorError
 
 from hiresvae.errors import UserError
-from hiresvae.run import MetricsFile, RunFolder, explained, write_whole, written_aside
+from hiresvae.run import MetricsFile, RunFolder, explained, write_json, write_whole, written_aside
 
 
 @pytest.mark.parametrize(
@@ -107,6 +108,17 @@ def test_a_file_is_written_whole_or_stays(tmp_path, monkeypatch):
     with pytest.raises(UserError, match="no space"):
         write_whole(path, "second")
     assert path.read_text() == "first"
+
+
+def test_json_is_written_as_it_reads_and_not_at_all_where_it_cannot_be(tmp_path):
+    path = tmp_path / "a.json"
+    write_json(path, {"name": "café", "values": [1, None]})
+    assert "café" in path.read_text(encoding="utf-8")
+    assert json.loads(path.read_text(encoding="utf-8")) == {"name": "café", "values": [1, None]}
+    with pytest.raises(ValueError, match="JSON"):
+        write_json(path, {"value": math.nan})
+    assert "café" in path.read_text(encoding="utf-8")
+    assert [p.name for p in tmp_path.iterdir()] == ["a.json"]
 
 
 def test_a_folder_appears_whole_in_place_of_the_old(tmp_path):

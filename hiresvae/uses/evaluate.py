@@ -1,6 +1,5 @@
 """Everything that can be measured of a model, or of a folder of made pictures, as one report."""
 
-import json
 import platform
 import time
 from importlib.metadata import version
@@ -11,7 +10,7 @@ from hiresvae import generator
 from hiresvae.devices import choose_device
 from hiresvae.errors import UserError
 from hiresvae.metrics.features import FeatureNetwork, load_network
-from hiresvae.run import explained, write_whole
+from hiresvae.run import explained, write_json
 from hiresvae.settings import MetricSettings
 from hiresvae.uses.evaluate_folders import measure_folders
 from hiresvae.uses.evaluate_model import measure_model
@@ -105,8 +104,7 @@ def evaluate(
         "versions": _versions(),
     }
     if is_first():
-        text = json.dumps(report, indent=2, allow_nan=False, ensure_ascii=False)
-        write_whole(out, text + "\n")
+        write_json(out, report)
     return report
 
 

@@ -1,0 +1,282 @@
+"""The plain VAE against what has an adversary, at equal images and at equal seconds.
+
+Trains each from a configuration that differs only in what is compared, evaluates all, and writes
+figures, tables and reports. The same command continues where it was broken off: trainings go on,
+finished evaluations are kept.
+
+Equal seconds: all train on the same number of images first. Each but the slowest then trains anew,
+on as many images as it makes in the seconds that the slowest took, by its own measured speed; what
+was measured is in the summary.
+
+Usage:
+    python benchmarks/sharpness.py --budget minutes
+    python benchmarks/sharpness.py --budget hour --data monet --size 64 --seeds 0,1,2
+    python benchmarks/sharpness.py --budget minutes --ablate
+"""
+
+import argparse
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from trials import Bench, Job, again, in_batches, measured, say
+
+from hiresvae.cli_common import in_words
+from hiresvae.errors import UserError, nearest
+
+ROOT = Path(__file__).resolve().parent.parent
+# Written for Monet; the data are changed below, for all alike.
+CONTESTANTS = {
+    "vae": "monet_vae.yaml",
+    "ladder": "monet_ladder.yaml",
+    "cvaegan": "monet_cvaegan.yaml",
+    "hybrid": "monet_hybrid.yaml",
+}
+DATA = {
+    "monet": ["data.labels=clusters:8"],
+    "lfw": ["data.labels=set"],
+    "fashion_mnist": ["data.labels=set", "data.mirror=false"],
+    "embedded:paintings": ["data.labels=set"],
+    "embedded:faces": ["data.labels=set"],
+}
+ABLATIONS = {
+    "nothing": [],
+    "grain": ["model.grain=false"],
+    "feature matching": ["adversary.feature_matching=0"],
+    "gradient penalties": ["adversary.gamma=0"],
+    "augmentation": ["adversary.augment=[]"],
+    "labels": ["data.labels=none", "model.conditional=false"],
+    "averaged weights": ["training.ema_images=0"],
+    "samples before the critic": ["adversary.fakes=[reconstructions]"],
+}
+# Whatever is compared, these sections of the settings are the same for all.
+COMMON = ("seed", "data", "prior", "training", "metrics")
+
+
+@dataclass(frozen=True)
+class Budget:
+    """How long the trainings are, and what goes with that.
+
+    Attributes:
+        images: that each sees.
+        samples: for the figures.
+        changes: of settings, those of the adversary for those that have one.
+    """
+
+    images: int
+    samples: int
+    changes: tuple[str, ...] = ()
+
+
+BUDGETS = {
+    # As configs/quickstart.yaml: small batches and quick networks for a laptop.
+    "minutes": Budget(
+        12_000,
+        500,
+        (
+            "data.limit=2000", "model.max_width=128", "training.batch_size=8",
+            "training.lr=5e-4", "training.ema_images=3000", "adversary.augment=[]",
+            "adversary.gamma=0.05", "adversary.lr=5e-4", "adversary.max_width=64",
+        ),
+    ),
+    "hour": Budget(100_000, 1000),
+    # For a GPU, which small batches would leave idle.
+    "day": Budget(5_000_000, 5000, ("training.batch_size=64", "training.ema_images=20000")),
+}  # fmt: skip
+
+
+def contest(bench: Bench, jobs: Mapping[str, Job], seeds: Sequence[int]) -> None:
+    """Trains all at equal images and the faster ones again at equal seconds; writes everything.
+
+    Args:
+        bench: where to.
+        jobs: by contestant.
+        seeds: of the trainings.
+    """
+    plans = Plans(bench.results / "equal_seconds.json")
+    reports: dict[str, list[Job]] = {}
+    for seed in seeds:
+        equal = {
+            who: again(job, f"{who}, equal images", job.images, seed) for who, job in jobs.items()
+        }
+        speed = {who: bench.do(job)["images_per_second"] for who, job in equal.items()}
+        slowest = min(speed, key=lambda who: speed[who])
+        seconds = measured(bench.run(equal[slowest]))["seconds"]
+        timed = {}
+        for who, job in equal.items():
+            if who == slowest:
+                timed[who] = job
+                continue
+            images = plans.images(job, slowest, speed[who], seconds)
+            timed[who] = again(job, f"{who}, equal seconds", images, seed)
+            bench.do(timed[who])
+        reports = reports or {"images": list(equal.values()), "seconds": list(timed.values())}
+    bench.write("summary", {"equal_seconds": plans.content, "seeds": list(seeds)})
+    for name, shown in reports.items():
+        bench.report(f"equal_{name}", shown)
+
+
+class Plans:
+    """How many images each training at equal seconds has; once decided it stays.
+
+    Another measurement of the speed would make it another training.
+
+    Args:
+        file: JSON that remembers.
+    """
+
+    def __init__(self, file: Path) -> None:
+        self.file = file
+        self.content: dict[str, Any] = json.loads(file.read_text()) if file.is_file() else {}
+
+    def images(self, job: Job, slowest: str, speed: float, seconds: float) -> int:
+        """Returns the images that a contestant makes in the seconds of the slowest one.
+
+        Args:
+            job: its training at equal images.
+            slowest: who that is.
+            speed: images per second of the job, measured.
+            seconds: that the slowest took.
+        """
+        from hiresvae.run import write_json
+
+        decided: dict[str, Any] = self.content.get(job.name, {})
+        if decided.get("slowest") != slowest:
+            decided = {
+                "images": in_batches(speed * seconds, job.settings().training.batch_size),
+                "images_per_second": speed,
+                "seconds": seconds,
+                "slowest": slowest,
+            }
+            self.content[job.name] = decided
+            write_json(self.file, self.content)
+        return int(decided["images"])
+
+
+def ablate(bench: Bench, whole: Job, seeds: Sequence[int]) -> None:
+    """Trains with one component left out at a time, at equal images, and writes a table.
+
+    Args:
+        bench: where to.
+        whole: the training with everything.
+        seeds: of the trainings.
+    """
+    skipped = []
+    for title, changes in ABLATIONS.items():
+        words = f"without {title}" if changes else "everything"
+        one = Job(words, whole.config, (*whole.changes, *changes), whole.images, whole.seed)
+        if changes and one.settings() == whole.settings():
+            skipped.append(title)
+            say(f"{title}: left out already, nothing to compare")
+            continue
+        for seed in seeds:
+            bench.do(again(one, one.title, one.images, seed))
+    bench.write("ablation", {"seeds": list(seeds), "absent_already": skipped})
+
+
+def refuse_unfair(jobs: Mapping[str, Job]) -> None:
+    """Refuses contestants that differ in what is not compared.
+
+    Raises:
+        UserError: names the section and both files.
+    """
+    (first, one), *others = [(job.config.name, job.settings()) for job in jobs.values()]
+    for name, other in others:
+        for section in COMMON:
+            if getattr(one, section) != getattr(other, section):
+                raise UserError(
+                    f"{first} and {name} differ in {section!r}, which is not what is compared; "
+                    "nearest valid: the same values in both"
+                )
+
+
+def chosen(arguments: argparse.Namespace) -> dict[str, Job]:
+    """Returns the jobs that the arguments name, by contestant, checked.
+
+    Raises:
+        UserError: an unknown contestant, or one without its configuration.
+    """
+    present = [who for who, file in CONTESTANTS.items() if (arguments.configs / file).is_file()]
+    names = arguments.contestants.split(",") if arguments.contestants else present
+    if arguments.ablate and not arguments.contestants:
+        names = ["cvaegan"]
+    budget = BUDGETS[arguments.budget]
+    data = (f"data.source={arguments.data}", f"data.size={arguments.size}", *DATA[arguments.data])
+    jobs = {}
+    for who in names:
+        if who not in present:
+            raise UserError(f"--contestants {who!r} is not there; {nearest(who, present)}")
+        jobs[who] = Job(
+            who,
+            arguments.configs / CONTESTANTS[who],
+            (*data, *budget.changes, *arguments.set),
+            arguments.images or budget.images,
+            arguments.seeds[0],
+        )
+    if len(jobs) < 2 and not arguments.ablate:
+        raise UserError(f"--contestants {','.join(names)!r} is one alone; name 2 of {present}")
+    refuse_unfair(jobs)
+    return jobs
+
+
+def parse(words: Sequence[str] | None) -> argparse.Namespace:
+    """Returns the arguments of the command line."""
+    about, usage = (__doc__ or "").split("Usage:")
+    parser = argparse.ArgumentParser(
+        description=about, epilog=f"Examples:{usage}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )  # fmt: skip
+    add = parser.add_argument
+    add("--budget", choices=BUDGETS, default="minutes", help="how long the trainings are")
+    add("--data", choices=DATA, default="embedded:paintings", help="as data.source")
+    add("--size", type=int, default=32, help="side of the pictures; 28 suits fashion_mnist")
+    add("--seeds", default="0", help="of the trainings, with commas between")
+    add("--contestants", metavar="A,B", help=f"of {', '.join(CONTESTANTS)}; all that have a config")
+    add("--ablate", action="store_true", help="leave out one component of the cvaegan at a time")
+    add("--images", type=int, help="instead of the budget's")
+    add("--samples", type=int, help="instead of the budget's")
+    add("--features", default="auto", help="as in hiresvae evaluate")
+    add("--metrics", default="all", help="as in hiresvae evaluate")
+    add("--set", action="append", default=[], metavar="KEY=VALUE", help="for all alike")
+    add("--configs", type=Path, default=ROOT / "configs", help="folder of the configurations")
+    add("--runs", type=Path, default=Path("runs/benchmark"), help="folder of the trainings")
+    add("--out", type=Path, default=ROOT / "benchmarks/results", help="folder of the results")
+    add("--dry-run", action="store_true", help="tell what would be trained, and stop")
+    arguments = parser.parse_args(words)
+    try:
+        arguments.seeds = [int(seed) for seed in arguments.seeds.split(",")]
+    except ValueError:
+        parser.error(f"--seeds {arguments.seeds!r}: whole numbers with commas between, such as 0,1")
+    return arguments
+
+
+@in_words()
+def main(words: Sequence[str] | None = None) -> None:
+    """Runs the benchmark that the command line asks for."""
+    arguments = parse(words)
+    jobs = chosen(arguments)
+    title = f"{arguments.data.replace(':', '_')}_{arguments.size}_{arguments.budget}"
+    if arguments.ablate:
+        title += f"_{next(iter(jobs))}"
+    bench = Bench(
+        arguments.runs / title,
+        arguments.out / title,
+        arguments.samples or BUDGETS[arguments.budget].samples,
+        arguments.features,
+        arguments.metrics,
+    )
+    if arguments.dry_run:
+        for who, job in jobs.items():
+            say(f"{who}: {job.images:,} images, {job.config.name} {' '.join(job.changes)}")
+        say(f"seeds {arguments.seeds}, results in {bench.results}")
+    elif arguments.ablate:
+        ablate(bench, next(iter(jobs.values())), arguments.seeds)
+    else:
+        contest(bench, jobs, arguments.seeds)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,207 @@
+"""The tables of the README, made from the figures that evaluations wrote.
+
+A table NAME stands between ``<!-- table: NAME -->`` and ``<!-- /table -->``. In brackets: 95 %
+intervals; bold where one is better and the intervals of both do not overlap.
+
+Usage:
+    python benchmarks/table.py --write README.md
+    python benchmarks/table.py --check README.md
+"""
+
+import argparse
+import json
+import re
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+ROOT = Path(__file__).resolve().parent.parent
+# So that a fresh clone checks its README without being installed.
+sys.path.insert(0, str(ROOT))
+
+from hiresvae.uses.verdict import best  # noqa: E402
+
+Report = Mapping[str, Any]
+
+
+class Row(NamedTuple):
+    """One figure of a table.
+
+    Attributes:
+        words: what it is, for the first column.
+        figure: its name in the evaluations.
+        digits: how a number is written, as after the colon of an f-string.
+        unit: after the value.
+        real: last column: what real pictures have, or the name of the figure that tells it.
+    """
+
+    words: str
+    figure: str
+    digits: str
+    unit: str = ""
+    real: str = ""
+
+
+class Table(NamedTuple):
+    """A table and where its figures come from.
+
+    Attributes:
+        title: head of the first column.
+        columns: head of each model's column and its evaluation, below ``benchmarks/results``.
+        rows: a figure that no evaluation has is left out.
+    """
+
+    title: str
+    columns: dict[str, str]
+    rows: list[Row]
+
+
+SHARPNESS = Row(
+    "sharpness of samples (Laplacian variance over that of held-out pictures)",
+    "sharpness_ratio_samples", "#.2g", real="1",
+)  # fmt: skip
+SPECTRUM = Row(
+    "power spectrum of samples, distance from real", "spectrum_distance_samples", ".1f", " dB", "0"
+)
+PSNR = Row("PSNR of reconstructions of held-out pictures", "psnr_reconstructions", ".1f", " dB")
+TABLES = {
+    "quickstart": Table(
+        "drawn paintings, 32 px",
+        {"with adversary": "quickstart.json", "plain VAE": "quickstart_vae.json"},
+        [
+            SHARPNESS,
+            Row("sharpness of reconstructions", "sharpness_ratio_reconstructions", "#.2g", "", "1"),
+            SPECTRUM,
+            PSNR,
+        ],
+    ),
+    "monet": Table(
+        "Monet, 64 px",
+        {"with adversary": "monet_cvaegan.json", "plain VAE": "monet_vae.json"},
+        [
+            SHARPNESS,
+            SPECTRUM,
+            Row("FID of samples", "gfid_fitted", ".0f", real="floor_fid"),
+            Row("KID of samples", "gkid_fitted", ".3f", real="floor_kid"),
+            Row("FID of samples of N(0, I)", "gfid_standard", ".0f", real="floor_fid"),
+            Row("FID of reconstructions", "rfid", ".0f", real="floor_fid"),
+            Row("KID of reconstructions", "rkid", ".3f", real="floor_kid"),
+            Row(
+                "LPIPS of reconstructions of held-out pictures", "lpips_reconstructions", ".2f",
+                real="0",
+            ),
+            PSNR,
+        ],
+    ),
+}  # fmt: skip
+
+
+def markdown(table: Table, reports: Sequence[Report]) -> str:
+    """Returns a table in Markdown.
+
+    Args:
+        table: what it shows.
+        reports: the evaluation of each column.
+    """
+    lines = [
+        f"| {' | '.join([table.title, *table.columns, 'real'])} |",
+        "|" + "---|" * (len(table.columns) + 2),
+    ]
+    for row in table.rows:
+        figures = [report["figures"].get(row.figure) for report in reports]
+        if not any(figures):
+            continue
+        first = best(figures)
+        cells = [_cell(row, figure, i == first) for i, figure in enumerate(figures)]
+        floor = reports[0]["figures"].get(row.real)
+        real = row.real if floor is None else _number(row, floor["value"])
+        # A floor that was not measured is not told.
+        cells.append("" if floor is None and row.real.startswith("floor_") else real)
+        lines.append(f"| {' | '.join([row.words, *cells])} |".replace("|  |", "| |"))
+    return "\n".join(lines)
+
+
+def filled(text: str, results: Path) -> tuple[str, list[str]]:
+    """Returns a text with its tables made anew, and a sentence for each that could not be made.
+
+    Args:
+        text: Markdown with pairs of comments.
+        results: folder of the evaluations.
+
+    Raises:
+        ValueError: a table that is not known, or a comment without its partner.
+    """
+    notes = []
+
+    def make(found: re.Match[str]) -> str:
+        name = found["name"]
+        if name not in TABLES:
+            raise ValueError(f"table {name!r} is unknown; known are {', '.join(TABLES)}")
+        files = [results / file for file in TABLES[name].columns.values()]
+        absent = [file.name for file in files if not file.is_file()]
+        if absent:
+            notes.append(f"table {name} stays as it is: there is no {' and no '.join(absent)}")
+            return found[0]
+        reports = [json.loads(file.read_text(encoding="utf-8")) for file in files]
+        return f"{found['begin']}\n{markdown(TABLES[name], reports)}\n{found['end']}"
+
+    pattern = (
+        r"(?P<begin><!-- table: (?P<name>[\w-]+) -->)\n(?:(?!<!-- ).*\n)*?(?P<end><!-- /table -->)"
+    )
+    made, count = re.subn(pattern, make, text)
+    comments = re.findall(r"<!-- (?:table:|/table)", text)
+    if len(comments) != 2 * count:
+        raise ValueError("a comment '<!-- table: NAME -->' lacks its '<!-- /table -->', or reverse")
+    return made, notes
+
+
+def main(words: Sequence[str] | None = None) -> int:
+    """Writes or checks; returns 0, or 1 where the file and the figures differ."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    either = parser.add_mutually_exclusive_group(required=True)
+    readme = ROOT / "README.md"
+    either.add_argument("--write", type=Path, nargs="?", const=readme, metavar="FILE")
+    either.add_argument("--check", type=Path, nargs="?", const=readme, metavar="FILE")
+    parser.add_argument("--results", type=Path, default=ROOT / "benchmarks" / "results")
+    arguments = parser.parse_args(words)
+    file: Path = arguments.write or arguments.check
+    text = file.read_text(encoding="utf-8")
+    try:
+        made, notes = filled(text, arguments.results)
+    except ValueError as error:
+        print(f"{file.name}: {error}", file=sys.stderr)
+        return 1
+    print(*notes, sep="\n", end="\n" if notes else "")
+    if made == text:
+        print(f"{file.name}: tables are those of the figures")
+        return 0
+    if arguments.check:
+        print(
+            f"{file.name}: tables and figures differ; mend by: python benchmarks/table.py --write",
+            file=sys.stderr,
+        )
+        return 1
+    file.write_text(made, encoding="utf-8")
+    print(f"{file.name}: tables written")
+    return 0
+
+
+def _cell(row: Row, figure: Report | None, is_best: bool) -> str:
+    if figure is None or figure["value"] is None:
+        return "-"
+    value = f"{_number(row, figure['value'])}{row.unit}"
+    value = f"**{value}**" if is_best else value
+    interval = figure["interval"]
+    if interval is None or None in interval:
+        return value
+    return f"{value} ({' to '.join(_number(row, bound) for bound in interval)})"
+
+
+def _number(row: Row, value: float) -> str:
+    # Three decimals say enough of a ratio near 0: 0.006, not 0.0058.
+    return min(f"{value:{row.digits}}", f"{value:.3f}", key=len)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

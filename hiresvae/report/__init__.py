@@ -1,0 +1,1 @@
+"""Pages that show results: one file each, nothing fetched, no scripts."""

@@ -1,0 +1,193 @@
+import json
+
+import pytest
+import sharpness
+import trials
+from sharpness import ABLATIONS, BUDGETS, CONTESTANTS, DATA, chosen, main, parse
+
+from hiresvae.cli_common import in_words
+
+TINY = [
+    "--size=16", "--images=64", "--samples=16", "--features=none", "--metrics=texture,paired",
+    "--contestants=vae,cvaegan", "--set=data.limit=48", "--set=model.width=4",
+    "--set=model.max_width=8", "--set=model.latent_dim=8", "--set=training.lr_warmup=16",
+    "--set=adversary.width=4", "--set=adversary.max_width=8", "--set=adversary.penalty_every=2",
+]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory, tiny_threads):
+    folder = tmp_path_factory.mktemp("bench")
+    words = [*TINY, f"--runs={folder / 'runs'}", f"--out={folder / 'results'}"]
+    main(words)
+    return folder, words
+
+
+@pytest.fixture(scope="module")
+def tiny_threads():
+    import torch
+
+    torch.set_num_threads(1)
+
+
+def results(folder):
+    return folder / "results" / "embedded_paintings_16_minutes"
+
+
+def summary(folder, name="summary"):
+    return json.loads((results(folder) / f"{name}.json").read_text())
+
+
+def test_all_train_at_equal_images_and_the_faster_at_equal_seconds(finished):
+    folder, _ = finished
+    found = summary(folder)
+    runs = {one["title"]: one for one in found["runs"]}
+    (plan,) = found["equal_seconds"].values()
+    faster = ({"vae", "cvaegan"} - {plan["slowest"]}).pop()
+    timed = f"{faster}, equal seconds"
+    assert set(runs) == {"vae, equal images", "cvaegan, equal images", timed}
+    assert runs["vae, equal images"]["images"] == runs["cvaegan, equal images"]["images"] == 64
+    slow, quick = runs[f"{plan['slowest']}, equal images"], runs[f"{faster}, equal images"]
+    assert plan["seconds"] == slow["seconds"]
+    assert plan["images_per_second"] == quick["images_per_second"] > slow["images_per_second"]
+    expected = plan["seconds"] * plan["images_per_second"]
+    assert 0 <= expected - plan["images"] < 8 and runs[timed]["images"] == plan["images"]
+
+
+def test_figures_table_and_reports_are_written(finished):
+    folder, _ = finished
+    found = summary(folder)
+    sharp = found["figures"]["sharpness_ratio_samples"]
+    assert sharp["unit"] == "ratio" and len(sharp["values"]) == 3
+    for values in sharp["values"].values():
+        assert [one["seed"] for one in values] == [0] and values[0]["interval"]
+    lines = (results(folder) / "summary.md").read_text().splitlines()
+    assert len({line.count("|") for line in lines}) == 1 and len(lines) == 2 + 3
+    assert "psnr_reconstructions (up)" in lines[0]
+    for one in found["runs"]:
+        assert (results(folder) / one["evaluation"]).is_file()
+    for basis in ("images", "seconds"):
+        told = json.loads((results(folder) / f"equal_{basis}" / "report.json").read_text())
+        assert [one["name"].split("-")[0] for one in told["models"]] == ["vae", "cvaegan"]
+        assert (results(folder) / f"equal_{basis}" / "report.html").stat().st_size > 10_000
+
+
+def test_the_same_command_does_nothing_twice(finished, monkeypatch):
+    folder, words = finished
+    before = {path: path.stat().st_mtime_ns for path in (folder / "runs").rglob("*")}
+    monkeypatch.setattr(trials.Bench, "_train", lambda *_: pytest.fail("trained again"))
+    monkeypatch.setattr("hiresvae.uses.compare.evaluate", lambda *_, **__: pytest.fail("again"))
+    old = summary(folder)
+    main(words)
+    assert {path: path.stat().st_mtime_ns for path in (folder / "runs").rglob("*")} == before
+    assert summary(folder) == old
+
+
+def test_a_broken_off_benchmark_goes_on_where_it_was(tmp_path, monkeypatch, finished):
+    """The first training is stopped, the second evaluation is: what was done is not done again."""
+    from hiresvae.training.signals import Stop
+
+    words = [*TINY, f"--runs={tmp_path / 'runs'}", f"--out={tmp_path / 'results'}"]
+    with monkeypatch.context() as patch, pytest.raises(SystemExit) as caught:
+        patch.setattr(Stop, "asked", lambda self, step: step >= 3)
+        main(words)
+    assert caught.value.code == 130
+    (run,) = (path for path in (tmp_path / "runs").glob("*/*") if path.is_dir())
+    assert [path.name for path in (run / "checkpoints").iterdir()] and "vae" in run.name
+
+    from hiresvae.uses import compare
+
+    calls, measure = [], compare.evaluate
+
+    def counted(model, *arguments, **options):
+        calls.append(model)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        return measure(model, *arguments, **options)
+
+    monkeypatch.setattr(compare, "evaluate", counted)
+    with pytest.raises(SystemExit):
+        main(words)
+    log = (run / "train.log").read_text()
+    assert "continuing from 32 images" in log
+    main(words)
+    assert len(calls) == 2 + 2 and calls[1] == calls[2] != calls[0]
+    # The stop left no trace: the same training as the one that was not broken off.
+    folder, _ = finished
+    for name in ("vae-equal_images-64-seed0.json", "cvaegan-equal_images-64-seed0.json"):
+        one, other = (json.loads((results(x) / name).read_text()) for x in (tmp_path, folder))
+        assert one["figures"] == other["figures"]
+
+
+def test_ablation_leaves_out_one_component_at_a_time(tmp_path, tiny_threads):
+    words = [word for word in TINY if "contestants" not in word]
+    words = [*words, f"--runs={tmp_path / 'runs'}", f"--out={tmp_path / 'results'}", "--ablate"]
+    main(words)
+    (file,) = (tmp_path / "results").glob("*/ablation.json")
+    found = json.loads(file.read_text())
+    assert found["absent_already"] == ["augmentation"], "the shortest budget has none"
+    titles = [one["title"] for one in found["runs"]]
+    assert titles[0] == "everything" and len(titles) == len(ABLATIONS) - 1
+    assert {one["images"] for one in found["runs"]} == {64}
+    sharp = found["figures"]["sharpness_ratio_samples"]["values"]
+    assert len({values[0]["value"] for values in sharp.values()}) == len(titles), (
+        "each component changes something"
+    )
+
+
+@pytest.mark.parametrize("budget", BUDGETS)
+@pytest.mark.parametrize("data", DATA)
+def test_contestants_differ_only_in_what_is_compared(budget, data):
+    jobs = chosen(parse([f"--budget={budget}", f"--data={data}", "--size=32"]))
+    assert {"vae", "cvaegan"} <= set(jobs) <= set(CONTESTANTS)
+    settings = {who: job.settings() for who, job in jobs.items()}
+    plain = settings["vae"]
+    assert plain.adversary is None and settings["cvaegan"].adversary is not None
+    for other in settings.values():
+        for section in ("data", "prior", "training", "metrics"):
+            assert getattr(other, section) == getattr(plain, section)
+        shared = {"width", "max_width", "latent_dim", "blocks", "likelihood", "conditional"}
+        if other.model.pyramid == plain.model.pyramid:
+            assert other.model.model_dump(include=shared) == plain.model.model_dump(include=shared)
+    assert plain.data.source == data and plain.data.size == 32
+
+
+def test_unfair_contestants_are_refused(tmp_path, refused):
+    (tmp_path / "monet_vae.yaml").write_text("")
+    unfair = tmp_path / "monet_cvaegan.yaml"
+    unfair.write_text("adversary: {}\n")
+    assert len(chosen(parse([f"--configs={tmp_path}"]))) == 2
+    unfair.write_text("adversary: {}\nprior: {components: 3}\n")
+    with refused("monet_vae.yaml", "monet_cvaegan.yaml", "'prior'"):
+        chosen(parse([f"--configs={tmp_path}"]))
+
+
+def test_mistakes_are_one_sentence(capsys):
+    for words, said in (
+        (["--contestants=vae,cvagan"], "did you mean 'cvaegan'?"),
+        (["--contestants=vae"], "one alone"),
+        (["--set=model.widht=3"], "model.width"),
+    ):
+        with pytest.raises(SystemExit) as caught:
+            main([*words, "--dry-run"])
+        assert caught.value.code == 2
+        assert said in capsys.readouterr().err
+    with pytest.raises(SystemExit), in_words():
+        parse(["--seeds=a"])
+    assert "whole numbers" in capsys.readouterr().err
+
+
+def test_a_dry_run_tells_and_trains_nothing(tmp_path, capsys):
+    main(["--dry-run", "--budget=hour", "--data=monet", "--seeds=0,3", f"--runs={tmp_path}"])
+    said = capsys.readouterr().out
+    assert "vae: 100,000 images, monet_vae.yaml data.source=monet" in said
+    assert "seeds [0, 3]" in said and not list(tmp_path.iterdir())
+
+
+def test_plans_stay_unless_another_is_slowest(tmp_path):
+    file = tmp_path / "plan.json"
+    job = chosen(parse(["--contestants=vae,cvaegan"]))["vae"]
+    first = sharpness.Plans(file).images(job, "cvaegan", 100.0, 10.05)
+    assert first == 1000, "whole batches of 8"
+    assert sharpness.Plans(file).images(job, "cvaegan", 50.0, 10.0) == first
+    assert sharpness.Plans(file).images(job, "hybrid", 100.0, 20.0) == 2000

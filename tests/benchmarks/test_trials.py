@@ -1,0 +1,73 @@
+import json
+
+import pytest
+from trials import Job, by_figure, finished, in_batches, markdown, measured
+
+from hiresvae.configuration import dump_settings, load_settings
+
+
+def record(title, seed, value, interval=None):
+    figures = {
+        "psnr_reconstructions": {
+            "value": value, "interval": interval, "unit": "dB", "better": "up",
+        },
+        "elbo": {"value": 1.0, "interval": None, "unit": "nats", "better": "up"},
+    }  # fmt: skip
+    return {"title": title, "seed": seed, "images": 1000, "seconds": 90.0, "figures": figures}
+
+
+def test_one_seed_has_its_interval_and_several_their_range():
+    one = markdown([record("a", 0, 20.04, [19.0, 21.0]), record("b", 0, None)])
+    lines = one.splitlines()
+    assert lines[0] == "| training | images | minutes | psnr_reconstructions (up) |"
+    assert lines[2] == "| a | 1,000 | 1.5 | 20 (19 to 21) |"
+    assert lines[3] == "| b | 1,000 | 1.5 | - |"
+    several = markdown([record("a", 0, 20.0, [19.0, 21.0]), record("a", 1, 22.0, [21.0, 23.0])])
+    assert several.splitlines()[2] == "| a | 1,000 | 1.5 | 21 (20 to 22) |"
+
+
+def test_every_figure_has_its_values_by_title_and_seed():
+    found = by_figure([record("a", 0, 20.0), record("a", 1, 22.0), record("b", 0, 1.0)])
+    values = found["psnr_reconstructions"]["values"]
+    assert [one["seed"] for one in values["a"]] == [0, 1]
+    assert values["b"] == [{"seed": 0, "value": 1.0, "interval": None}]
+    assert found["elbo"]["unit"] == "nats"
+
+
+def test_images_come_in_whole_batches():
+    assert [in_batches(x, 8) for x in (0.0, 7.9, 16.0, 23.9)] == [8, 8, 16, 16]
+
+
+def test_a_job_gives_changes_of_the_adversary_to_those_that_have_one(tiny, tmp_path):
+    plain = tmp_path / "plain.yaml"
+    plain.write_text(tiny.read_text().replace("adversary:", "introspective: null  # "))
+    changes = ("adversary.gamma=0.7", "model.width=5")
+    with_one, without = (Job("a, b", file, changes, 640, 3) for file in (tiny, plain))
+    assert with_one.settings().adversary.gamma == 0.7
+    assert without.settings().adversary is None and without.settings().model.width == 5
+    assert with_one.settings().training.images == 640 and with_one.settings().seed == 3
+    assert with_one.name == "a-b-640-seed3"
+
+
+def test_only_exactly_this_training_is_finished(trained, tmp_path):
+    settings = load_settings(trained / "config.yaml")
+    assert finished(trained, settings)
+    assert not finished(tmp_path, settings)
+    longer = load_settings(trained / "config.yaml", ["training.images=129"])
+    assert not finished(trained, longer)
+    other = load_settings(trained / "config.yaml", ["model.beta=2.0"])
+    assert not finished(trained, other)
+    # The settings are there from the first step on, the model only from a snapshot on.
+    (tmp_path / "config.yaml").write_text(dump_settings(settings))
+    assert not finished(tmp_path, settings)
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "config.json").write_text(json.dumps({"images_seen": 64}))
+    assert not finished(tmp_path, settings)
+
+
+def test_what_a_training_took_is_measured(trained, tmp_path, refused):
+    found = measured(trained)
+    assert found["images"] == 128 and found["seconds"] > 0
+    assert found["images_per_second"] == pytest.approx(128 / found["seconds"], rel=0.5)
+    with refused("metrics.jsonl"):
+        measured(tmp_path)

@@ -1,0 +1,162 @@
+import json
+import shutil
+
+import numpy as np
+import pytest
+import torch
+
+from hiresvae.generator import load
+from hiresvae.settings import Settings
+from hiresvae.uses import compare as uses
+from hiresvae.uses.compare import (
+    central,
+    compare,
+    distinct,
+    evaluation,
+    fingerprint,
+    nearest,
+    setting_differences,
+)
+
+
+def test_all_are_shown_the_same_pictures_and_the_same_noise(compared, trained):
+    model = load(trained)
+    data = model.data()
+    shown = central(data, data.held_out[:8], 16)
+    assert torch.equal(compared.originals, shown) and compared.role == "held-out"
+    first = compared.contestants[0]
+    assert torch.equal(first.reconstructions, model.reconstruct(shown))
+    for prior in ("fitted", "standard"):
+        assert torch.equal(first.samples[prior], model.sample(16, seed=0, prior=prior))
+    assert compared.same_noise
+
+
+def test_neighbours_are_training_pictures_and_the_nearest_ones(compared, trained):
+    data = load(trained).data()
+    train = central(data, data.train, 16).float().flatten(1)
+    for one in compared.contestants:
+        made = one.samples["fitted"][:6].float().flatten(1)
+        all_distances = torch.cdist(made, train) / np.sqrt(train.shape[1])
+        closest, index = all_distances.min(1)
+        np.testing.assert_allclose(one.neighbours.distance, closest.numpy(), rtol=1e-3)
+        assert torch.equal(one.neighbours.pictures.float().flatten(1), train[index])
+
+
+def test_a_copy_is_found_where_it_is(trained):
+    data = load(trained).data()
+    queries = central(data, data.train[[3, 40]], 16)
+    found = nearest(queries, data, 16)
+    assert torch.equal(found.pictures, queries)
+    np.testing.assert_allclose(found.distance, 0, atol=0.5)
+
+
+def test_figures_spectra_and_curves_are_of_each(compared):
+    for values in compared.figures().values():
+        assert len(values) == 2
+    assert "psnr_reconstructions" in compared.figures()
+    assert len(compared.frequency) == len(compared.real_spectrum) == 8
+    for one in compared.contestants:
+        assert set(one.spectra) == {"samples", "reconstructions"}
+        assert all(np.isfinite(power).all() and len(power) == 8 for power in one.spectra.values())
+        assert one.training.seconds > 0 and one.parameters > 1000
+    assert [one.images_seen for one in compared.contestants] == [128, 64]
+
+
+def test_a_figure_that_only_one_has_stands_there_without_the_other(compared):
+    figures = compared.contestants[0].evaluation["figures"]
+    figures["only_here"] = {**figures["psnr_reconstructions"], "name": "only_here"}
+    try:
+        assert compared.figures()["only_here"][1] is None
+        assert all("only_here" not in won for won in compared.wins().values())
+    finally:
+        del figures["only_here"]
+
+
+def test_differences_are_the_keys_that_were_set_otherwise(compared):
+    rows = dict(compared.differences())
+    assert rows["adversary"] == ["present", None]
+    assert rows["adversary.width"] == [4, "-"]
+    assert rows["training.images"] == [128, 64]
+    assert "adversary.loss" not in rows, "defaults of a section that one lacks are not told"
+    assert "name" not in rows and "data.size" not in rows
+
+
+def test_differences_of_sections_that_all_have_are_told_even_at_the_default():
+    a = Settings(adversary={"gamma": 0.1}, name="a")
+    b = Settings(adversary={"gamma": 0.0}, name="b")
+    assert setting_differences([a, b]) == [("adversary.gamma", [0.1, 0.0])]
+    assert setting_differences([a, a]) == []
+
+
+def test_what_is_measured_is_kept_until_the_question_or_the_weights_change(
+    trained, tmp_path, monkeypatch
+):
+    calls = []
+
+    def fake(model, file, *, device, **asked):
+        calls.append(asked)
+        return {"figures": {}}
+
+    monkeypatch.setattr(uses, "evaluate", fake)
+    painter, file = load(trained), tmp_path / "kept.json"
+    asked = {"samples": 8, "features": "none", "metrics": "all", "seed": 0}
+
+    def measure(**changed):
+        return evaluation(painter, "m", file, {**asked, **changed}, "data")
+
+    assert measure() == measure() == json.loads(file.read_text())
+    assert len(calls) == 1
+    measure(samples=9)
+    assert len(calls) == 2
+    measure(samples=9)
+    painter.model.last_layer.add_(1e-3)
+    measure(samples=9)
+    assert len(calls) == 3
+    evaluation(painter, "m", file, {**asked, "samples": 9}, "other data")
+    assert len(calls) == 4
+    evaluation(painter, "m", file, {**asked, "samples": 9}, "other data", fresh=True)
+    file.write_text("{half a fi")
+    evaluation(painter, "m", file, {**asked, "samples": 9}, "other data")
+    assert len(calls) == 6
+
+
+def test_the_fingerprint_is_of_the_weights_and_of_nothing_else(trained):
+    assert fingerprint(load(trained)) == fingerprint(load(trained / "model"))
+    other = load(trained)
+    other.prior.means[0, 0] += 1e-3
+    assert fingerprint(other) != fingerprint(load(trained))
+
+
+def test_models_of_other_pictures_are_refused(trained, train, tmp_path, refused):
+    kept = [tmp_path / "a.json", tmp_path / "b.json"]
+    with refused("2 models or more"):
+        compare([str(trained)], kept[:1])
+    asked = {"samples": 8, "features": "none", "metrics": "paired"}
+    larger = train(tmp_path / "larger", "data.size=32", "training.images=8", "adversary=null")
+    with refused("16 px", "32 px"):
+        compare([str(trained), str(larger)], kept, **asked)
+    fewer = train(tmp_path / "fewer", "data.limit=24", "training.images=8", "adversary=null")
+    with refused("different pictures", "embedded:paintings"):
+        compare([str(trained), str(fewer)], kept, **asked)
+
+
+def test_a_labelled_model_may_stand_beside_one_without(trained, labelled, tmp_path):
+    kept = [tmp_path / "a.json", tmp_path / "b.json"]
+    asked = {"samples": 8, "features": "none", "metrics": "paired"}
+    shutil.copytree(labelled / "model", tmp_path / "alone")
+    found = compare([str(trained), str(tmp_path / "alone")], kept, **asked)
+    assert found.contestants[1].training is None, "a model folder has no curves"
+    assert ("data.labels", ["none", "set"]) in found.differences()
+
+
+@pytest.mark.parametrize(
+    ("models", "names"),
+    [
+        (["runs/a", "runs/b"], ["a", "b"]),
+        (["runs/1/a", "runs/2/a"], ["runs/1/a", "runs/2/a"]),
+        (["a", "a", "b"], ["a", "a (2)", "b"]),
+        (["hf:org/name", "runs/a/"], ["name", "a"]),
+    ],
+)
+def test_names_are_short_and_different(models, names):
+    assert distinct(models) == names

@@ -1,0 +1,63 @@
+import math
+
+import pytest
+
+from hiresvae.uses.verdict import best, direction
+
+
+def figure(low, high, better="down", unit="dB", features=None):
+    interval = None if low is None else [low, high]
+    return {"better": better, "unit": unit, "features": features, "interval": interval}
+
+
+@pytest.mark.parametrize(
+    ("better", "ranges", "expected"),
+    [
+        ("down", [(1, 2), (3, 4)], 0),
+        ("up", [(1, 2), (3, 4)], 1),
+        ("down", [(1, 3), (2, 4)], None),
+        ("down", [(1, 2), (2, 3)], None),
+        ("down", [(5, 6), (1, 2), (3, 4)], 1),
+        ("down", [(5, 6), (1, 2), (2, 4)], None),
+        # Twice as sharp as real pictures is as far off as half as sharp.
+        ("one", [(0.4, 0.5), (0.01, 0.02)], 0),
+        ("one", [(0.8, 0.9), (1.5, 2.0)], 0),
+        ("one", [(0.4, 0.5), (1.9, 2.6)], None),
+        ("one", [(0.9, 1.1), (1.2, 1.3)], 0),
+        ("one", [(0.5, 1.1), (1.2, 1.3)], None),
+        ("one", [(-0.1, 1.1), (0.9, 1.1)], None),
+        ("neither", [(1, 2), (3, 4)], None),
+    ],
+)
+def test_one_is_better_only_beyond_the_intervals(better, ranges, expected):
+    assert best([figure(*one, better) for one in ranges]) == expected
+
+
+def test_what_was_not_measured_in_the_same_way_is_not_compared():
+    good, bad = figure(1, 2), figure(3, 4)
+    inception = {"name": "inception", "sha256": "0"}
+    assert best([good, bad]) == 0
+    assert best([good, None]) is None
+    assert best([good]) is None
+    assert best([good, figure(None, None)]) is None
+    assert best([{**good, "interval": [1, None]}, bad]) is None
+    assert best([good, figure(3, 4, unit="ratio")]) is None
+    assert best([good, figure(3, 4, features=inception)]) is None
+    assert best([good, figure(3, 4, better="up")]) is None
+
+
+def test_swapping_two_models_swaps_the_verdict():
+    ranges = [(0.1, 0.3), (0.35, 0.4), (0.9, 1.2), (1.3, 9.0), (2.0, 2.5)]
+    for better in ("up", "down", "one"):
+        for a in ranges:
+            for b in ranges:
+                there = best([figure(*a, better), figure(*b, better)])
+                back = best([figure(*b, better), figure(*a, better)])
+                assert (there is None) == (back is None)
+                assert there is None or there + back == 1
+
+
+def test_the_direction_is_told_in_words():
+    assert direction(figure(1, 2, "up")) == "higher is better"
+    assert direction(figure(1, 2, "one")) == "nearest to 1 is best"
+    assert "neither" in direction(figure(1, math.inf, "what"))
