@@ -247,7 +247,8 @@ class PictureModel:
         """Returns the `PictureData` that the model was trained on, from its settings."""
         from hiresvae.data import open_data
 
-        return open_data(self.settings.data, seed=self.settings.seed)
+        chosen = self.settings
+        return open_data(chosen.data, inputs=chosen.inputs, seed=chosen.seed)
 
     def save(self, folder: Path) -> None:
         """Writes the model folder's files; the caller sees to it that it appears whole."""

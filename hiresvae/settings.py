@@ -35,8 +35,8 @@ class DataSettings(Section):
     source: str = Field(
         "embedded:paintings",
         description="folder, zip or tar; several with '+'; embedded:paintings, embedded:faces; "
-        "monet, lfw, celeba, mnist, fashion_mnist, cifar10, textures, documents; hf:ORG/NAME; "
-        "shards:PATTERN",
+        "monet, lfw, celeba, mnist, fashion_mnist, cifar10, textures, documents (documents:clean, "
+        "documents:noisy); hf:ORG/NAME; shards:PATTERN",
     )
     size: int = Field(64, ge=8, le=2048, description="side of the square pictures in pixels")
     channels: Literal["auto", 1, 3] = Field(
@@ -45,8 +45,10 @@ class DataSettings(Section):
     labels: str = Field(
         "none", description="none, folders, csv:FILE:COLUMN, set (the set's own), clusters:K"
     )
-    crop: Literal["center", "random", "none"] = Field(
-        "center", description="how a picture becomes square; none: scaled whole and padded"
+    crop: Literal["center", "random", "none", "tiles"] = Field(
+        "center",
+        description="how a picture becomes square; none: scaled whole and padded; tiles: windows "
+        "anywhere in it at its own scale, for pages and other large pictures",
     )
     pad: Literal["white", "black", "edge"] = Field("edge", description="what fills the padding")
     mirror: bool = Field(False, description="flip half of the training pictures left to right")
@@ -84,6 +86,9 @@ class ModelSettings(Section):
     blocks: int = Field(1, ge=1, le=16, description="residual blocks at each side")
     attention: list[int] = Field([], description="sides with self-attention, such as [16]")
     hidden: list[int] = Field([420, 210, 105], description="layer sizes of the dense backbone")
+    linear: bool = Field(
+        False, description="the dense backbone without activations: its code spans that of PCA"
+    )
     grain: bool = Field(
         False,
         description="noise at every side of the decoder, for texture that latents need not "
@@ -254,6 +259,46 @@ class TermSettings(Section):
     )
 
 
+class CodeSettings(Section):
+    """Penalties on the code, in nats a picture beside the KL; 0 is off."""
+
+    l1: float = Field(
+        0.0, ge=0.0, description="weight of the sum of the latents' sizes, which makes many small"
+    )
+    sparsity: float = Field(
+        0.0, ge=0.0, description="weight of the KL to the target activity, summed over latents"
+    )
+    activity: float = Field(
+        0.05, ge=0.001, le=0.999, description="that target: mean over a batch of a latent's sigmoid"
+    )
+    contraction: float = Field(
+        0.0, ge=0.0, description="weight of the squared norm of the top code's Jacobian"
+    )
+    probes: int = Field(
+        1, ge=1, description="random vectors that estimate it; a one-layer encoder needs none"
+    )
+
+
+class CorruptionSettings(Section):
+    """What the encoder sees in place of the picture to be made. Absent: the picture itself."""
+
+    kind: Literal["gaussian", "salt_and_pepper", "masking", "pairs"] = Field(
+        "gaussian",
+        description="noise on every pixel, black and white pixels, blank places, or a second "
+        "source of corrupted pictures",
+    )
+    sigma: float = Field(0.2, ge=0.0, description="gaussian: deviation in units of [-1, 1]")
+    share: float = Field(
+        0.5, ge=0.0, le=1.0, description="salt_and_pepper, masking: share of the places changed"
+    )
+    blocks: int = Field(1, ge=1, description="masking: side of the blanked squares in pixels")
+    inputs: str | None = Field(
+        None,
+        description="pairs: source of the corrupted pictures; data.source has those to be made, of "
+        "equal names and sizes",
+    )
+
+
 class IntrospectiveSettings(Section):
     """An adversary without a network of its own: the encoder is the critic. Absent: none."""
 
@@ -336,5 +381,12 @@ class Settings(Section):
     adversary: AdversarySettings | None = None
     introspective: IntrospectiveSettings | None = None
     terms: TermSettings = TermSettings()
+    code: CodeSettings = CodeSettings()
+    corruption: CorruptionSettings | None = None
     training: TrainingSettings = TrainingSettings()
     metrics: MetricSettings = MetricSettings()
+
+    @property
+    def inputs(self) -> str | None:
+        """The source of what the encoder sees beside ``data.source``, where there is one."""
+        return None if self.corruption is None else self.corruption.inputs

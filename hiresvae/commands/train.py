@@ -65,6 +65,7 @@ def train(
         # One process decodes, the others then find the store.
         data = open_data(
             settings.data,
+            inputs=settings.inputs,
             seed=settings.seed,
             report_to=run.path if accelerator.is_main_process else None,
             progress=accelerator.is_main_process,

@@ -24,6 +24,7 @@ class OneVectorDecoder(nn.Module):
         rest: ``(N, width) -> (N, outputs, H, W)`` up to its last layer, which is ``head``.
         head: the last layer.
         fold: shape ``(outputs, H, W)`` to give to the head's result.
+        slope: of the activations below 0; 1 makes it linear, if the rest is.
     """
 
     def __init__(
@@ -34,10 +35,11 @@ class OneVectorDecoder(nn.Module):
         rest: nn.Module,
         head: nn.Module,
         fold: tuple[int, int, int],
+        slope: float = SLOPE,
     ) -> None:
         super().__init__()
-        self.width, self.fold = width, fold
-        self.rung = GaussianRung(1, width, width, top_dim, first=True)
+        self.width, self.fold, self.slope = width, fold, slope
+        self.rung = GaussianRung(1, width, width, top_dim, first=True, slope=slope)
         self.steer = linear(condition_dim, width) if condition_dim else None
         self.rest, self.head = rest, head
 
@@ -62,15 +64,26 @@ class OneVectorDecoder(nn.Module):
             state = state + self.steer(condition)[:, :, None, None]
         drawn = draw(0, self.rung, state)
         state = self.rung.inject(state, drawn.z)
-        head = self.head(self.rest(activate(state).flatten(1)))
+        head = self.head(self.rest(activate(state, self.slope).flatten(1)))
         return Walk(head.unflatten(1, self.fold) if head.ndim == 2 else head, [drawn])
 
 
 class DenseEncoder(nn.Module):
-    """Layers of the given sizes over all pixels: ``(N, C, S, S) -> {1: (N, sizes[-1], 1, 1)}``."""
+    """Layers of the given sizes over all pixels: ``(N, C, S, S) -> {1: (N, sizes[-1], 1, 1)}``.
 
-    def __init__(self, channels: int, size: int, sizes: list[int], condition_dim: int) -> None:
+    Between them a leaky ReLU; with a slope of 1 it is the identity, and the encoder linear.
+    """
+
+    def __init__(
+        self,
+        channels: int,
+        size: int,
+        sizes: list[int],
+        condition_dim: int,
+        slope: float = SLOPE,
+    ) -> None:
         super().__init__()
+        self.slope, self.condition_dim = slope, condition_dim
         inputs = [channels * size**2 + condition_dim, *sizes[:-1]]
         self.layers = nn.ModuleList(linear(a, b) for a, b in zip(inputs, sizes, strict=True))
 
@@ -80,20 +93,26 @@ class DenseEncoder(nn.Module):
         if condition is not None:
             state = torch.cat([state, condition], dim=1)
         for i, layer in enumerate(self.layers):
-            state = layer(state if i == 0 else activate(state))
+            state = layer(state if i == 0 else activate(state, self.slope))
         return {1: state[:, :, None, None]}
 
 
 def dense_decoder(
-    outputs: int, size: int, sizes: list[int], top_dim: int, condition_dim: int
+    outputs: int,
+    size: int,
+    sizes: list[int],
+    top_dim: int,
+    condition_dim: int,
+    slope: float = SLOPE,
 ) -> OneVectorDecoder:
     """Returns the mirror of the dense encoder: a latent to ``(N, outputs, S, S)``."""
     widths = list(reversed(sizes))
     rest = nn.Sequential()
     for a, b in pairwise(widths):
-        rest.extend([linear(a, b), nn.LeakyReLU(SLOPE)])
+        rest.extend([linear(a, b), nn.LeakyReLU(slope)])
     head = linear(widths[-1], outputs * size**2, gain=0.3)
-    return OneVectorDecoder(widths[0], top_dim, condition_dim, rest, head, (outputs, size, size))
+    fold = (outputs, size, size)
+    return OneVectorDecoder(widths[0], top_dim, condition_dim, rest, head, fold, slope)
 
 
 CLASSIC_LAYERS = ((16, 4, 2), (32, 3, 1), (64, 3, 1))

@@ -126,7 +126,7 @@ def _model(
     copies = torch.zeros(0)
     if plan.wants("texture", "patches", "paired", "distance"):
         with plan.timed("reconstructions"):
-            copies = _reconstruct(model, reals.held_out)
+            copies = _reconstruct(model, _seen(model, reals, plan))
     for role, made, of in (("samples", fitted, drawn), ("reconstructions", copies, {})):
         pair, used = (made, reals.held_out), {**of, **unseen}
         figures += _pixels(role, *pair, used, plan)
@@ -197,7 +197,8 @@ def _of_features(
 
     # Held-out pictures first, then training ones, no more in all than the statistics above have.
     room = max(0, plan.most - len(reals.held_out)) if reals.has_held_out else 0
-    rest = reals.train[:room]
+    # Of training pictures nobody knows what a denoising encoder would have seen.
+    rest = reals.train[: room if model.settings.corruption is None else 0]
     with plan.timed("features"):
         remade = [_features(copies, network)]
         if len(rest):
@@ -327,6 +328,15 @@ def _reconstruct(model: Any, pictures: Tensor, batch: int = 64) -> Tensor:
     mine = pictures[rows]
     batches = (model.reconstruct(part).cpu() for part in mine.split(batch) if len(part))
     return _whole(filled(len(mine), batches, "reconstructions"))
+
+
+def _seen(model: Any, reals: Reals, plan: Plan) -> Tensor:
+    """Returns the held-out pictures as the model's encoder is to see them: corrupted or not."""
+    seen = reals.seen(model.settings.corruption, plan.seed)
+    if seen is not None:
+        return seen
+    plan.notes.append("the reference has no corrupted pictures: the encoder saw the clean ones")
+    return reals.held_out
 
 
 def _whole(pictures: Tensor) -> Tensor:

@@ -10,6 +10,8 @@ import torch
 from torch import Tensor
 
 from hiresvae.seeding import generator
+from hiresvae.settings import CorruptionSettings
+from hiresvae.training.corruption import damaged
 
 if TYPE_CHECKING:
     from hiresvae.data import PictureData
@@ -31,12 +33,14 @@ class Reals:
             where nothing is held out.
         has_held_out: whether ``held_out`` is what it says.
         train_labels: int64 ``(N,)``, or None.
+        inputs: what the encoder sees in place of ``held_out``, where the data has it.
     """
 
     train: Tensor
     held_out: Tensor
     has_held_out: bool
     train_labels: np.ndarray | None = None
+    inputs: Tensor | None = None
 
     @classmethod
     def of(cls, data: "PictureData", size: int, most: int = MOST_REALS) -> "Reals":
@@ -48,18 +52,37 @@ class Reals:
         top = (data.pictures.shape[-1] - size) // 2
         cut = slice(top, top + size)
 
-        def some(indices: np.ndarray, part: str) -> tuple[Tensor, np.ndarray]:
+        def some(
+            indices: np.ndarray, part: str, store: np.ndarray = data.pictures
+        ) -> tuple[Tensor, np.ndarray]:
             order = torch.randperm(len(indices), generator=generator(0, "reals", part))
             chosen = indices[order[:most].numpy()]
             parts = (chosen[i : i + 256] for i in range(0, len(chosen), 256))
-            cuts = (torch.from_numpy(data.pictures[rows][..., cut, cut].copy()) for rows in parts)
+            cuts = (torch.from_numpy(store[rows][..., cut, cut].copy()) for rows in parts)
             return filled(len(chosen), cuts), chosen
 
         train, chosen = some(data.train, "train")
         labels = None if data.labels is None else np.asarray(data.labels)[chosen]
-        if len(data.held_out) == 0:
-            return cls(train, train, False, labels)
-        return cls(train, some(data.held_out, "held_out")[0], True, labels)
+        part = "held_out" if len(data.held_out) else "train"
+        unseen, inputs = getattr(data, part), None
+        if data.inputs is not None:
+            inputs = some(unseen, part, data.inputs)[0]
+        if part == "train":
+            return cls(train, train, False, labels, inputs)
+        return cls(train, some(unseen, part)[0], True, labels, inputs)
+
+    def seen(self, corruption: CorruptionSettings | None, seed: int) -> Tensor | None:
+        """Returns what a model's encoder is to see of ``held_out``, or None if that is not known.
+
+        Args:
+            corruption: of the model's settings.
+            seed: of the noise.
+        """
+        if corruption is None:
+            return self.held_out
+        if corruption.kind == "pairs":
+            return self.inputs
+        return damaged(self.held_out, corruption, range(len(self.held_out)), seed)
 
     @property
     def role(self) -> str:
