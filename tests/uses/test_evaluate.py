@@ -11,7 +11,7 @@ from torchvision.transforms.functional import gaussian_blur
 
 from hiresvae.errors import UserError
 from hiresvae.metrics import features, perceptual
-from hiresvae.settings import DataSettings, Settings
+from hiresvae.settings import CorruptionSettings, DataSettings, Settings
 from hiresvae.uses import evaluate as uses
 from hiresvae.uses.evaluate import evaluate
 
@@ -98,6 +98,29 @@ def model(tmp_path, monkeypatch) -> Model:
     groups.pop("likelihood")
     monkeypatch.setattr("hiresvae.uses.plan.GROUPS", groups)
     return model
+
+
+def test_a_denoising_model_is_measured_from_corrupted_pictures(model, tmp_path, monkeypatch):
+    seen: list[torch.Tensor] = []
+    monkeypatch.setattr(model, "reconstruct", lambda x: seen.append(x) or x)
+
+    def measured(**chosen) -> dict:
+        corruption = CorruptionSettings(**chosen)
+        settings = Settings(data=DataSettings(size=SIDE), corruption=corruption)
+        monkeypatch.setattr(model, "settings", settings)
+        return evaluate(
+            "some/model", tmp_path / "a.json", samples=8, features="none", metrics="paired",
+            device="cpu",
+        )  # fmt: skip
+
+    blank = measured(kind="masking", share=1.0)
+    assert seen and all((x == 128).all() for x in seen)
+    seen.clear()
+    clean = measured(kind="pairs", inputs="x")
+    assert not (seen[0] == 128).all()
+    assert any("no corrupted pictures" in note for note in clean["notes"])
+    psnr = next(name for name in blank["figures"] if "psnr" in name)
+    assert blank["figures"][psnr]["value"] < clean["figures"][psnr]["value"]
 
 
 def test_a_model_with_features_has_every_figure(tmp_path, network) -> None:
