@@ -4,29 +4,12 @@ A configuration is one YAML file. Nothing in it can import or run anything. Leng
 all schedules count images, never steps, so that batch size and process count can change freely.
 """
 
-from typing import Any, Literal, get_args
+from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
-from pydantic_core import PydanticCustomError
+from pydantic import Field
 
-
-class Section(BaseModel):
-    """A group of settings; a key that it does not know is an error."""
-
-    model_config = ConfigDict(
-        extra="forbid", frozen=True, validate_default=True, strict=False, allow_inf_nan=False
-    )
-
-    @field_validator("*", mode="before")
-    @classmethod
-    def _truth_is_no_number(cls, value: Any, info: ValidationInfo) -> Any:
-        """Refuses true where a number is due, and 1 where truth is: Python takes them as equal."""
-        annotation = cls.model_fields[str(info.field_name)].annotation
-        valid = [annotation, *get_args(annotation)]
-        truth = bool in valid or any(choice is True for choice in valid)
-        if type(value) is (int if truth else bool):
-            raise PydanticCustomError("truth", "true and false are no numbers")
-        return value
+from hiresvae.autoencoding import CodeSettings, CorruptionSettings
+from hiresvae.section import Section
 
 
 class DataSettings(Section):
@@ -79,10 +62,12 @@ class ModelSettings(Section):
         description="top-down 'SIDExRUNGS' from coarse to fine, such as '1x1 4x2 8x2 16'; "
         "auto: one vector rung at the top",
     )
-    latent_dim: int = Field(128, ge=1, description="numbers in the vector rung on top")
-    rung_dim: int = Field(8, ge=1, description="latent channels of each spatial rung")
-    width: int = Field(16, ge=4, description="channels at the finest side; doubles as it halves")
-    max_width: int = Field(192, ge=4, description="most channels at any side")
+    latent_dim: int = Field(128, ge=1, le=65_536, description="numbers in the vector rung on top")
+    rung_dim: int = Field(8, ge=1, le=1_024, description="latent channels of each spatial rung")
+    width: int = Field(
+        16, ge=4, le=4_096, description="channels at the finest side; doubles as it halves"
+    )
+    max_width: int = Field(192, ge=4, le=4_096, description="most channels at any side")
     blocks: int = Field(1, ge=1, le=16, description="residual blocks at each side")
     attention: list[int] = Field([], description="sides with self-attention, such as [16]")
     hidden: list[int] = Field([420, 210, 105], description="layer sizes of the dense backbone")
@@ -221,8 +206,10 @@ class AdversarySettings(Section):
     augment_images: int = Field(
         100_000, ge=1, description="images in which the adaptive probability could rise by 1"
     )
-    width: int = Field(16, ge=4, description="channels at the finest side; doubles as it halves")
-    max_width: int = Field(192, ge=4, description="most channels at any side")
+    width: int = Field(
+        16, ge=4, le=4_096, description="channels at the finest side; doubles as it halves"
+    )
+    max_width: int = Field(192, ge=4, le=4_096, description="most channels at any side")
     blocks: int = Field(1, ge=1, le=16, description="residual blocks at each side")
     lr: float = Field(4e-4, gt=0, description="learning rate of the critic")
     betas: tuple[float, float] = Field((0.0, 0.99), description="moments of its Adam")
@@ -259,46 +246,6 @@ class TermSettings(Section):
     )
 
 
-class CodeSettings(Section):
-    """Penalties on the code, in nats a picture beside the KL; 0 is off."""
-
-    l1: float = Field(
-        0.0, ge=0.0, description="weight of the sum of the latents' sizes, which makes many small"
-    )
-    sparsity: float = Field(
-        0.0, ge=0.0, description="weight of the KL to the target activity, summed over latents"
-    )
-    activity: float = Field(
-        0.05, ge=0.001, le=0.999, description="that target: mean over a batch of a latent's sigmoid"
-    )
-    contraction: float = Field(
-        0.0, ge=0.0, description="weight of the squared norm of the top code's Jacobian"
-    )
-    probes: int = Field(
-        1, ge=1, description="random vectors that estimate it; a one-layer encoder needs none"
-    )
-
-
-class CorruptionSettings(Section):
-    """What the encoder sees in place of the picture to be made. Absent: the picture itself."""
-
-    kind: Literal["gaussian", "salt_and_pepper", "masking", "pairs"] = Field(
-        "gaussian",
-        description="noise on every pixel, black and white pixels, blank places, or a second "
-        "source of corrupted pictures",
-    )
-    sigma: float = Field(0.2, ge=0.0, description="gaussian: deviation in units of [-1, 1]")
-    share: float = Field(
-        0.5, ge=0.0, le=1.0, description="salt_and_pepper, masking: share of the places changed"
-    )
-    blocks: int = Field(1, ge=1, description="masking: side of the blanked squares in pixels")
-    inputs: str | None = Field(
-        None,
-        description="pairs: source of the corrupted pictures; data.source has those to be made, of "
-        "equal names and sizes",
-    )
-
-
 class IntrospectiveSettings(Section):
     """An adversary without a network of its own: the encoder is the critic. Absent: none."""
 
@@ -326,7 +273,9 @@ class TrainingSettings(Section):
     """How long and how."""
 
     images: int = Field(200_000, ge=1, description="pictures seen in all")
-    batch_size: int = Field(32, ge=1, description="pictures in an optimiser step, all processes")
+    batch_size: int = Field(
+        32, ge=1, le=65_536, description="pictures in an optimiser step, all processes"
+    )
     accumulation: int = Field(1, ge=1, description="parts in which a batch is worked off")
     lr: float = Field(4e-4, gt=0, description="learning rate of the model")
     betas: tuple[float, float] = Field((0.0, 0.99), description="moments of its Adam")

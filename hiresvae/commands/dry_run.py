@@ -8,6 +8,8 @@ from torch import nn
 from hiresvae.adversary.discriminator import Discriminator
 from hiresvae.blocks.layers import channels_last
 from hiresvae.configuration import dump_settings
+from hiresvae.data.catalogue import known_channels
+from hiresvae.labelling import parse_labels
 from hiresvae.models.vae import VAE
 from hiresvae.seeding import Noise, Shard
 from hiresvae.settings import Settings
@@ -22,11 +24,12 @@ def describe(settings: Settings) -> str:
     One small forward and backward is run on this machine's processor; memory counts weights,
     gradients, both moments of Adam, the averaged weights and the activations that were kept.
     """
-    channels = settings.data.channels if settings.data.channels != "auto" else 3
-    classes = 2 if settings.model.conditional else 0
-    kind, _, number = settings.data.labels.partition(":")
-    if classes and kind == "clusters":
-        classes = int(number)
+    chosen = settings.data.channels
+    known = known_channels(settings.data.source) if chosen == "auto" else chosen
+    channels = known or 3
+    classes = 0
+    if settings.model.conditional:
+        classes = parse_labels(settings.data.labels).clusters or 2
     size = settings.data.size
     model = VAE(settings.model, size=size, channels=channels, classes=classes)
     channels_last(model)
@@ -50,7 +53,7 @@ def describe(settings: Settings) -> str:
         [
             dump_settings(settings).rstrip(),
             "",
-            "parameters",
+            "parameters" if known else "parameters, if a picture has colour",
             *table,
             f"memory     {memory / 2**20:,.0f} MiB estimated for {batch} pictures at a time",
             f"speed      {1 / seconds:,.1f} images/s estimated on this processor, "

@@ -89,9 +89,7 @@ def _files(paths: list[Path]) -> list[Path]:
 
 def _whole(painter: PictureModel, file: Path) -> Tensor:
     """Returns a picture at its own size, uint8 ``(C, H, W)``."""
-    return torch.from_numpy(
-        whole(file.read_bytes(), 1 if painter.model.channels == 1 else 3).copy()
-    )
+    return torch.from_numpy(whole(file.read_bytes(), 1 if painter.model.channels == 1 else 3))
 
 
 def _mask(path: Path, height: int, width: int) -> Tensor:

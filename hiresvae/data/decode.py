@@ -3,7 +3,7 @@
 import contextlib
 import io
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
@@ -67,15 +67,25 @@ def decode(raw: Raw, framing: Framing) -> Decoded:
     """
     if isinstance(raw, tuple):
         return _paired(decode(raw[0], framing), decode(raw[1], framing))
+    if not isinstance(raw, bytes) and _fits(raw, framing):
+        planes = raw if raw.ndim == 3 else raw[None]
+        return _decoded(planes, framing, (framing.side, framing.side))
     with _explained():
         image = _picture(raw, framing.channels)
         pixels = _frame(image, framing)
-    grey = len(pixels) == 1 or bool((pixels == pixels[:1]).all())
-    if framing.channels == 3:
-        pixels = np.broadcast_to(pixels, (3, *pixels.shape[1:]))
-    elif grey:
-        pixels = pixels[:1]
-    return Decoded(np.ascontiguousarray(pixels), image.size)
+    return _decoded(pixels, framing, image.size)
+
+
+def attempt(read: Callable[[], Raw], framing: Framing) -> Decoded | str:
+    """Returns the picture that ``read`` gives, or in words why there is none."""
+    try:
+        return decode(read(), framing)
+    except UnreadableError as error:
+        return str(error)
+    except OSError as error:
+        return f"cannot be read: {error.strerror or error or type(error).__name__}"
+    except Exception as error:  # an archive's member can be broken in as many ways as a file
+        return f"cannot be read: {error or type(error).__name__}"
 
 
 def whole(raw: One, channels: Literal["auto", 1, 3] = "auto") -> np.ndarray:
@@ -90,7 +100,7 @@ def whole(raw: One, channels: Literal["auto", 1, 3] = "auto") -> np.ndarray:
     """
     with _explained():
         image = _picture(raw, channels)
-        return np.ascontiguousarray(_planes(image.convert("RGB") if channels == 3 else image))
+        return np.array(_planes(image.convert("RGB") if channels == 3 else image), order="C")
 
 
 def check_sizes(target: tuple[int, int], seen: tuple[int, int]) -> None:
@@ -131,6 +141,24 @@ def _picture(raw: One, channels: Literal["auto", 1, 3]) -> Image.Image:
     """Returns the picture upright in mode L or RGB, in mode L where one channel is wanted."""
     image = _plain(_upright(_open(raw)) if isinstance(raw, bytes) else _from_pixels(raw))
     return image.convert("L") if channels == 1 else image
+
+
+def _fits(pixels: np.ndarray, framing: Framing) -> bool:
+    """Says whether pixels are the square already: resizing would give the very same."""
+    colours = len(pixels) if pixels.ndim == 3 else 1
+    known = colours == 1 or (colours == 3 and framing.channels != 1)
+    square = pixels.shape[-2:] == (framing.side, framing.side)
+    return known and square and pixels.ndim in (2, 3) and pixels.dtype == np.uint8
+
+
+def _decoded(pixels: np.ndarray, framing: Framing, size: tuple[int, int]) -> Decoded:
+    """Returns framed pixels ``(C, side, side)`` with as many channels as are wanted."""
+    grey = len(pixels) == 1 or bool((pixels == pixels[:1]).all())
+    if framing.channels == 3:
+        pixels = np.broadcast_to(pixels, (3, *pixels.shape[1:]))
+    elif grey:
+        pixels = pixels[:1]
+    return Decoded(np.ascontiguousarray(pixels), size)
 
 
 def _open(raw: bytes) -> Image.Image:

@@ -40,7 +40,8 @@ def paired(targets: Source, inputs: Source) -> Source:
         ]
 
     identity = digest("pairs", targets.identity, inputs.identity)
-    return Source(targets.name, identity, items, targets.classes, parts=2)
+    in_memory = targets.in_memory and inputs.in_memory
+    return Source(targets.name, identity, items, targets.classes, in_memory, parts=2)
 
 
 def _both(target: Item, seen: Item) -> Raw:

@@ -63,7 +63,8 @@ def tiled(source: Source, framing: Framing, limit: int | None) -> Source:
                 continue
             yield from _cut(item, pages, framing.side)
 
-    return replace(source, identity=digest("tiles", limit, source.identity), items=items)
+    identity = digest("tiles", limit, source.identity)
+    return replace(source, identity=identity, items=items, in_memory=True)
 
 
 def _pages(raw: Raw, framing: Framing) -> list[np.ndarray]:

@@ -6,13 +6,14 @@ is the negative logarithm of a Laplace prior of rate w, up to a constant.
 
 import torch
 from torch import Tensor
+from torch.nn import Linear
 from torch.nn.functional import linear
 
+from hiresvae.autoencoding import CodeSettings
 from hiresvae.models.backbones import DenseEncoder
 from hiresvae.models.contract import NormalNoise, Outputs
 from hiresvae.models.latent import GaussianRung
 from hiresvae.models.vae import VAE
-from hiresvae.settings import CodeSettings
 
 
 def activity_kl(latents: Tensor, target: float) -> Tensor:
@@ -56,6 +57,7 @@ def exact_contraction(encoder: DenseEncoder, rung: GaussianRung, hidden: Tensor)
     """
     (layer,) = encoder.layers
     slopes = torch.where(hidden > 0, 1.0, encoder.slope).detach()
+    assert isinstance(layer, Linear)
     into = layer.weight.float()[:, : layer.in_features - encoder.condition_dim]
     out = rung.read.weight.float()[: rung.shape[0]].flatten(1)  # the rest gives the variance
     gram = (out.T @ out) * (into @ into.T)

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from hiresvae import images as pictures_io
 from hiresvae import priors
+from hiresvae.autoencoding import CorruptionSettings
 from hiresvae.data import PictureData
 from hiresvae.data.batches import Batches
 from hiresvae.generator import PictureModel
@@ -16,7 +17,7 @@ from hiresvae.models.vae import VAE
 from hiresvae.priors import Density, RunningGaussian
 from hiresvae.run import RunFolder, written_aside
 from hiresvae.seeding import generator
-from hiresvae.settings import CorruptionSettings, Settings
+from hiresvae.settings import Settings
 from hiresvae.training.card import model_card
 from hiresvae.training.corruption import as_seen
 

@@ -4,9 +4,10 @@ import pytest
 import torch
 from torch.autograd.functional import jacobian
 
+from hiresvae.autoencoding import CodeSettings
 from hiresvae.models.vae import VAE
 from hiresvae.seeding import Noise, Shard
-from hiresvae.settings import CodeSettings, ModelSettings
+from hiresvae.settings import ModelSettings
 from hiresvae.training.codes import activity_kl, contraction, make_penalties, top_code
 
 SIZE = 8

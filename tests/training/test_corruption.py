@@ -3,8 +3,8 @@ import pytest
 import torch
 from PIL import Image
 
+from hiresvae.autoencoding import CorruptionSettings
 from hiresvae.seeding import Noise, Shard
-from hiresvae.settings import CorruptionSettings
 from hiresvae.training.corruption import BLANK, as_seen, corrupt, damaged
 
 

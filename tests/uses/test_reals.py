@@ -3,7 +3,7 @@ from types import SimpleNamespace
 import numpy as np
 import torch
 
-from hiresvae.settings import CorruptionSettings
+from hiresvae.autoencoding import CorruptionSettings
 from hiresvae.uses import reals
 from hiresvae.uses.reals import Reals, filled
 
@@ -29,11 +29,21 @@ def test_the_middle_of_so_many_pictures_in_one_order_with_their_labels() -> None
         assert source.labels[at].tolist() == [label]
 
 
+def test_all_training_pictures_come_however_few_are_taken() -> None:
+    source = data()
+    found = Reals.of(source, 8, most=5)
+    assert len(found.train) == 5 and found.total == 24
+    for _ in range(2):
+        every = torch.cat(list(found.blocks())).numpy()
+        np.testing.assert_array_equal(every, source.pictures[source.train][..., 1:-1, 1:-1])
+
+
 def test_nothing_held_out_is_said_by_the_role() -> None:
     source = data()
     source.held_out, source.labels = np.arange(0), None
     found = Reals.of(source, 10)
     assert found.role == "train" and found.held_out is found.train and found.train_labels is None
+    assert Reals.of(source, 10, name="reference").role == "reference"
 
 
 def test_what_a_denoising_encoder_is_to_see_goes_with_what_it_is_to_make() -> None:

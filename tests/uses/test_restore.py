@@ -4,9 +4,9 @@ from itertools import pairwise
 import pytest
 import torch
 
+from hiresvae.autoencoding import CorruptionSettings
 from hiresvae.data.tiles import starts
 from hiresvae.images import to_float, to_uint8
-from hiresvae.settings import CorruptionSettings
 from hiresvae.training.corruption import BLANK
 from hiresvae.uses.restore import restore, tiled, window
 
