@@ -9,6 +9,7 @@ Usage:
 """
 
 import argparse
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -27,7 +28,8 @@ from hiresvae.data.tiles import page_of
 from hiresvae.errors import UserError
 from hiresvae.generator import PictureModel, load
 from hiresvae.metrics.paired import psnr
-from hiresvae.metrics.results import bootstrap, write_json
+from hiresvae.metrics.results import bootstrap
+from hiresvae.run import write_whole
 from hiresvae.training.corruption import as_seen, damaged
 from hiresvae.uses.restore import restore
 
@@ -65,7 +67,8 @@ def main() -> None:
         "seed": chosen.seed,
         "figures": {name: figures(found, held_out) for name, found in made.items()},
     }
-    write_json(report, chosen.out)
+    chosen.out.parent.mkdir(parents=True, exist_ok=True)
+    write_whole(chosen.out, json.dumps(report, indent=2, allow_nan=False) + "\n")
     for name, row in report["figures"].items():
         low, high = row["psnr_db_interval"]
         decibels = f"{row['psnr_db']:6.2f} dB ({low:.2f} to {high:.2f})"
@@ -87,7 +90,8 @@ def pairs(painter: PictureModel, count: int, seed: int) -> tuple[list[Pair], lis
         raise UserError("nothing was held out (data.held_out), so nothing can be measured")
     if settings.data.crop == "tiles":
         held = {page_of(data.names[i]) for i in data.held_out}
-        found = [(name in held, pair) for name, pair in pages(painter, seed)]
+        used = {page_of(name) for name in data.names}
+        found = [(name in held, pair) for name, pair in pages(painter, used, seed)]
         parts = ([pair for inside, pair in found if inside is wanted] for wanted in (True, False))
         unseen, training = parts
         return unseen[:count], training[:TUNED_ON]
@@ -104,15 +108,17 @@ def pairs(painter: PictureModel, count: int, seed: int) -> tuple[list[Pair], lis
     return some(data.held_out, count), some(data.train, TUNED_ON)
 
 
-def pages(painter: PictureModel, seed: int) -> list[tuple[str, Pair]]:
-    """Returns all whole pictures of the model's data with their names."""
+def pages(painter: PictureModel, used: set[str], seed: int) -> list[tuple[str, Pair]]:
+    """Returns whole pictures of the model's data, of these names, with the names."""
     settings, found = painter.settings, []
     assert settings.corruption is not None
     items = choose(find_source(settings.data, settings.inputs).items(), settings.data.limit)
     for number, item in enumerate(items):
+        if item.name not in used:
+            continue  # it could not be read in training either
         raw = item.read()
         clean, *rest = (
-            torch.from_numpy(whole(one, 1 if painter.model.channels == 1 else 3).copy())
+            torch.from_numpy(whole(one, 1 if painter.model.channels == 1 else 3))
             for one in (raw if isinstance(raw, tuple) else (raw,))
         )
         noisy = rest or damaged(clean[None], settings.corruption, [number], seed)

@@ -171,12 +171,12 @@ def find_source(settings: DataSettings, inputs: str | None = None) -> Source:
         UserError: there is no such source.
     """
     side, cache = stored_side(settings.size, settings.crop), cache_folder(settings.cache)
-    source, *rest = (
-        resolve(name, side=side, limit=settings.limit, cache=cache)
-        for name in (settings.source, inputs)
-        if name is not None
-    )
-    return paired(source, rest[0]) if rest else source
+    limit = settings.limit
+    source = resolve(settings.source, side=side, limit=limit, cache=cache)
+    if inputs is None:
+        return source
+    seen = resolve(inputs, side=side, limit=limit, cache=cache, key="corruption.inputs")
+    return paired(source, seen)
 
 
 def stored_side(size: int, crop: str) -> int:

@@ -4,6 +4,7 @@ Squares overlap by half, so that every window of half their side lies whole in o
 """
 
 import hashlib
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
@@ -34,11 +35,10 @@ def page_of(name: str) -> str:
     """Returns the name of the picture that a tile is cut from.
 
     Example:
-        >>> page_of("notes/7.png at 0,64"), page_of("notes/7.png")
-        ('notes/7.png', 'notes/7.png')
+        >>> page_of("notes/7.png at 0,64"), page_of("cat at noon.png")
+        ('notes/7.png', 'cat at noon.png')
     """
-    page, mark, _ = name.rpartition(MARK)
-    return page if mark else name
+    return re.sub(rf"{MARK}\d+,\d+$", "", name)
 
 
 def tiled(source: Source, framing: Framing, limit: int | None) -> Source:

@@ -86,6 +86,8 @@ def test_pages_are_measured_whole(train, tmp_path, monkeypatch):
         for part, pixels in (("clean", page), ("noisy", page // 2 + 64)):
             (tmp_path / part).mkdir(exist_ok=True)
             Image.fromarray(pixels).save(tmp_path / part / f"{i}.png")
+    for part in ("clean", "noisy"):
+        (tmp_path / part / "text.png").write_text("no page")
     model = train(
         tmp_path / "run", "adversary=null", "training.images=16", "data.limit=null",
         f"data.source={tmp_path / 'clean'}", "data.crop=tiles", "data.held_out=0.5",

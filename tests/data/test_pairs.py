@@ -58,6 +58,14 @@ def test_what_lacks_a_partner_is_listed(pairs: Path) -> None:
     assert "\n" not in str(caught.value) and str(caught.value).count(".png") == 6
 
 
+def test_a_source_of_inputs_that_is_not_there_is_named_by_its_setting(pairs: Path) -> None:
+    settings = DataSettings(source=str(pairs / "clean"), size=16)
+    with pytest.raises(UserError, match=r"^corruption.inputs '.*nosy' is no folder.*'.*noisy'"):
+        open_data(settings, inputs=str(pairs / "nosy"))
+    with pytest.raises(UserError, match=r"^corruption.inputs 'x\+' has a '\+' with nothing"):
+        open_data(settings, inputs="x+")
+
+
 @pytest.mark.parametrize("crop", ["center", "tiles"])
 def test_a_pair_that_cannot_be_used_is_left_out_with_its_reason(pairs: Path, crop: str) -> None:
     save(pairs / "noisy/a/0.png", np.zeros((16, 18), np.uint8))

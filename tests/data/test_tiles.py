@@ -54,6 +54,19 @@ def test_the_tiles_of_a_page_are_on_one_side(tmp_path: Path, pages: dict) -> Non
     assert len(train | held) == len(pages)
 
 
+def test_a_tile_has_its_pages_label(tmp_path: Path, pages: dict) -> None:
+    rows = "".join(f"{name},{'odd' if i % 2 else 'even'}\n" for i, name in enumerate(pages))
+    (tmp_path / "kinds.csv").write_text("file,kind\n" + rows)
+    data = open_data(settings(tmp_path, labels=f"csv:{tmp_path / 'kinds.csv'}:kind"))
+    assert data.classes == ("even", "odd")
+    assert data.labels.tolist() == [int(name[:2]) % 2 for name in data.names]
+
+
+def test_a_name_that_looks_like_a_tile_is_its_own_page() -> None:
+    assert page_of("a at 3,4.png") == "a at 3,4.png"
+    assert page_of("a at 3,4.png at 0,8") == "a at 3,4.png"
+
+
 def test_the_limit_counts_pages(tmp_path: Path, pages: dict) -> None:
     names = open_data(settings(tmp_path, limit=5)).names
     found = {page_of(name) for name in names}

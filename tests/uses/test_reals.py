@@ -63,6 +63,15 @@ def test_what_a_denoising_encoder_is_to_see_goes_with_what_it_is_to_make() -> No
     assert torch.equal(alone.inputs, 255 - alone.train)
 
 
+def test_what_is_seen_does_not_depend_on_how_many_are_corrupted_at_a_time(monkeypatch) -> None:
+    found, chosen = Reals.of(data(), 8), CorruptionSettings(sigma=0.5)
+    whole = found.seen(chosen, 3)
+    monkeypatch.setattr(reals, "BLOCK", 4)
+    assert torch.equal(found.seen(chosen, 3), whole)
+    assert not torch.equal(found.seen(chosen, 4), whole)
+    assert not torch.equal(whole[0].int() - found.held_out[0], whole[1].int() - found.held_out[1])
+
+
 def test_large_sets_lie_in_a_file_and_are_the_same(monkeypatch) -> None:
     batches = [torch.full((n, 1, 4, 4), i, dtype=torch.uint8) for i, n in enumerate((3, 5, 2))]
     small = filled(10, iter(batches))
