@@ -26,7 +26,7 @@ def check(settings: Settings, processes: int = 1) -> None:
     """
     rules: list[Callable[[Settings], None]] = [
         _labels, _conditional, _backbone, _sides, _attention, _widths, _scale, _adversary,
-        _matching, _betas, _introspective, _augment,
+        _matching, _betas, _introspective, _augment, _corruption,
     ]  # fmt: skip
     for rule in rules:
         rule(settings)
@@ -68,6 +68,11 @@ def _backbone(settings: Settings) -> None:
         raise UserError(
             f"model.hidden is {model.hidden}, but model.backbone 'dense' needs at least one layer "
             "and each of 1 or more; nearest valid: [420, 210, 105]"
+        )
+    if model.linear and model.backbone != "dense":
+        raise UserError(
+            f"model.linear is true, but model.backbone {model.backbone!r} has activations between "
+            "its convolutions; nearest valid: model.backbone 'dense', or model.linear false"
         )
     if model.backbone != "pyramid":
         for key, value, default in (
@@ -217,6 +222,37 @@ def _augment(settings: Settings) -> None:
         raise UserError(
             f"adversary.augment_probability is {chosen}, but a probability is 0 to 1; nearest "
             f"valid: {0.0 if chosen < 0 else 1.0}, or 'adaptive'"
+        )
+
+
+def _corruption(settings: Settings) -> None:
+    """Refuses keys of another kind of corruption, and pairs without their other half."""
+    chosen = settings.corruption
+    if chosen is None:
+        return
+    of_kind = {
+        "gaussian": ["sigma"], "salt_and_pepper": ["share"], "masking": ["share", "blocks"],
+        "pairs": ["inputs"],
+    }  # fmt: skip
+    for key, field in type(chosen).model_fields.items():
+        value, default = getattr(chosen, key), field.get_default()
+        if key not in ("kind", *of_kind[chosen.kind]) and value != default:
+            kinds = " or ".join(repr(kind) for kind, keys in of_kind.items() if key in keys)
+            usual = "null" if default is None else repr(default)
+            raise UserError(
+                f"corruption.{key} is {value!r}, but corruption.kind is {chosen.kind!r}; nearest "
+                f"valid: corruption.kind {kinds}, or corruption.{key} {usual}"
+            )
+    if chosen.kind == "pairs" and not chosen.inputs:
+        raise UserError(
+            "corruption.kind is 'pairs', but corruption.inputs is not given: the source of the "
+            "corrupted pictures, whose names are those of data.source; nearest valid: "
+            "corruption.inputs 'FOLDER'"
+        )
+    if chosen.blocks > settings.data.size:
+        raise UserError(
+            f"corruption.blocks is {chosen.blocks}, more than data.size {settings.data.size}; "
+            f"nearest valid: {settings.data.size}"
         )
 
 

@@ -303,7 +303,7 @@ class PictureModel:
         """Returns the `PictureData` that the model was trained on, from its settings."""
         from hiresvae.data import open_data
 
-        return open_data(self.settings.data)
+        return open_data(self.settings.data, inputs=self.settings.inputs)
 
     def save(self, folder: Path) -> None:
         """Writes the model folder's files; the caller sees to it that it appears whole."""

@@ -4,57 +4,12 @@ A configuration is one YAML file. Nothing in it can import or run anything. Leng
 all schedules count images, never steps, so that batch size and process count can change freely.
 """
 
-from typing import Any, Literal, get_args, get_origin
+from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
-from pydantic_core import PydanticCustomError
+from pydantic import Field
 
-
-class Section(BaseModel):
-    """A group of settings; a key that it does not know is an error."""
-
-    model_config = ConfigDict(
-        extra="forbid", frozen=True, validate_default=True, strict=False, allow_inf_nan=False
-    )
-
-    @field_validator("*", mode="before")
-    @classmethod
-    def _truth_is_no_number(cls, value: Any, info: ValidationInfo) -> Any:
-        """Refuses true where a number is due, and 1 where truth is: Python takes them as equal."""
-        annotation = cls.model_fields[str(info.field_name)].annotation
-        valid = [annotation, *get_args(annotation)]
-        truth = bool in valid or any(choice is True for choice in valid)
-        if type(value) is (int if truth else bool):
-            raise PydanticCustomError("truth", "true and false are no numbers")
-        return value
-
-    @field_validator("*", mode="before")
-    @classmethod
-    def _text_is_no_number(cls, value: Any, info: ValidationInfo) -> Any:
-        """Refuses a number in quotes: it is text, however much it looks like a number."""
-        kinds = _kinds(cls.model_fields[str(info.field_name)].annotation)
-        given = value if isinstance(value, list | tuple) else [value]
-        if kinds & {int, float} and str not in kinds and any(map(_is_quoted_number, given)):
-            raise PydanticCustomError("quoted", "a number in quotes is text")
-        return value
-
-
-def _kinds(annotation: Any) -> set[Any]:
-    """Returns the types that an annotation names, at any depth; named values are none."""
-    if get_origin(annotation) is Literal:
-        return set()
-    parts = get_args(annotation)
-    return set[Any]().union(*map(_kinds, parts)) if parts else {annotation}
-
-
-def _is_quoted_number(value: Any) -> bool:
-    if not isinstance(value, str):
-        return False
-    try:
-        float(value)
-    except ValueError:
-        return False
-    return True
+from hiresvae.autoencoding import CodeSettings, CorruptionSettings
+from hiresvae.section import Section
 
 
 class DataSettings(Section):
@@ -63,8 +18,8 @@ class DataSettings(Section):
     source: str = Field(
         "embedded:paintings",
         description="folder, zip or tar; several with '+'; embedded:paintings, embedded:faces; "
-        "monet, lfw, celeba, mnist, fashion_mnist, cifar10, textures, documents; hf:ORG/NAME; "
-        "shards:PATTERN",
+        "monet, lfw, celeba, mnist, fashion_mnist, cifar10, textures, documents (documents:clean, "
+        "documents:noisy); hf:ORG/NAME; shards:PATTERN",
     )
     size: int = Field(64, ge=8, le=2048, description="side of the square pictures in pixels")
     channels: Literal["auto", 1, 3] = Field(
@@ -73,8 +28,10 @@ class DataSettings(Section):
     labels: str = Field(
         "none", description="none, folders, csv:FILE:COLUMN, set (the set's own), clusters:K"
     )
-    crop: Literal["center", "random", "none"] = Field(
-        "center", description="how a picture becomes square; none: scaled whole and padded"
+    crop: Literal["center", "random", "none", "tiles"] = Field(
+        "center",
+        description="how a picture becomes square; none: scaled whole and padded; tiles: windows "
+        "anywhere in it at its own scale, for pages and other large pictures",
     )
     pad: Literal["white", "black", "edge"] = Field("edge", description="what fills the padding")
     mirror: bool = Field(False, description="flip half of the training pictures left to right")
@@ -114,6 +71,9 @@ class ModelSettings(Section):
     blocks: int = Field(1, ge=1, le=16, description="residual blocks at each side")
     attention: list[int] = Field([], description="sides with self-attention, such as [16]")
     hidden: list[int] = Field([420, 210, 105], description="layer sizes of the dense backbone")
+    linear: bool = Field(
+        False, description="the dense backbone without activations: its code spans that of PCA"
+    )
     grain: bool = Field(
         False,
         description="noise at every side of the decoder, for texture that latents need not "
@@ -370,5 +330,12 @@ class Settings(Section):
     adversary: AdversarySettings | None = None
     introspective: IntrospectiveSettings | None = None
     terms: TermSettings = TermSettings()
+    code: CodeSettings = CodeSettings()
+    corruption: CorruptionSettings | None = None
     training: TrainingSettings = TrainingSettings()
     metrics: MetricSettings = MetricSettings()
+
+    @property
+    def inputs(self) -> str | None:
+        """The source of what the encoder sees beside ``data.source``, where there is one."""
+        return None if self.corruption is None else self.corruption.inputs

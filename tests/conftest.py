@@ -123,7 +123,7 @@ def make_trainer(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Callab
         settings = load_settings(tiny, list(overrides))
         run = RunFolder(tmp_path_factory.mktemp("trainer") / "run")
         run.create()
-        data = open_data(settings.data, progress=False)
+        data = open_data(settings.data, inputs=settings.inputs, progress=False)
         AcceleratorState._reset_state()  # it holds the first precision of a process for ever
         accelerator = Accelerator(mixed_precision=settings.training.precision)
         return Trainer(settings, data, run, accelerator)

@@ -92,6 +92,27 @@ ON = {"adversary__weight": 0.5}
             {"adversary__augment_probability": "adaptive", "adversary__augment": []},
             r"'adaptive', but adversary.augment is \[\]",
         ),
+        (
+            {"model__linear": True},
+            "model.linear is true, but .* nearest valid: model.backbone 'dense'",
+        ),
+        ({"corruption__kind": "pairs"}, "'pairs', but corruption.inputs is not given"),
+        (
+            {"corruption__inputs": "noisy"},
+            "corruption.inputs is 'noisy', but corruption.kind is 'gaussian'; .* or .* null",
+        ),
+        (
+            {"corruption__kind": "gaussian", "corruption__share": 0.4},
+            "share is 0.4, but .* 'salt_and_pepper' or 'masking', or corruption.share 0.5",
+        ),
+        (
+            {"corruption__kind": "masking", "corruption__sigma": 0.1},
+            "corruption.sigma is 0.1, but corruption.kind is 'masking'",
+        ),
+        (
+            {"corruption__kind": "masking", "corruption__blocks": 65},
+            "corruption.blocks is 65, more than data.size 64; nearest valid: 64",
+        ),
         ({"training__betas": [0.0, 1.0]}, "training.betas has 1.0, .* nearest valid: 0.99"),
         ({"adversary__betas": [-0.1, 0.9]}, "adversary.betas has -0.1, .* nearest valid: 0.0"),
         (
@@ -129,6 +150,10 @@ def test_a_batch_that_the_processes_do_not_divide(batch, processes, near):
         {"model__pyramid": "1x1 4x2 8x2 16 32 64", "model__attention": [8, 16]},
         {"adversary__start": 0.99},
         {"introspective__weight": 1.0} | ON,
+        {"corruption__kind": "masking", "corruption__blocks": 64} | ON,
+        {"corruption__kind": "pairs", "corruption__inputs": "noisy", "data__crop": "tiles"},
+        {"model__backbone": "dense", "model__linear": True, "model__latent_dim": 65_536},
+        {"code__l1": 0.1, "code__sparsity": 3.0, "code__contraction": 0.1},
     ],
 )
 def test_what_goes_together_passes(values):

@@ -42,6 +42,12 @@ class Verdict:
     observed: tuple[Tensor, ...] = ()
     shown: dict[str, Tensor] = field(default_factory=dict)
 
+    def means(self) -> dict[str, Tensor]:
+        """Returns the mean of every term that has rows, by name, for the logs."""
+        terms = self.model | self.critic | self.shown
+        terms |= {"real_logit": self.real_logits, "fake_logit": self.fake_logits}
+        return {name: term.detach().mean() for name, term in terms.items() if len(term)}
+
 
 @dataclass(frozen=True)
 class Adversary:

@@ -16,9 +16,9 @@ SLOPE = 0.2
 """Slope of the leaky ReLU below zero; of the activations tried it costs least on a CPU."""
 
 
-def activate(state: Tensor) -> Tensor:
-    """Returns the leaky ReLU of ``(N, C, H, W)``, any shape."""
-    return F.leaky_relu(state, SLOPE)
+def activate(state: Tensor, slope: float = SLOPE) -> Tensor:
+    """Returns the leaky ReLU of ``(N, C, H, W)``, any shape; with a slope of 1 the state itself."""
+    return F.leaky_relu(state, slope)
 
 
 def unit(state: Tensor) -> Tensor:

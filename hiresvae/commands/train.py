@@ -103,7 +103,7 @@ def _opened(settings: Settings, run: RunFolder, accelerator: Any, fresh: bool) -
         from hiresvae.data import open_data
 
         # One process decodes, the others then find the store.
-        data = open_data(settings.data, progress=main)
+        data = open_data(settings.data, inputs=settings.inputs, progress=main)
         if main:
             if fresh:
                 run.clear()

@@ -28,7 +28,7 @@ class Batches:
         data: the pictures.
         size: side of the pictures in a batch, pixels; at most the stored side.
         mirror: flip half of the pictures left to right.
-        crop: "random" cuts windows of ``size`` anywhere; all else takes the central one.
+        crop: "random" and "tiles" cut windows of ``size`` anywhere; all else takes the central one.
         seed: of order, mirroring and windows.
         device: where batches go.
         device_cache: keep all pictures on the device; auto: where they fit.
@@ -61,12 +61,16 @@ class Batches:
         self.data, self.size, self.mirror, self.seed = data, size, mirror, seed
         self.device = torch.device(device)
         self._room = stored - size
-        self._random = crop == "random"
+        self._random = crop in ("random", "tiles")
         self._train = torch.from_numpy(data.train)
         self._labels = None if data.labels is None else torch.from_numpy(data.labels)
         self._permutation = lru_cache(maxsize=2)(self._shuffled)
-        kept = _fits(data.pictures.nbytes, self.device) if device_cache == "auto" else device_cache
-        self._kept = torch.from_numpy(np.array(data.pictures)).to(self.device) if kept else None
+        stores = [data.pictures] if data.inputs is None else [data.pictures, data.inputs]
+        total = sum(store.nbytes for store in stores)
+        kept = _fits(total, self.device) if device_cache == "auto" else device_cache
+        self._stores: list[np.ndarray | Tensor] = [
+            torch.from_numpy(np.array(store)).to(self.device) if kept else store for store in stores
+        ]
 
     def indices(self, start: int, count: int) -> Tensor:
         """Returns which pictures come at positions start to start + count, int64 ``(count,)``.
@@ -89,34 +93,50 @@ class Batches:
             float32 ``(count, C, size, size)`` in [-1, 1], and their labels int64 ``(count,)`` or
             None, both on the device.
         """
-        chosen = self.indices(start, count)
+        labels = None
+        if self._labels is not None:
+            labels = self._labels[self.indices(start, count)].to(self.device)
+        return self._cut(self._stores[0], start, count), labels
+
+    def inputs(self, start: int, count: int) -> Tensor | None:
+        """Returns what the encoder sees in place of `batch`, as its pictures; None: those.
+
+        Windows and mirroring are those of the pictures themselves.
+        """
+        return self._cut(self._stores[1], start, count) if len(self._stores) > 1 else None
+
+    def _cut(self, store: np.ndarray | Tensor, start: int, count: int) -> Tensor:
         bits = position_hash(self.seed, start, count)
-        rows = self._rows(chosen)
+        rows = self._rows(store, self.indices(start, count))
         pictures = self._windows(rows, bits) if self._random else self._central(rows)
         if self.mirror:
             # Rows known on the host: no waiting for the device, and quicker than torch.where.
             flipped = torch.nonzero(bits & 1)[:, 0].to(self.device)
             mirrored = pictures.index_select(0, flipped).flip(-1)
             pictures = pictures.index_copy(0, flipped, mirrored)
-        labels = None if self._labels is None else self._labels[chosen].to(self.device)
-        return to_float(pictures), labels
+        return to_float(pictures)
 
-    def pictures(self, indices: Tensor | np.ndarray | list[int]) -> Tensor:
+    def pictures(self, indices: Tensor | np.ndarray | list[int], *, inputs: bool = False) -> Tensor:
         """Returns pictures by index as they are: uint8 ``(n, C, size, size)`` on the CPU.
 
         Windows are central and nothing is mirrored.
+
+        Args:
+            indices: of the pictures.
+            inputs: what the encoder sees in their place, where the data has it.
         """
         rows = np.asarray(indices, dtype=np.int64)
-        return self._central(torch.from_numpy(self.data.pictures[rows])).contiguous()
+        store = self.data.inputs if inputs and self.data.inputs is not None else self.data.pictures
+        return self._central(torch.from_numpy(store[rows])).contiguous()
 
     def _shuffled(self, epoch: int) -> Tensor:
         rng = generator(self.seed, "order", epoch)
         return self._train[torch.randperm(len(self._train), generator=rng)]
 
-    def _rows(self, chosen: Tensor) -> Tensor:
-        if self._kept is None:
-            return torch.from_numpy(self.data.pictures[chosen.numpy()]).to(self.device)
-        return self._kept.index_select(0, chosen.to(self.device))
+    def _rows(self, store: np.ndarray | Tensor, chosen: Tensor) -> Tensor:
+        if isinstance(store, Tensor):
+            return store.index_select(0, chosen.to(self.device))
+        return torch.from_numpy(store[chosen.numpy()]).to(self.device)
 
     def _central(self, pictures: Tensor) -> Tensor:
         begin, end = self._room // 2, self._room // 2 + self.size

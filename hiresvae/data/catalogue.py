@@ -18,8 +18,10 @@ from hiresvae.errors import UserError, nearest
 from hiresvae.paths import readable, user_path
 
 
-def resolve(name: str, *, side: int, limit: int | None, cache: Path) -> Source:
-    """Returns the source that ``data.source`` names.
+def resolve(
+    name: str, *, side: int, limit: int | None, cache: Path, key: str = "data.source"
+) -> Source:
+    """Returns the source that ``data.source``, or another setting, names.
 
     Args:
         name: a folder, zip or tar; ``embedded:...``; a named set; ``hf:ORG/NAME``;
@@ -28,17 +30,18 @@ def resolve(name: str, *, side: int, limit: int | None, cache: Path) -> Source:
         side: pixels of the square at which drawn pictures are drawn.
         limit: pictures wanted, None for all; drawn sets draw so many, or 4096.
         cache: folder for what has to be downloaded.
+        key: the setting, for the sentences.
 
     Raises:
         UserError: there is no such source, or it cannot be had on this machine.
     """
-    with readable(f"data.source {name!r}"):
-        if "+" not in name or user_path(name, "data.source").exists():
-            return _resolve_one(name.strip(), side, limit, cache)
+    with readable(f"{key} {name!r}"):
+        if "+" not in name or user_path(name, key).exists():
+            return _resolve_one(name.strip(), side, limit, cache, key)
         names = [part.strip() for part in name.split("+")]
         if not all(names):
-            raise UserError(f"data.source {name!r} has a '+' with nothing beside it")
-        return _join(name, [_resolve_one(part, side, limit, cache) for part in names])
+            raise UserError(f"{key} {name!r} has a '+' with nothing beside it")
+        return _join(name, [_resolve_one(part, side, limit, cache, key) for part in names])
 
 
 def as_source(path: Path) -> str:
@@ -60,7 +63,7 @@ def known_channels(name: str) -> Literal[1, 3] | None:
     return 1 if all(found) else None
 
 
-def _resolve_one(name: str, side: int, limit: int | None, cache: Path) -> Source:
+def _resolve_one(name: str, side: int, limit: int | None, cache: Path, key: str) -> Source:
     kind, _, rest = name.partition(":")
     if kind == "embedded":
         return embedded_source(rest, side=side, limit=limit)
@@ -70,7 +73,7 @@ def _resolve_one(name: str, side: int, limit: int | None, cache: Path) -> Source
         return remote.shards_source(rest)
     if name in named.SETS:
         return named.named_source(name, cache)
-    path = user_path(name, "data.source")
+    path = user_path(name, key)
     if path.is_dir():
         return folder_source(path, name)
     if path.is_file():
@@ -79,7 +82,7 @@ def _resolve_one(name: str, side: int, limit: int | None, cache: Path) -> Source
     if path.parent != Path() and path.parent.is_dir():
         known = [str(entry) for entry in sorted(path.parent.iterdir())] or known
     hint = _hint(name, known)
-    raise UserError(f"data.source {name!r} is no folder, archive or known set: {hint}")
+    raise UserError(f"{key} {name!r} is no folder, archive or known set: {hint}")
 
 
 def _hint(name: str, known: list[str]) -> str:

@@ -1,8 +1,9 @@
 """One picture of any kind becomes a square of uint8 pixels, or a reason why it cannot."""
 
+import contextlib
 import io
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
@@ -13,8 +14,10 @@ MAX_PIXELS = 100_000_000
 # Named, so that no file can reach a plugin that starts another program (EPS does).
 FORMATS = ("PNG", "JPEG", "MPO", "GIF", "BMP", "TIFF", "WEBP", "AVIF", "JPEG2000", "PPM", "ICO")
 
-Raw = bytes | np.ndarray
+One = bytes | np.ndarray
 """An encoded file, or pixels uint8 ``(H, W)`` or ``(C, H, W)``."""
+Raw = One | tuple[One, One]
+"""One picture, or a pair: the picture to be made and the corrupted one that the encoder sees."""
 
 
 class UnreadableError(Exception):
@@ -28,13 +31,14 @@ class Framing:
     Attributes:
         side: pixels.
         channels: 1, 3, or auto: 1 where red, green and blue are equal everywhere, else 3.
-        crop: "none" scales the whole picture and pads it; all else takes the central square.
+        crop: "none" scales the whole picture and pads it, "tiles" cuts its centre without scaling
+            and pads that if it is short; all else scales the central square.
         pad: what fills the padding.
     """
 
     side: int
     channels: Literal["auto", 1, 3] = "auto"
-    crop: Literal["center", "random", "none"] = "center"
+    crop: Literal["center", "random", "none", "tiles"] = "center"
     pad: Literal["white", "black", "edge"] = "edge"
 
 
@@ -43,7 +47,7 @@ class Decoded:
     """A picture ready to be stored.
 
     Attributes:
-        pixels: uint8 ``(C, side, side)``, C = 1 or 3.
+        pixels: uint8 ``(C, side, side)``, C = 1 or 3; of a pair ``(2C, side, side)``.
         size: width and height of the picture before framing.
     """
 
@@ -58,23 +62,17 @@ def decode(raw: Raw, framing: Framing) -> Decoded:
     taken. Sizes are judged from the header, before any pixel is decoded.
 
     Raises:
-        UnreadableError: the file is empty, no picture, broken, or above 100 million pixels.
+        UnreadableError: the file is empty, no picture, broken, or above 100 million pixels; or the
+            two of a pair differ in size.
     """
+    if isinstance(raw, tuple):
+        return _paired(decode(raw[0], framing), decode(raw[1], framing))
     if not isinstance(raw, bytes) and _fits(raw, framing):
         planes = raw if raw.ndim == 3 else raw[None]
         return _decoded(planes, framing, (framing.side, framing.side))
-    try:
-        image = _upright(_open(raw)) if isinstance(raw, bytes) else _from_pixels(raw)
-        image = _plain(image)
-        if framing.channels == 1:
-            image = image.convert("L")
+    with _explained():
+        image = _picture(raw, framing.channels)
         pixels = _frame(image, framing)
-    except UnreadableError:
-        raise
-    except Image.DecompressionBombError as error:
-        raise UnreadableError("gigantic: more than 100 million pixels") from error
-    except Exception as error:  # Pillow's plugins raise nearly anything on a broken file
-        raise UnreadableError(f"broken: {error or type(error).__name__}") from error
     return _decoded(pixels, framing, image.size)
 
 
@@ -88,6 +86,61 @@ def attempt(read: Callable[[], Raw], framing: Framing) -> Decoded | str:
         return f"cannot be read: {error.strerror or error or type(error).__name__}"
     except Exception as error:  # an archive's member can be broken in as many ways as a file
         return f"cannot be read: {error or type(error).__name__}"
+
+
+def whole(raw: One, channels: Literal["auto", 1, 3] = "auto") -> np.ndarray:
+    """Returns the picture as `decode` does but neither cut nor scaled, uint8 ``(C, H, W)``.
+
+    Args:
+        raw: the file or its pixels.
+        channels: 1, 3, or auto: as many as the file has.
+
+    Raises:
+        UnreadableError: as `decode` does.
+    """
+    with _explained():
+        image = _picture(raw, channels)
+        return np.array(_planes(image.convert("RGB") if channels == 3 else image), order="C")
+
+
+def check_sizes(target: tuple[int, int], seen: tuple[int, int]) -> None:
+    """Refuses a pair of pictures whose width and height differ.
+
+    Raises:
+        UnreadableError: they do.
+    """
+    if target != seen:
+        (width, height), (other_width, other_height) = target, seen
+        raise UnreadableError(
+            f"{width} x {height} pixels, but the corrupted picture has "
+            f"{other_width} x {other_height}"
+        )
+
+
+def _paired(target: Decoded, seen: Decoded) -> Decoded:
+    check_sizes(target.size, seen.size)
+    planes = max(len(target.pixels), len(seen.pixels))
+    both = [half.pixels.repeat(planes // len(half.pixels), axis=0) for half in (target, seen)]
+    return Decoded(np.concatenate(both), target.size)
+
+
+@contextlib.contextmanager
+def _explained() -> Iterator[None]:
+    """Turns whatever a broken picture makes Pillow raise into the reason that the report lists."""
+    try:
+        yield
+    except UnreadableError:
+        raise
+    except Image.DecompressionBombError as error:
+        raise UnreadableError("gigantic: more than 100 million pixels") from error
+    except Exception as error:  # Pillow's plugins raise nearly anything on a broken file
+        raise UnreadableError(f"broken: {error or type(error).__name__}") from error
+
+
+def _picture(raw: One, channels: Literal["auto", 1, 3]) -> Image.Image:
+    """Returns the picture upright in mode L or RGB, in mode L where one channel is wanted."""
+    image = _plain(_upright(_open(raw)) if isinstance(raw, bytes) else _from_pixels(raw))
+    return image.convert("L") if channels == 1 else image
 
 
 def _fits(pixels: np.ndarray, framing: Framing) -> bool:
@@ -175,6 +228,10 @@ def _eight_bits(values: np.ndarray, mode: str) -> np.ndarray:
 def _frame(image: Image.Image, framing: Framing) -> np.ndarray:
     """Returns the square of a picture in mode L or RGB, uint8 ``(C, side, side)``."""
     side, (width, height) = framing.side, image.size
+    if framing.crop == "tiles":
+        left, top = max(0, width - side) // 2, max(0, height - side) // 2
+        box = (left, top, min(width, left + side), min(height, top + side))
+        return _padded(_planes(image.crop(box)), framing)
     if framing.crop != "none":
         edge = min(width, height)
         left, top = (width - edge) // 2, (height - edge) // 2
@@ -182,9 +239,14 @@ def _frame(image: Image.Image, framing: Framing) -> np.ndarray:
         return _planes(image.resize((side, side), Image.Resampling.LANCZOS, box=box))
     scale = side / max(width, height)
     inner = max(1, round(width * scale)), max(1, round(height * scale))
-    pixels = _planes(image.resize(inner, Image.Resampling.LANCZOS))
-    left, top = (side - inner[0]) // 2, (side - inner[1]) // 2
-    margins = ((0, 0), (top, side - inner[1] - top), (left, side - inner[0] - left))
+    return _padded(_planes(image.resize(inner, Image.Resampling.LANCZOS)), framing)
+
+
+def _padded(pixels: np.ndarray, framing: Framing) -> np.ndarray:
+    """Returns pixels ``(C, h, w)`` of at most the side in the middle of ``(C, side, side)``."""
+    side, (height, width) = framing.side, pixels.shape[1:]
+    left, top = (side - width) // 2, (side - height) // 2
+    margins = ((0, 0), (top, side - height - top), (left, side - width - left))
     if framing.pad == "edge":
         return np.pad(pixels, margins, mode="edge")
     return np.pad(pixels, margins, constant_values=255 if framing.pad == "white" else 0)
@@ -193,14 +255,3 @@ def _frame(image: Image.Image, framing: Framing) -> np.ndarray:
 def _planes(image: Image.Image) -> np.ndarray:
     pixels = np.asarray(image)
     return pixels[None] if pixels.ndim == 2 else pixels.transpose(2, 0, 1)
-
-
-def whole(raw: bytes, channels: Literal[1, 3]) -> np.ndarray:
-    """Returns a picture at its own size, uint8 ``(C, H, W)``, else as `decode` has it.
-
-    Raises:
-        UnreadableError: as `decode` does.
-    """
-    decode(raw, Framing(8, channels))  # says what is wrong with it, if anything
-    image = _plain(_upright(_open(raw))).convert("L" if channels == 1 else "RGB")
-    return np.array(_planes(image), order="C")

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from hiresvae.data.store import Store
+from hiresvae.data.tiles import page_of
 from hiresvae.errors import UserError, nearest
 from hiresvae.labelling import Labelling
 from hiresvae.paths import user_path
@@ -138,7 +139,8 @@ def _table(path: Path, column: str, names: list[str]) -> Labels:
     # A full relative name goes before a bare file name, which may occur in several folders.
     values = {name.rpartition("/")[2]: value for name, value in reversed(named) if name}
     values |= {name: value for name, value in named if name}
-    found = [values.get(name) or values.get(PurePosixPath(name).name, "") for name in names]
+    pages = [name if name in values else page_of(name) for name in names]
+    found = [values.get(page) or values.get(PurePosixPath(page).name, "") for page in pages]
     if not all(found):
         raise UserError(
             f"data.labels: {path.name} has no {column!r} for {found.count('')} of {len(names)} "

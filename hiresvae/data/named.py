@@ -252,15 +252,17 @@ def _textures(cache: Path) -> Source:
     return _array_source("textures", [path], load, classes)
 
 
-def _documents(cache: Path) -> Source:
-    folder = _find(cache, "documents")
+def _documents(cache: Path, part: str = "") -> Source:
+    """Returns all pages, with noisy and clean as their classes, or one of these two folders."""
+    name = f"documents:{part}" if part else "documents"
+    folder = _find(cache, f"documents/{part}" if part else "documents")
     if folder is None:
         raise UserError(
-            "documents is not on this machine and cannot be downloaded unasked: put NoisyOffice's "
+            f"{name} is not on this machine and cannot be downloaded unasked: put NoisyOffice's "
             "pages into $HIRESVAE_DATA/documents/noisy and .../clean by hand, or use "
             "embedded:paintings, which needs no files"
         )
-    return folder_source(folder, "documents", label_folders=True)
+    return folder_source(folder, name, label_folders=not part)
 
 
 def _array_source(
@@ -314,4 +316,6 @@ SETS: dict[str, Callable[[Path], Source]] = {
     "cifar10": _cifar10,
     "textures": _textures,
     "documents": _documents,
+    "documents:clean": partial(_documents, part="clean"),
+    "documents:noisy": partial(_documents, part="noisy"),
 }

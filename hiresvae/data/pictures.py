@@ -3,14 +3,17 @@
 import hashlib
 import json
 from collections import Counter
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 import numpy as np
 
 from hiresvae.data.catalogue import resolve
 from hiresvae.data.decode import Framing
 from hiresvae.data.labels import make_labels
+from hiresvae.data.pairs import paired
+from hiresvae.data.sources import Source
 from hiresvae.data.store import Header, cache_folder, open_store
+from hiresvae.data.tiles import tiled
 from hiresvae.labelling import parse_labels
 from hiresvae.settings import DataSettings
 
@@ -56,13 +59,14 @@ class PictureData:
 
     Attributes:
         pictures: uint8 ``(N, C, S, S)``, a memory map; S is the size of the pictures, or with
-            ``crop: random`` an eighth more.
+            ``crop: random`` an eighth more, with ``crop: tiles`` twice that.
         labels: int64 ``(N,)``, or None.
         classes: their names; () when there are no labels.
         names: where each picture came from.
         train: int64 indices of the pictures for training.
         held_out: int64 indices of the others.
         report: what was found.
+        inputs: what the encoder sees in place of each picture, as ``pictures``; None: themselves.
     """
 
     pictures: np.ndarray
@@ -72,6 +76,7 @@ class PictureData:
     train: np.ndarray
     held_out: np.ndarray
     report: DataReport
+    inputs: np.ndarray | None = None
 
     @property
     def key(self) -> str:
@@ -97,13 +102,17 @@ class PictureData:
         return "\n".join(lines)
 
 
-def open_data(settings: DataSettings, *, progress: bool = True) -> PictureData:
+def open_data(
+    settings: DataSettings, *, inputs: str | None = None, progress: bool = True
+) -> PictureData:
     """Returns the pictures that the settings name, decoding them into the cache at first use.
 
     Nothing is random: runs of every seed have the same pictures, labels and split.
 
     Args:
         settings: the section ``data``.
+        inputs: source of what the encoder sees in their place, ``corruption.inputs``; None for the
+            pictures themselves.
         progress: show a bar on stderr while decoding, if that is a terminal.
 
     Raises:
@@ -115,11 +124,17 @@ def open_data(settings: DataSettings, *, progress: bool = True) -> PictureData:
         (16, 3, 64, 64)
     """
     labelling = parse_labels(settings.labels, settings.limit)  # before hours of decoding
-    cache = cache_folder(settings.cache)
+    source, limit = find_source(settings, inputs), settings.limit
     side = stored_side(settings.size, settings.crop)
-    source = resolve(settings.source, side=side, limit=settings.limit, cache=cache)
     framing = Framing(side, settings.channels, settings.crop, settings.pad)
-    store = open_store(source, framing, limit=settings.limit, cache=cache, progress=progress)
+    if settings.crop == "tiles":
+        source, limit = tiled(source, framing, limit), None
+    cache = cache_folder(settings.cache)
+    store = open_store(source, framing, limit=limit, cache=cache, progress=progress)
+    seen = None
+    if source.parts == 2:
+        half = store.pictures.shape[1] // 2
+        store, seen = replace(store, pictures=store.pictures[:, :half]), store.pictures[:, half:]
     header = store.header
     labels, classes = make_labels(labelling, store, source.classes, settings.source)
     train, held_out = split(header.digests, settings.held_out)
@@ -131,7 +146,7 @@ def open_data(settings: DataSettings, *, progress: bool = True) -> PictureData:
         skipped=[(name, reason) for name, reason in header.skipped],
         duplicates=len(header.digests) - len(set(header.digests)),
         sizes=_sizes(header),
-        shape=header.shape,
+        shape=store.pictures.shape,
         num_train=len(train),
         num_held_out=len(held_out),
         classes={name: counts[i] for i, name in enumerate(classes)},
@@ -145,12 +160,31 @@ def open_data(settings: DataSettings, *, progress: bool = True) -> PictureData:
         train=train,
         held_out=held_out,
         report=report,
+        inputs=seen,
     )
 
 
+def find_source(settings: DataSettings, inputs: str | None = None) -> Source:
+    """Returns the source that the settings name, of whole pictures: pairs if there are inputs.
+
+    Raises:
+        UserError: there is no such source.
+    """
+    side, cache = stored_side(settings.size, settings.crop), cache_folder(settings.cache)
+    limit = settings.limit
+    source = resolve(settings.source, side=side, limit=limit, cache=cache)
+    if inputs is None:
+        return source
+    seen = resolve(inputs, side=side, limit=limit, cache=cache, key="corruption.inputs")
+    return paired(source, seen)
+
+
 def stored_side(size: int, crop: str) -> int:
-    """Returns the side in pixels at which pictures are stored: room for windows if random."""
-    return round(size * 9 / 8) if crop == "random" else size
+    """Returns the side in pixels at which pictures are stored, with room for windows.
+
+    Tiles of twice the side that overlap by half hold every window of a page.
+    """
+    return {"random": round(size * 9 / 8), "tiles": 2 * size}.get(crop, size)
 
 
 def split(digests: list[str], share: float) -> tuple[np.ndarray, np.ndarray]:

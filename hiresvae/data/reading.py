@@ -40,7 +40,7 @@ def read_pictures(
     *,
     size: int,
     channels: Literal[1, 3],
-    crop: Literal["center", "random", "none"] = "center",
+    crop: Literal["center", "random", "none", "tiles"] = "center",
     pad: Literal["white", "black", "edge"] = "edge",
 ) -> Read:
     """Returns the pictures of a file, a folder or an archive.
@@ -51,7 +51,7 @@ def read_pictures(
         path: picture, folder, zip or tar.
         size: side of the squares in pixels.
         channels: 1 grey, 3 colour.
-        crop: as in the settings; "random" takes the centre.
+        crop: as in the settings; "random" and "tiles" take the centre.
         pad: what fills the padding.
 
     Raises:

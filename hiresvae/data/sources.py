@@ -18,7 +18,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from itertools import islice
 from pathlib import Path, PurePosixPath
-from typing import IO, cast
+from typing import IO, Literal, cast
 
 from hiresvae.data.decode import Raw, UnreadableError
 from hiresvae.data.folders import check_length, ignored, read_file, stamp, walk
@@ -47,12 +47,14 @@ class Item:
         read: gives the encoded file or the pixels; may be called from any thread.
         folder: name of the first-level sub-folder, "" for none.
         label: the set's own class, "" for none.
+        group: hexadecimal digits that pictures share which must be held out together, "" for none.
     """
 
     name: str
     read: Callable[[], Raw]
     folder: str = ""
     label: str = ""
+    group: str = ""
 
 
 @dataclass(frozen=True)
@@ -65,6 +67,7 @@ class Source:
         items: lists the candidates; an iterator where the collection can only be read in order.
         classes: names of the set's own classes in their order; () to sort those that occur.
         in_memory: its pictures lie in memory as pixels, so that no thread is worth its while.
+        parts: pictures that an item reads: 2 if the encoder sees another one.
     """
 
     name: str
@@ -72,6 +75,7 @@ class Source:
     items: Callable[[], Iterable[Item]]
     classes: tuple[str, ...] = ()
     in_memory: bool = False
+    parts: Literal[1, 2] = 1
 
 
 def choose(items: Iterable[Item], limit: int | None) -> Iterable[Item]:

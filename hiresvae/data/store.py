@@ -2,7 +2,8 @@
 
 Built by one process while others wait, written aside and renamed, checked when opened, and built
 anew when anything about it is wrong. A store is a folder with ``pictures.u8`` (the bytes of an
-array ``(N, C, S, S)``) and ``header.json``.
+array ``(N, C, S, S)``) and ``header.json``. Of pairs the two pictures are stored as one of twice as
+many channels, so that nothing can part them.
 """
 
 import hashlib
@@ -46,7 +47,8 @@ class Header:
         folders: first-level sub-folders, "" for none.
         labels: the set's own classes by name, "" for none.
         sizes: width and height before framing.
-        digests: first 32 hexadecimal digits of the SHA-256 of the decoded content.
+        digests: 32 hexadecimal digits of each picture's content: the first of the SHA-256 of what
+            was decoded; where pictures belong together, first 16 digits that they share.
         skipped: name and reason of the candidates that could not be used.
         checksums: CRC-32 of each block of ``BLOCK_BYTES``.
     """
@@ -140,7 +142,7 @@ def _build(
     candidates = choose(source.items(), limit)
     decoded = _at_once if source.in_memory else _in_threads
     try:
-        writer = _Writer(aside, 3 if framing.channels == 3 else 1, framing.side)
+        writer = _Writer(aside, 3 if framing.channels == 3 else 1, framing.side, source.parts)
         try:
             # Broken files also make Pillow warn; they are reported in our own words.
             with warnings.catch_warnings():
@@ -212,9 +214,9 @@ def _in_chunks(
 class _Writer:
     """Appends pictures to a store; grey until the first picture in colour."""
 
-    def __init__(self, folder: Path, channels: int, side: int) -> None:
+    def __init__(self, folder: Path, channels: int, side: int, parts: int = 1) -> None:
         folder.mkdir(parents=True)
-        self.folder, self.channels, self.side = folder, channels, side
+        self.folder, self.channels, self.side, self.parts = folder, channels * parts, side, parts
         self.path = folder / "pictures.u8"
         self.file = self.path.open("wb")
         self.header = Header()
@@ -229,12 +231,22 @@ class _Writer:
         raw = outcome.pixels.tobytes()
         if len(outcome.pixels) > self.channels:
             self._widen()
-        self.file.write(raw * (self.channels // len(outcome.pixels)))
+        times = self.channels // len(outcome.pixels)
+        self.file.write(raw if times == 1 else outcome.pixels.repeat(times, axis=0).tobytes())
         header.names.append(item.name)
         header.folders.append(item.folder)
         header.labels.append(item.label)
         header.sizes.append(outcome.size)
-        header.digests.append(hashlib.sha256(raw).hexdigest()[:32])
+        header.digests.append((self._group(item, raw) + _hash(raw))[:32])
+
+    def _group(self, item: Item, raw: bytes) -> str:
+        """Returns 16 digits that pictures share which must not straddle the split, or nothing.
+
+        One picture may be there with several corruptions: it decides, not they.
+        """
+        if item.group or self.parts == 1:
+            return item.group[:16]
+        return _hash(raw[: len(raw) // self.parts])[:16]
 
     def finish(self) -> Header:
         """Returns the header once everything is on disk."""
@@ -248,13 +260,17 @@ class _Writer:
 
     def _widen(self) -> None:
         self.file.close()
-        grey, self.channels = self.path.rename(self.folder / "grey.u8"), 3
+        grey, self.channels = self.path.rename(self.folder / "grey.u8"), 3 * self.channels
         self.file = self.path.open("wb")
         plane = self.side * self.side
         with grey.open("rb") as old:
             while pixels := old.read(plane):
                 self.file.write(pixels * 3)
         grey.unlink()
+
+
+def _hash(raw: bytes) -> str:
+    return hashlib.sha256(raw).hexdigest()
 
 
 def _blocks(path: Path) -> Iterator[bytes]:

@@ -26,6 +26,7 @@ class OneVectorDecoder(nn.Module):
         fold: shape ``(outputs, H, W)`` to give to the head's result.
         gain: what the latent is multiplied by.
         bounded: whether the result is a mean of pixels, to be kept in [-1, 1].
+        slope: of the rung's activation below 0; 1 makes it linear.
     """
 
     def __init__(
@@ -39,11 +40,12 @@ class OneVectorDecoder(nn.Module):
         *,
         gain: float = 1.0,
         bounded: bool = False,
+        slope: float = SLOPE,
     ) -> None:
         super().__init__()
         self.width, self.fold = width, fold
         self.gain, self.bounded = gain, bounded
-        self.rung = GaussianRung(1, width, width, top_dim, first=True)
+        self.rung = GaussianRung(1, width, width, top_dim, first=True, slope=slope)
         self.steer = linear(condition_dim, width) if condition_dim else None
         self.rest, self.head = rest, head
 
@@ -76,10 +78,21 @@ class OneVectorDecoder(nn.Module):
 
 
 class DenseEncoder(nn.Module):
-    """Layers of the given sizes over all pixels: ``(N, C, S, S) -> {1: (N, sizes[-1], 1, 1)}``."""
+    """Layers of the given sizes over all pixels: ``(N, C, S, S) -> {1: (N, sizes[-1], 1, 1)}``.
 
-    def __init__(self, channels: int, size: int, sizes: list[int], condition_dim: int) -> None:
+    Between them a leaky ReLU; with a slope of 1 it is the identity, and the encoder linear.
+    """
+
+    def __init__(
+        self,
+        channels: int,
+        size: int,
+        sizes: list[int],
+        condition_dim: int,
+        slope: float = SLOPE,
+    ) -> None:
         super().__init__()
+        self.slope, self.condition_dim = slope, condition_dim
         inputs = [channels * size**2 + condition_dim, *sizes[:-1]]
         self.layers = nn.ModuleList(linear(a, b) for a, b in zip(inputs, sizes, strict=True))
 
@@ -89,20 +102,26 @@ class DenseEncoder(nn.Module):
         if condition is not None:
             state = torch.cat([state, condition], dim=1)
         for i, layer in enumerate(self.layers):
-            state = layer(state if i == 0 else activate(state))
+            state = layer(state if i == 0 else activate(state, self.slope))
         return {1: state[:, :, None, None]}
 
 
 def dense_decoder(
-    outputs: int, size: int, sizes: list[int], top_dim: int, condition_dim: int
+    outputs: int,
+    size: int,
+    sizes: list[int],
+    top_dim: int,
+    condition_dim: int,
+    slope: float = SLOPE,
 ) -> OneVectorDecoder:
     """Returns the mirror of the dense encoder: a latent to ``(N, outputs, S, S)``."""
     widths = list(reversed(sizes))
-    rest = nn.Sequential(nn.LeakyReLU(SLOPE))
+    rest = nn.Sequential(nn.LeakyReLU(slope))
     for a, b in pairwise(widths):
-        rest.extend([linear(a, b), nn.LeakyReLU(SLOPE)])
+        rest.extend([linear(a, b), nn.LeakyReLU(slope)])
     head = linear(widths[-1], outputs * size**2, gain=0.3)
-    return OneVectorDecoder(widths[0], top_dim, condition_dim, rest, head, (outputs, size, size))
+    fold = (outputs, size, size)
+    return OneVectorDecoder(widths[0], top_dim, condition_dim, rest, head, fold, slope=slope)
 
 
 GELU_GAIN = 1.1

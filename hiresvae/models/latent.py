@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from hiresvae.blocks.layers import activate, conv
+from hiresvae.blocks.layers import SLOPE, activate, conv
 from hiresvae.distributions.gaussian import DiagonalGaussian, residual
 
 
@@ -20,12 +20,22 @@ class GaussianRung(nn.Module):
         features: channels of what the encoder saw at this side.
         dim: channels of the latent.
         first: whether it is the top rung.
+        slope: of the activations below 0.
     """
 
-    def __init__(self, side: int, width: int, features: int, dim: int, *, first: bool) -> None:
+    def __init__(
+        self,
+        side: int,
+        width: int,
+        features: int,
+        dim: int,
+        *,
+        first: bool,
+        slope: float = SLOPE,
+    ) -> None:
         super().__init__()
         self.shape = (dim, side, side)
-        self.first = first
+        self.first, self.slope = first, slope
         kernel = 1 if side == 1 else 3
         seen = features if first else features + width
         self.read = conv(seen, 2 * dim, kernel, gain=0.5)
@@ -36,14 +46,14 @@ class GaussianRung(nn.Module):
         """Returns p(z | state) for a state ``(N, width, h, w)``; None is the standard normal."""
         if self.foresee is None:
             return None
-        return DiagonalGaussian(*self.foresee(activate(state)).chunk(2, dim=1))
+        return DiagonalGaussian(*self.foresee(activate(state, self.slope)).chunk(2, dim=1))
 
     def posterior(
         self, state: Tensor, features: Tensor, prior: DiagonalGaussian | None
     ) -> DiagonalGaussian:
         """Returns q(z | state, features), told relative to the prior of the same state."""
         seen = features if prior is None else torch.cat([state, features], dim=1)
-        mean, logvar = self.read(activate(seen)).chunk(2, dim=1)
+        mean, logvar = self.read(activate(seen, self.slope)).chunk(2, dim=1)
         if prior is None:
             return DiagonalGaussian(mean, logvar)
         return residual(prior, mean, logvar)

@@ -10,6 +10,7 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
+from hiresvae.blocks.layers import SLOPE
 from hiresvae.distributions.likelihoods import make_likelihood
 from hiresvae.models import backbones
 from hiresvae.models.backbones import OneVectorDecoder
@@ -79,9 +80,10 @@ class VAE(nn.Module):
             levels = parse_pyramid(settings.pyramid, size)
             self.encoder, self.decoder = self._pyramid(levels, outputs, condition_dim)
         elif settings.backbone == "dense":
-            self.encoder = backbones.DenseEncoder(channels, size, settings.hidden, condition_dim)
+            hidden, slope = settings.hidden, 1.0 if settings.linear else SLOPE
+            self.encoder = backbones.DenseEncoder(channels, size, hidden, condition_dim, slope)
             self.decoder = backbones.dense_decoder(
-                outputs, size, settings.hidden, settings.latent_dim, condition_dim
+                outputs, size, hidden, settings.latent_dim, condition_dim, slope
             )
         else:
             self.encoder = backbones.ClassicEncoder(channels, size, condition_dim)
@@ -169,6 +171,7 @@ class VAE(nn.Module):
         labels: Tensor | None = None,
         *,
         noise: NormalNoise,
+        seen: Tensor | None = None,
         top: Tensor | None = None,
         top_labels: Tensor | None = None,
         top_noise: NormalNoise | None = None,
@@ -179,6 +182,7 @@ class VAE(nn.Module):
             images: ``(N, C, H, W)`` in [-1, 1].
             labels: ``(N,)`` int64, for conditional models.
             noise: standard normal numbers by stream, see `hiresvae.seeding.Noise`.
+            seen: what the encoder sees in place of the images, the same shape: corrupted ones.
             top: latents ``(M, D)`` of the top rung to be decoded as well, for pictures that do not
                 exist: lower rungs are drawn from their priors.
             top_labels: labels ``(M,)`` of those.
@@ -187,7 +191,8 @@ class VAE(nn.Module):
         """
         count = images.shape[0]
         stochastic = noise if self.settings.stochastic else None
-        draw: Draw = FromPosterior(self.features(images, labels), stochastic)
+        given = images if seen is None else seen
+        draw: Draw = FromPosterior(self.features(given, labels), stochastic)
         rows = count
         grain: NormalNoise | None = noise
         if top is not None:

@@ -31,6 +31,7 @@ def model_card(used: PictureModel, data: PictureData) -> str:
     """Returns the card in Markdown."""
     settings = used.settings
     rungs = len(used.model.latent_shapes)
+    taught = f", denoising ({settings.corruption.kind})" if settings.corruption else ""
     against: list[str] = [settings.adversary.loss] if settings.adversary else []
     against += ["introspective"] if settings.introspective else []
     return _CARD.format(
@@ -42,7 +43,7 @@ def model_card(used: PictureModel, data: PictureData) -> str:
         train=len(data.train),
         held=len(data.held_out),
         images=used.images_seen,
-        kind=f"{settings.model.backbone}, {rungs} rung{'s' if rungs > 1 else ''}",
+        kind=f"{settings.model.backbone}, {rungs} rung{'s' if rungs > 1 else ''}{taught}",
         parameters=sum(p.numel() for p in used.model.parameters()),
         likelihood=settings.model.likelihood,
         adversary=" and ".join(against) or "none",

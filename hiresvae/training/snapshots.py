@@ -9,6 +9,7 @@ from torch import Tensor
 
 from hiresvae import images as pictures_io
 from hiresvae import priors
+from hiresvae.autoencoding import CorruptionSettings
 from hiresvae.data import PictureData
 from hiresvae.data.batches import Batches
 from hiresvae.generator import PictureModel
@@ -18,6 +19,7 @@ from hiresvae.run import RunFolder, written_aside
 from hiresvae.seeding import generator
 from hiresvae.settings import Settings
 from hiresvae.training.card import model_card
+from hiresvae.training.corruption import as_seen
 
 SHOWN = 32
 
@@ -36,14 +38,23 @@ def running_density(running: RunningGaussian, shares: tuple[float, ...]) -> Dens
 
 @torch.inference_mode()
 def encode_all(
-    model: VAE, batches: Batches, indices: np.ndarray, labels: Tensor | None, seed: int
+    model: VAE,
+    batches: Batches,
+    indices: np.ndarray,
+    labels: Tensor | None,
+    seed: int,
+    corruption: CorruptionSettings | None = None,
 ) -> Tensor:
-    """Returns draws of the top rung's posterior for pictures of the data set ``(N, D)``."""
+    """Returns draws of the top rung's posterior for pictures of the data set ``(N, D)``.
+
+    The encoder sees them as in training.
+    """
     device = model.last_layer.device
     drawn = [torch.zeros(0, int(np.prod(model.latent_shapes[0])))]
     for first in range(0, len(indices), 128):
         rows = torch.arange(first, min(first + 128, len(indices)))
-        images = pictures_io.to_float(batches.pictures(indices[rows]).to(device))
+        shown = as_seen(corruption, batches, indices[rows.numpy()], seed)
+        images = pictures_io.to_float(shown.to(device))
         chosen = labels[rows].to(device) if labels is not None else None
         state = model.features(images, chosen)
         rung = model.decoder.rung_list[0]
@@ -90,12 +101,13 @@ class Snapshots:
         train = self.data.train[:limit]
         labels = self._labels(train)
         held = self.data.held_out[:limit]
+        seed, corruption = self.settings.seed, self.settings.corruption
         return priors.fit(
-            encode_all(model, self.batches, train, labels, self.settings.seed),
-            encode_all(model, self.batches, held, self._labels(held), self.settings.seed),
+            encode_all(model, self.batches, train, labels, seed, corruption),
+            encode_all(model, self.batches, held, self._labels(held), seed, corruption),
             kind=self.settings.prior.kind,
             components=self.settings.prior.components,
-            seed=self.settings.seed,
+            seed=seed,
             labels=labels,
             num_classes=model.classes,
         )
@@ -112,10 +124,16 @@ class Snapshots:
         ]
         # Above the samples of the fitted prior, below those of N(0, I), from the same noise.
         pictures_io.save(pictures_io.grid(torch.cat(both), columns=8), self.run.samples / name)
+        chosen = self.settings.corruption
         originals = self.batches.pictures(self.shown)
-        remade = used.reconstruct(originals, self._labels(self.shown))
-        pairs = torch.stack([originals, remade], 1).flatten(0, 1)
-        pictures_io.save(pictures_io.grid(pairs, columns=8), self.run.reconstructions / name)
+        seen = as_seen(chosen, self.batches, self.shown, self.settings.seed)
+        remade = used.reconstruct(seen, self._labels(self.shown))
+        # In threes where the encoder sees something else: the original, that, and what is made.
+        row = [originals, remade] if chosen is None else [originals, seen, remade]
+        shown = pictures_io.grid(
+            torch.stack(row, 1).flatten(0, 1), columns=8 // len(row) * len(row)
+        )
+        pictures_io.save(shown, self.run.reconstructions / name)
         self.write_model(used, self.run.model)
         return used
 

@@ -24,6 +24,8 @@ from hiresvae.models.vae import VAE
 from hiresvae.priors import RunningGaussian
 from hiresvae.seeding import Noise, Shard
 from hiresvae.settings import Settings
+from hiresvae.training.codes import make_penalties
+from hiresvae.training.corruption import seen_in_training
 from hiresvae.training.guard import Guard, gradient_norm, spread, step_unless
 from hiresvae.training.introspective import Introspection
 from hiresvae.training.objective import Fakes, adversary_share, bound_loss, kl_weight
@@ -78,6 +80,7 @@ class Step:
             averages = Averages(settings.adversary, accelerator.unwrap_model(networks.critic))
             self.adversary = Adversary(settings.adversary, averages.to(accelerator.device))
         self.sharpening = make_sharpening(settings.terms, accelerator.device)
+        self.penalties = make_penalties(settings.code, self.vae)
         self.introspection = (
             Introspection(settings.introspective, self.vae, running, accelerator.scaler)
             if settings.introspective
@@ -130,18 +133,19 @@ class Step:
         Returns what the running prior, the adversary's running means and, on some steps, the
         balance observe, by name, and the logs.
         """
-        images, labels = self.batches.batch(number * shard.total + shard.start, shard.size)
+        first = number * shard.total + shard.start
+        images, labels = self.batches.batch(first, shard.size)
         images = images.contiguous(memory_format=torch.channels_last)
+        seen = seen_in_training(self.settings.corruption, images, noise.normal, self.batches, first)
         labels = labels if self.vae.classes else None
-        ramp = None
+        ramp, fakes = None, None
         if self.adversary is not None:
             ramp = adversary_share(self.adversary.settings, share)
-        fakes = None
-        if self.adversary is not None and ramp is not None:
-            kinds = self.adversary.settings.fakes
-            fakes = Fakes.of_rows(kinds, shard.start, shard.size, images.device)
+            if ramp is not None:
+                kinds = self.adversary.settings.fakes
+                fakes = Fakes.of_rows(kinds, shard.start, shard.size, images.device)
         with self.accelerator.autocast():
-            outputs = self._forward(images, labels, noise, fakes)
+            outputs = self._forward(images, labels, noise, fakes, seen=seen)
         beta = kl_weight(self.settings.model, share)
         bound = bound_loss(outputs, self.dims, beta, self.settings.model.free_nats)
         rate = outputs.rate.detach().mean(0)
@@ -157,13 +161,15 @@ class Step:
             distances = self.sharpening(outputs.reconstruction, images)
             logs |= {name: distance.detach().mean() for name, distance in distances.items()}
             loss = loss + self.sharpening.loss(distances)
+        if self.penalties is not None:
+            extra, terms = self.penalties(outputs, seen, labels, noise.normal)
+            loss, logs = loss + extra, logs | terms
         if self.introspection is not None:
             feeling = adversary_share(self.introspection.settings, share)
             if feeling is not None:
                 with self.accelerator.autocast():
                     extra, terms = self.introspection(outputs, labels, noise, beta, feeling)
-                logs |= terms
-                loss = loss + extra
+                loss, logs = loss + extra, logs | terms
         sums: Sums = {"prior": self.running.sums(outputs.top, labels)}
         pushed: tuple[Tensor, Tensor] | None = None
         if fakes is not None:
@@ -171,7 +177,7 @@ class Step:
             verdict, push, alone = self._judge(
                 images, mixed, labels, fakes, noise, number, ramp or 0.0
             )
-            logs |= _means(verdict)
+            logs |= verdict.means()
             name = self.settings.adversary.loss if self.settings.adversary else ""
             sign = certainty(name, verdict.real_logits, verdict.fake_logits)
             logs["critic_sign"] = sign.mean()
@@ -204,14 +210,15 @@ class Step:
         noise: Noise,
         fakes: Fakes | None,
         model: nn.Module | None = None,
+        seen: Tensor | None = None,
     ) -> Outputs:
         """Returns the model's outputs, with samples where the critic is to see some.
 
-        ``model`` is the trained one as it is wrapped, unless told.
+        ``model`` is the trained one as it is wrapped, and its encoder sees the images, unless told.
         """
         model = model or self.networks.model
         if fakes is None or not len(fakes.sampled):
-            return model(images, labels, noise=noise.normal)
+            return model(images, labels, noise=noise.normal, seen=seen)
         rows = fakes.sampled
         top_labels = None if labels is None else labels[rows]
         draws = noise.normal("top", self.running.means.shape[1])[rows]
@@ -226,6 +233,7 @@ class Step:
             images,
             labels,
             noise=noise.normal,
+            seen=seen,
             top=top,
             top_labels=top_labels,
             top_noise=lower,
@@ -249,8 +257,7 @@ class Step:
         chosen = self.adversary.settings
         penalty = chosen.gamma > 0 and number % chosen.penalty_every == 0
         # Double backward in half precision overflows: a step with penalties runs in float32.
-        context = contextlib.nullcontext() if penalty else self.accelerator.autocast()
-        with context:
+        with contextlib.nullcontext() if penalty else self.accelerator.autocast():
             verdict: Verdict = self.adversary.judge(
                 self.networks.critic,
                 images,
@@ -390,10 +397,3 @@ class Step:
 def judged(means: dict[str, Tensor]) -> bool:
     """Whether the critic took part in a step that tells these figures."""
     return "critic" in means
-
-
-def _means(verdict: Verdict) -> dict[str, Tensor]:
-    """Returns the mean of every term that has rows, by name, for the logs."""
-    terms = verdict.model | verdict.critic | verdict.shown
-    terms |= {"real_logit": verdict.real_logits, "fake_logit": verdict.fake_logits}
-    return {name: term.detach().mean() for name, term in terms.items() if len(term)}

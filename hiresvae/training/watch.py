@@ -19,6 +19,7 @@ from hiresvae.adversary.augment import Change
 from hiresvae.data import PictureData
 from hiresvae.images import to_float
 from hiresvae.seeding import Noise, Shard, generator
+from hiresvae.training.corruption import as_seen
 from hiresvae.training.objective import Fakes, adversary_share
 from hiresvae.training.step import Step
 
@@ -109,13 +110,13 @@ class Watch:
         # No step has a number below 0, so no noise of the training's is seen here.
         device, rows = step.accelerator.device, Shard(self.count, 0, self.count)
         noise = Noise(step.settings.seed, -1 - number, rows, device)
-        (train, labels), (held_out, held_labels) = (
+        (train, seen, labels), (held_out, _, held_labels) = (
             self._pictures(part, number) for part in ("train", "held_out")
         )
         fakes = Fakes.of_rows(list(chosen.fakes), 0, self.count, device)
         change = Change.drawn(noise, chosen.augment, step.augment.value)
         with _resting(critic), _resting(step.vae), step.accelerator.autocast():
-            made = fakes.mix(step._forward(train, labels, noise, fakes, step.vae)).float()
+            made = fakes.mix(step._forward(train, labels, noise, fakes, step.vae, seen)).float()
             logits = [
                 (judged.logits @ judged.weights).float()
                 for judged in (
@@ -125,17 +126,23 @@ class Watch:
             ]
         return _figures(chosen.loss, *logits)
 
-    def _pictures(self, part: str, number: int) -> tuple[Tensor, Tensor | None]:
-        """Returns pictures of a part as training sees them, and their labels if it does."""
+    def _pictures(self, part: str, number: int) -> tuple[Tensor, Tensor, Tensor | None]:
+        """Returns pictures of a part, what the encoder sees of them, and labels if it sees any."""
         device = self.step.accelerator.device
         indices = self.data.train if part == "train" else self.data.held_out
         rng = generator(self.step.settings.seed, "watch", part, number)
         chosen = indices[torch.randperm(len(indices), generator=rng)[: self.count].numpy()]
-        images = to_float(self.step.batches.pictures(chosen)).to(device)
-        images = images.contiguous(memory_format=torch.channels_last)
+        settings, batches = self.step.settings, self.step.batches
+        images, seen = (
+            to_float(pictures).to(device).contiguous(memory_format=torch.channels_last)
+            for pictures in (
+                batches.pictures(chosen),
+                as_seen(settings.corruption, batches, chosen, settings.seed),
+            )
+        )
         if not self.step.vae.classes or self.data.labels is None:
-            return images, None
-        return images, torch.from_numpy(np.asarray(self.data.labels)[chosen]).to(device)
+            return images, seen, None
+        return images, seen, torch.from_numpy(np.asarray(self.data.labels)[chosen]).to(device)
 
 
 def _figures(loss: str, train: Tensor, held_out: Tensor, made: Tensor) -> dict[str, float]:

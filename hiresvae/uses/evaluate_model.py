@@ -57,7 +57,7 @@ def measure_model(
     copies = torch.zeros(0)
     if plan.wants("texture", "patches", "paired") or _measures_distance(plan):
         with plan.timed("reconstructions"):
-            copies = _reconstruct(model, reals.held_out)
+            copies = _reconstruct(model, _seen(model, reals, plan))
         figures += pixel_groups("reconstructions", copies, reals.held_out, unseen, plan)
     if plan.wants("patches"):
         figures += patches_floor(reals.held_out, plan.seed)
@@ -166,10 +166,11 @@ def _of_copies(
 ) -> list[Figure]:
     """Returns the distances of reconstructions to their own originals.
 
-    Held-out pictures first, then training ones, no more in all than the other distances have.
+    Held-out pictures first, then training ones, no more in all than the other distances have; of a
+    denoising model the held-out ones alone, since only of those it is known what its encoder sees.
     """
     room = max(0, plan.most - len(reals.held_out)) if reals.has_held_out else 0
-    rest = reals.train[:room]
+    rest = reals.train[: room if model.settings.corruption is None else 0]
     with plan.timed("features"):
         remade = [features_of(copies, network)]
         if len(rest):
@@ -178,7 +179,7 @@ def _of_copies(
     if real.unseen is not None:
         originals = np.concatenate([real.unseen, real.train[: len(rest)]])
     counts = {reals.role: len(reals.held_out)}
-    if reals.has_held_out:
+    if len(rest):
         counts["train"] = len(rest)
     with plan.timed("distance"):
         return distances("r{}", np.concatenate(remade), originals, network, counts, paired=True)
@@ -225,6 +226,15 @@ def _reconstruct(model: PictureModel, pictures: Tensor, batch: int = 64) -> Tens
     mine = pictures[rows]
     batches = (model.reconstruct(part).cpu() for part in mine.split(batch) if len(part))
     return _whole(filled(len(mine), batches, "reconstructions"))
+
+
+def _seen(model: PictureModel, reals: Reals, plan: Plan) -> Tensor:
+    """Returns the held-out pictures as the model's encoder is to see them: corrupted or not."""
+    seen = reals.seen(model.settings.corruption, plan.seed)
+    if seen is not None:
+        return seen
+    plan.notes.append("the reference has no corrupted pictures: the encoder saw the clean ones")
+    return reals.held_out
 
 
 def _whole(pictures: Tensor) -> Tensor:

@@ -9,7 +9,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from hiresvae.autoencoding import CorruptionSettings
 from hiresvae.seeding import generator
+from hiresvae.training.corruption import damaged
 
 if TYPE_CHECKING:
     from hiresvae.data import PictureData
@@ -38,6 +40,7 @@ class Reals:
         name: what the training part is called: ``train``, or ``reference`` where others stand for
             the pictures that were trained on.
         train_labels: int64 ``(N,)``, or None.
+        inputs: what the encoder sees in place of ``held_out``, where the data has it.
     """
 
     train: Tensor
@@ -47,6 +50,7 @@ class Reals:
     total: int
     name: str = "train"
     train_labels: np.ndarray | None = None
+    inputs: Tensor | None = None
 
     @classmethod
     def of(
@@ -66,10 +70,10 @@ class Reals:
         top = (data.pictures.shape[-1] - size) // 2
         cut = slice(top, top + size)
 
-        def read(indices: np.ndarray) -> Iterator[Tensor]:
-            for first in range(0, len(indices), BLOCK):
-                rows = indices[first : first + BLOCK]
-                yield torch.from_numpy(data.pictures[rows][..., cut, cut].copy())
+        def read(indices: np.ndarray, store: np.ndarray = data.pictures) -> Iterator[Tensor]:
+            for span in _spans(len(indices)):
+                rows = indices[span.start : span.stop]
+                yield torch.from_numpy(store[rows][..., cut, cut].copy())
 
         def some(indices: np.ndarray, part: str) -> tuple[Tensor, np.ndarray]:
             order = torch.randperm(len(indices), generator=generator(0, "reals", part))
@@ -77,7 +81,12 @@ class Reals:
             return filled(len(chosen), read(chosen)), chosen
 
         train, chosen = some(data.train, "train")
-        held_out = some(data.held_out, "held_out")[0] if len(data.held_out) else train
+        held_out, unseen = train, chosen
+        if len(data.held_out):
+            held_out, unseen = some(data.held_out, "held_out")
+        inputs = None
+        if data.inputs is not None:
+            inputs = filled(len(unseen), read(unseen, data.inputs))
         return cls(
             train,
             held_out,
@@ -86,12 +95,36 @@ class Reals:
             total=len(data.train),
             name=name,
             train_labels=None if data.labels is None else np.asarray(data.labels)[chosen],
+            inputs=inputs,
         )
+
+    def seen(self, corruption: CorruptionSettings | None, seed: int) -> Tensor | None:
+        """Returns what a model's encoder is to see of ``held_out``, or None if that is not known.
+
+        Args:
+            corruption: of the model's settings.
+            seed: of the noise.
+        """
+        if corruption is None:
+            return self.held_out
+        if corruption.kind == "pairs":
+            return self.inputs
+        parts = (
+            damaged(self.held_out[span.start : span.stop], corruption, span, seed)
+            for span in _spans(len(self.held_out))
+        )
+        return filled(len(self.held_out), parts)
 
     @property
     def role(self) -> str:
         """What the pictures are called that stand for the unseen ones."""
         return "held_out" if self.has_held_out else self.name
+
+
+def _spans(count: int) -> Iterator[range]:
+    """Yields the numbers 0 to count - 1, `BLOCK` at a time."""
+    for first in range(0, count, BLOCK):
+        yield range(first, min(first + BLOCK, count))
 
 
 def filled(count: int, batches: Iterable[Tensor], progress: str | None = None) -> Tensor:

@@ -1,9 +1,10 @@
 """Takes noise, stains and holes out of pictures, and says how sure the model is.
 
-Without a mask a picture is projected onto what the model can make. With one, the hole is filled:
-encode, decode, put the known pixels back, again; from several starts, each followed by a search for
-the latents that explain the known pixels best. Pictures larger than the model's are worked on in
-overlapping tiles that are blended, so that no seam is left.
+Without a mask a picture is projected onto what the model can make; a model that was trained to
+denoise makes the clean one. With a mask, the hole is filled: encode, decode, put the known pixels
+back, again; from several starts, each followed by a search for the latents that explain the known
+pixels best. A model that was trained to fill blank places is shown one. Pictures larger than the
+model's are worked on in overlapping tiles that are blended, so that no seam is left.
 """
 
 from collections.abc import Callable
@@ -12,10 +13,12 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from hiresvae.data.tiles import starts
 from hiresvae.errors import UserError
 from hiresvae.generator import PictureModel, picture_noise
 from hiresvae.images import to_float, to_uint8
 from hiresvae.models.draws import FromPosterior, FromPrior, Given
+from hiresvae.training.corruption import BLANK
 
 LARGEST = 64_000_000
 """Pixels of the largest picture that is worked on."""
@@ -39,19 +42,6 @@ def window(side: int) -> Tensor:
     place = torch.arange(side, dtype=torch.float64)
     rise = (1 + torch.minimum(place, side - 1 - place)) / ((side + 1) // 2)
     return (rise[:, None] * rise[None]).float()
-
-
-def starts(length: int, side: int, overlap: float = 0.5) -> list[int]:
-    """Returns where tiles begin so that they cover ``length`` pixels and overlap evenly.
-
-    Example:
-        >>> starts(40, 16)
-        [0, 8, 16, 24]
-    """
-    if length <= side:
-        return [0]
-    count = -(-(length - side) // max(1, int(side * (1 - overlap)))) + 1
-    return [round(i * (length - side) / (count - 1)) for i in range(count)]
 
 
 def tiled(
@@ -123,7 +113,8 @@ def restore(
         seed: of the answers.
 
     Raises:
-        UserError: the mask or the number of channels does not fit.
+        UserError: the mask or the number of channels does not fit, or a search is to explain the
+            noise that a denoising model was trained to leave out.
 
     Source: Rezende et al. 2014 (arXiv 1401.4082), section 6.3, for the rounds.
     """
@@ -137,6 +128,12 @@ def restore(
         raise UserError(
             f"the mask has {mask.shape[1]} x {mask.shape[0]} pixels, "
             f"the picture {picture.shape[2]} x {picture.shape[1]}"
+        )
+    corruption = painter.settings.corruption
+    if mask is None and steps and corruption is not None:
+        raise UserError(
+            f"steps is {steps}, but this model was trained to denoise ({corruption.kind}): latents "
+            "that explain the noisy pixels better would bring the noise back; nearest valid: 0"
         )
     image = to_float(picture[None].to(painter.device))[0]
     unknown = torch.zeros_like(image[:1]) if mask is None else mask[None].to(image)
@@ -244,6 +241,10 @@ def _filled(
     colour = (images * known).sum((2, 3), keepdim=True) * images.shape[1] / count
     noise = picture_noise(seed, numbers.tolist(), painter.device)("hole", *images.shape[1:])
     current = known * images + hole * (colour + 0.3 * noise).clamp(-1, 1)
+    corruption = painter.settings.corruption
+    if corruption is not None and corruption.kind == "masking":
+        # It learnt what belongs into a blank place; a guess there would be taken for the truth.
+        current, rounds = known * images + hole * BLANK, 0
     for number in range(rounds):
         made = _projected(painter, current, None, 0, numbers, seed + 104729 * (number + 1))
         current = known * images + hole * made.clamp(-1, 1)

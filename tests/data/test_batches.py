@@ -16,7 +16,10 @@ RNG = np.random.default_rng(0)
 def data(count: int = 10, side: int = 9, held: int = 2, channels: int = 3) -> SimpleNamespace:
     pictures = RNG.integers(0, 256, (count, channels, side, side), dtype=np.uint8)
     return SimpleNamespace(
-        pictures=pictures, labels=np.arange(count) % 3, train=np.arange(held, count)
+        pictures=pictures,
+        labels=np.arange(count) % 3,
+        train=np.arange(held, count),
+        inputs=None,
     )
 
 
@@ -109,7 +112,7 @@ def test_pictures_by_index_are_plain() -> None:
 def test_memory_maps_stay_read_only(tmp_path: Path) -> None:
     np.zeros((4, 3, 8, 8), np.uint8).tofile(tmp_path / "m")
     mapped = np.memmap(tmp_path / "m", np.uint8, "r", shape=(4, 3, 8, 8))
-    found = SimpleNamespace(pictures=mapped, labels=None, train=np.arange(4))
+    found = SimpleNamespace(pictures=mapped, labels=None, train=np.arange(4), inputs=None)
     for kept in (True, False):
         images, labels = batches(found, device_cache=kept).batch(0, 6)
         assert labels is None and (images == -1).all()

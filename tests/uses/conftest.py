@@ -107,6 +107,7 @@ class Data:
     train: np.ndarray
     held_out: np.ndarray
     labels: np.ndarray | None = None
+    inputs: np.ndarray | None = None
 
 
 class Model:

@@ -3,7 +3,9 @@ import json
 import pytest
 import torch
 
+from hiresvae.autoencoding import CorruptionSettings
 from hiresvae.errors import UserError
+from hiresvae.settings import DataSettings, Settings
 from hiresvae.uses import evaluate as uses
 from hiresvae.uses import groups
 from hiresvae.uses.evaluate import evaluate
@@ -69,6 +71,32 @@ def test_nothing_held_out_is_said(tmp_path, stub, network) -> None:
     assert "nothing is held out" in report["notes"][0]
     assert report["figures"]["rfrechet"]["counts"] == {"train": 60}
     assert report["figures"]["psnr_reconstructions"]["counts"] == {"train": 60}
+
+
+def test_a_denoising_model_is_measured_from_corrupted_pictures(
+    tmp_path, stub, network, monkeypatch
+) -> None:
+    seen: list[torch.Tensor] = []
+    monkeypatch.setattr(stub, "reconstruct", lambda x: seen.append(x) or x)
+
+    def measured(**chosen) -> dict:
+        corruption = CorruptionSettings(**chosen)
+        settings = Settings(data=DataSettings(size=SIDE), corruption=corruption)
+        monkeypatch.setattr(stub, "settings", settings)
+        return evaluate(
+            "m", tmp_path / "a.json", samples=8, features=network, metrics="paired,distance",
+            device="cpu",
+        )  # fmt: skip
+
+    blank = measured(kind="masking", share=1.0)
+    assert seen and all((x == 128).all() for x in seen)
+    assert blank["figures"]["rfrechet"]["counts"] == {"held_out": 12}
+    seen.clear()
+    clean = measured(kind="pairs", inputs="x")
+    assert not (seen[0] == 128).all()
+    assert any("no corrupted pictures" in note for note in clean["notes"])
+    worse, better = (figures["figures"]["psnr_reconstructions"] for figures in (blank, clean))
+    assert worse["value"] < better["value"]
 
 
 def test_only_what_is_asked_for_is_measured(tmp_path, network, stub) -> None:

@@ -17,12 +17,14 @@ from hiresvae.uses.processes import by_share, is_first, joined, share
 class Model:
     """Samples and copies that depend on the numbers of the pictures alone."""
 
-    settings = SimpleNamespace(data=SimpleNamespace(size=16), metrics=MetricSettings())
+    settings = SimpleNamespace(
+        data=SimpleNamespace(size=16), metrics=MetricSettings(), corruption=None
+    )
 
     def data(self):
         x = np.random.default_rng(0).integers(0, 256, (27, 3, 16, 16), dtype=np.uint8)
         return SimpleNamespace(
-            pictures=x, train=np.arange(18), held_out=np.arange(18, 27), labels=None
+            pictures=x, train=np.arange(18), held_out=np.arange(18, 27), labels=None, inputs=None
         )
 
     def drawn_labels(self, numbers, *, seed=0):

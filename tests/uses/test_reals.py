@@ -3,6 +3,7 @@ from types import SimpleNamespace
 import numpy as np
 import torch
 
+from hiresvae.autoencoding import CorruptionSettings
 from hiresvae.uses import reals
 from hiresvae.uses.reals import Reals, filled
 
@@ -11,7 +12,7 @@ def data(n: int = 30, stored: int = 10):
     pictures = np.random.default_rng(0).integers(0, 256, (n, 3, stored, stored), dtype=np.uint8)
     return SimpleNamespace(
         pictures=pictures, train=np.arange(n - 6), held_out=np.arange(n - 6, n),
-        labels=np.arange(n) % 3,
+        labels=np.arange(n) % 3, inputs=None,
     )  # fmt: skip
 
 
@@ -43,6 +44,32 @@ def test_nothing_held_out_is_said_by_the_role() -> None:
     found = Reals.of(source, 10)
     assert found.role == "train" and found.held_out is found.train and found.train_labels is None
     assert Reals.of(source, 10, name="reference").role == "reference"
+
+
+def test_what_a_denoising_encoder_is_to_see_goes_with_what_it_is_to_make() -> None:
+    source = data()
+    plain = Reals.of(source, 8)
+    assert plain.seen(None, 0) is plain.held_out
+    assert plain.seen(CorruptionSettings(kind="pairs", inputs="x"), 0) is None
+    noisy = plain.seen(CorruptionSettings(kind="masking", share=1.0), 0)
+    assert noisy is not None and noisy.shape == plain.held_out.shape and (noisy == 128).all()
+    source.inputs = 255 - source.pictures
+    pairs = Reals.of(source, 8)
+    assert torch.equal(pairs.held_out, plain.held_out)
+    seen = pairs.seen(CorruptionSettings(kind="pairs", inputs="x"), 0)
+    assert torch.equal(seen, 255 - pairs.held_out)
+    source.held_out = np.arange(0)
+    alone = Reals.of(source, 8)
+    assert torch.equal(alone.inputs, 255 - alone.train)
+
+
+def test_what_is_seen_does_not_depend_on_how_many_are_corrupted_at_a_time(monkeypatch) -> None:
+    found, chosen = Reals.of(data(), 8), CorruptionSettings(sigma=0.5)
+    whole = found.seen(chosen, 3)
+    monkeypatch.setattr(reals, "BLOCK", 4)
+    assert torch.equal(found.seen(chosen, 3), whole)
+    assert not torch.equal(found.seen(chosen, 4), whole)
+    assert not torch.equal(whole[0].int() - found.held_out[0], whole[1].int() - found.held_out[1])
 
 
 def test_large_sets_lie_in_a_file_and_are_the_same(monkeypatch) -> None:

@@ -1,10 +1,14 @@
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
 import torch
 
+from hiresvae.autoencoding import CorruptionSettings
+from hiresvae.data.tiles import starts
 from hiresvae.images import to_float, to_uint8
-from hiresvae.uses.restore import restore, starts, tiled, window
+from hiresvae.training.corruption import BLANK
+from hiresvae.uses.restore import restore, tiled, window
 
 
 @pytest.mark.parametrize(("height", "width"), [(16, 16), (40, 23), (7, 50), (5, 3), (97, 16)])
@@ -69,6 +73,49 @@ def test_searching_explains_the_known_pixels_better(painter, pictures):
         for steps in (0, 40)
     ]
     assert errors[1] < errors[0]
+
+
+@pytest.fixture
+def denoiser(make_painter):
+    """Makes a painter that was trained on corrupted pictures: (any key of the section)."""
+
+    def make(**chosen):
+        painter = make_painter()
+        corruption = CorruptionSettings(**chosen)
+        return replace(
+            painter, settings=painter.settings.model_copy(update={"corruption": corruption})
+        )
+
+    return make
+
+
+def test_a_denoiser_is_given_the_picture_as_it_is(make_painter, denoiser, pictures):
+    plain, taught = (
+        restore(painter, pictures[0], answers=2).picture
+        for painter in (make_painter(), denoiser(kind="salt_and_pepper", share=1.0))
+    )
+    assert torch.equal(plain, taught), "it is noisy already"
+
+
+def test_a_search_for_the_noise_is_refused_of_a_denoiser(denoiser, pictures, refused):
+    with refused("steps is 5", "trained to denoise (gaussian)", "nearest valid: 0"):
+        restore(denoiser(kind="gaussian"), pictures[0], steps=5)
+    mask = torch.ones(16, 16, dtype=torch.bool)
+    mask[:8] = False
+    assert restore(denoiser(kind="gaussian"), pictures[0], mask, steps=2, rounds=1, answers=1)
+
+
+def test_a_model_that_learnt_to_fill_blanks_is_shown_one(denoiser, pictures):
+    painter, seen = denoiser(kind="masking", blocks=4), []
+    hook = painter.model.encoder.register_forward_pre_hook(lambda _, given: seen.append(given[0]))
+    mask = torch.zeros(16, 16, dtype=torch.bool)
+    mask[4:9, 5:11] = True
+    restore(painter, pictures[0], mask, answers=1, rounds=7)
+    hook.remove()
+    (shown,) = seen
+    assert (shown[0][:, mask] == BLANK).all(), "once, with nothing guessed"
+    known = to_float(pictures[:1])[0]
+    assert torch.equal(shown[0][:, ~mask], known[:, ~mask])
 
 
 def test_large_and_small_pictures_keep_their_size(make_painter):

@@ -1,0 +1,56 @@
+"""Every configuration that ships: it says what it is for and how to run it, and is accepted."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from hiresvae.configuration import load_settings
+from hiresvae.models.vae import VAE
+
+FOLDER = Path(__file__).parents[1] / "configs"
+CONFIGS = sorted(FOLDER.glob("*.yaml"))
+# The data sets of the source documents, by the configuration that shows each.
+OF_THE_DOCUMENTS = {
+    "mnist": "mnist", "fashion_mnist": "fashion_mnist", "fashion_map": "fashion_mnist",
+    "fashion_denoise": "fashion_mnist", "cifar10": "cifar10", "textures": "textures",
+    "documents_denoise": "documents:clean", "faces_vae": "lfw", "monet_vae": "monet",
+}  # fmt: skip
+MOST_PARAMETERS = 3_000_000
+"""Of a model that two cores train within half an hour."""
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
+def test_it_passes_and_says_its_purpose_and_command(path: Path):
+    settings = load_settings(path)
+    assert settings.name == path.stem
+    comment = [line for line in path.read_text().splitlines() if line.startswith("#")]
+    assert comment[0].startswith("# Purpose: ")
+    assert any(f"# Command: accelerate launch scripts/train.py configs/{path.name}" in line
+               for line in comment)  # fmt: skip
+
+
+def test_each_data_set_of_the_documents_has_one():
+    for name, source in OF_THE_DOCUMENTS.items():
+        assert load_settings(FOLDER / f"{name}.yaml").data.source == source
+
+
+@pytest.mark.parametrize("name", sorted(set(OF_THE_DOCUMENTS) - {"faces_vae", "monet_vae"}))
+def test_its_model_is_lean_and_makes_pictures(name: str):
+    settings = load_settings(FOLDER / f"{name}.yaml")
+    channels, size = 3 if name == "cifar10" else 1, settings.data.size
+    model = VAE(settings.model, size=size, channels=channels, classes=10)
+    assert sum(p.numel() for p in model.parameters()) < MOST_PARAMETERS
+    images = torch.zeros(2, channels, size, size)
+    labels = torch.zeros(2, dtype=torch.int64) if settings.model.conditional else None
+    outputs = model(images, labels, noise=lambda _, *shape: torch.zeros(2, *shape))
+    assert outputs.reconstruction.shape == images.shape
+
+
+def test_the_map_has_two_numbers_and_denoisers_see_what_they_say():
+    assert load_settings(FOLDER / "fashion_map.yaml").model.latent_dim == 2
+    assert load_settings(FOLDER / "fashion_mnist.yaml").model.latent_dim == 16
+    clothes = load_settings(FOLDER / "fashion_denoise.yaml").corruption
+    assert clothes is not None and (clothes.kind, clothes.share) == ("salt_and_pepper", 0.5)
+    pages = load_settings(FOLDER / "documents_denoise.yaml")
+    assert pages.inputs == "documents:noisy" and pages.data.crop == "tiles"
