@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from hiresvae import __version__, cli_uses
-from hiresvae.cli_common import Device, Model, Seed, in_words
+from hiresvae.cli_common import Device, Model, Seed, Temperature, in_words, temperatures
 
 
 class Prior(StrEnum):
@@ -116,9 +116,7 @@ def sample(
     n: Annotated[int, typer.Option("--n", min=1, help="How many pictures.")] = 64,
     out: Annotated[Path, typer.Option(help="Folder of the pictures.")] = Path("samples"),
     seed: Seed = 0,
-    temperature: Annotated[
-        float, typer.Option(min=0.0, help="Below 1 safer, above 1 bolder pictures.")
-    ] = 1.0,
+    temperature: Temperature = "1",
     truncation: Annotated[
         float,
         typer.Option(
@@ -143,9 +141,9 @@ def sample(
     from hiresvae.commands.sample import run
 
     run(
-        model=model, n=n, out=out, seed=seed, temperature=temperature, truncation=truncation,
-        prior=prior.value, label=label, grid=grid, format=format.value, device=device,
-        which=which.value,
+        model=model, n=n, out=out, seed=seed, temperature=temperatures(temperature),
+        truncation=truncation, prior=prior.value, label=label, grid=grid, format=format.value,
+        device=device, which=which.value,
     )  # fmt: skip
 
 

@@ -24,6 +24,32 @@ Device = Annotated[
 ]
 
 
+Temperature = Annotated[
+    str,
+    typer.Option(
+        metavar="T|T,T,...",
+        help="Below 1 safer, above 1 bolder pictures; one for all rungs, or one for each from the "
+        "top, the last for all below.",
+    ),
+]
+
+
+def temperatures(words: str) -> float | tuple[float, ...]:
+    """Returns what ``1`` or ``1,0.9,0.7`` mean.
+
+    Raises:
+        UserError: a part is no number.
+    """
+    try:
+        values = tuple(float(part) for part in words.split(","))
+    except ValueError:
+        raise UserError(
+            f"--temperature {words!r}: must be a number, or numbers with commas between, such as "
+            "1,0.9,0.7"
+        ) from None
+    return values if len(values) > 1 else values[0]
+
+
 @contextmanager
 def in_words() -> Iterator[None]:
     """Turns errors into words on stderr and an exit code; also a decorator.

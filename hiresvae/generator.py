@@ -19,9 +19,16 @@ from torch import Tensor
 from hiresvae import hub
 from hiresvae.blocks.layers import channels_last
 from hiresvae.errors import UserError, nearest
-from hiresvae.images import to_float, to_uint8
+from hiresvae.images import binarized, to_float, to_uint8
 from hiresvae.models.contract import NormalNoise
-from hiresvae.models.draws import FromPosterior, FromPrior, Given
+from hiresvae.models.draws import (
+    FromPosterior,
+    FromPrior,
+    Given,
+    Temperature,
+    check_temperature,
+    temperature_at,
+)
 from hiresvae.models.vae import VAE
 from hiresvae.priors import Density
 from hiresvae.seeding import generator
@@ -111,7 +118,7 @@ class PictureModel:
         *,
         seed: int = 0,
         prior: PriorName = "fitted",
-        temperature: float = 1.0,
+        temperature: Temperature = 1.0,
         truncation: float = 1.0,
         labels: Tensor | None = None,
     ) -> Tensor:
@@ -121,6 +128,7 @@ class PictureModel:
         2019, arXiv 1812.04948, appendix B). A temperature narrows each component of a mixture
         about its own mean and all rungs alike; this moves the components, and the top rung alone.
         """
+        temperature = temperature_at(temperature, 0)
         noise = picture_noise(seed, numbers, self.device)("prior 0", *self.model.latent_shapes[0])
         if prior == "standard":
             return temperature * noise if truncation == 1 else truncation * temperature * noise
@@ -140,13 +148,14 @@ class PictureModel:
         *,
         seed: int = 0,
         prior: PriorName = "fitted",
-        temperature: float = 1.0,
+        temperature: Temperature = 1.0,
         truncation: float = 1.0,
         label: str | None = None,
         batch_size: int = 32,
         start: int = 0,
     ) -> Iterator[Tensor]:
         """Yields new pictures in batches, uint8 ``(n, C, H, W)`` on the CPU; see `sample`."""
+        check_temperature(temperature, len(self.model.latent_shapes))
         for first in range(start, start + count, batch_size):
             numbers = list(range(first, min(first + batch_size, start + count)))
             labels = self._labels(seed, numbers, label)
@@ -167,9 +176,9 @@ class PictureModel:
         Args:
             count: how many.
             **chosen: seed, prior ("fitted" or "standard"), temperature (scales the spread of all
-                rungs; below 1 safer, above 1 wilder), truncation (share of the way from the
-                prior's mean, 0 to 1; see `latents`), label (a name), batch_size, start (the number
-                of the first picture).
+                rungs, or of each from the top; below 1 safer, above 1 wilder), truncation (share of
+                the way from the prior's mean, 0 to 1; see `latents`), label (a name), batch_size,
+                start (the number of the first picture).
         """
         if count < 1:
             raise UserError(f"number of samples {count}: at least 1 is needed")
@@ -184,6 +193,16 @@ class PictureModel:
                 f"this model takes {wanted} (channels, height, width)"
             )
         return to_float(pictures.to(self.device))
+
+    def observed(self, pictures: Tensor, noise: NormalNoise) -> Tensor:
+        """Returns uint8 pictures as the likelihood takes them: as they are, or black and white.
+
+        With ``data.binarize`` a grey is the chance of white, and ``noise`` decides.
+        """
+        images = self.check(pictures)
+        if not self.settings.data.binarize:
+            return images
+        return binarized(images, torch.special.ndtr(noise("binarize", *images.shape[1:])))
 
     @torch.inference_mode()
     def encode(self, pictures: Tensor, labels: Tensor | None = None) -> list[Tensor]:
@@ -240,7 +259,7 @@ class PictureModel:
         if self.conditional and labels is None:
             labels = self.guess_labels(pictures)
         noise = picture_noise(seed, list(range(len(pictures))), self.device)
-        outputs = self.model(self.check(pictures), labels, noise=noise)
+        outputs = self.model(self.observed(pictures, noise), labels, noise=noise)
         return -(outputs.distortion + outputs.rate.sum(1))
 
     def data(self) -> Any:

@@ -12,7 +12,13 @@ from hiresvae.data.reading import Read, read_pictures
 from hiresvae.errors import UserError
 from hiresvae.generator import PictureModel, PriorName, picture_noise
 from hiresvae.images import to_uint8
-from hiresvae.models.draws import FromPosterior, Relative
+from hiresvae.models.draws import (
+    FromPosterior,
+    Relative,
+    Temperature,
+    check_temperature,
+    temperature_at,
+)
 
 SAMPLE = "sample:"
 BATCH = 64
@@ -93,15 +99,16 @@ def drawn(
     seed: int,
     *,
     prior: PriorName = "fitted",
-    temperature: float = 1.0,
+    temperature: Temperature = 1.0,
     label: str | None = None,
 ) -> Codes:
     """Returns the code of picture 0 that `PictureModel.sample` draws with this seed."""
+    check_temperature(temperature, len(painter.model.latent_shapes))
     labels = painter._labels(seed, [0], label)
     top = painter.latents([0], seed=seed, prior=prior, temperature=temperature, labels=labels)
     noise = picture_noise(seed, [0], painter.device)
     lower = [
-        temperature * noise(f"prior {number}", *shape)
+        temperature_at(temperature, number) * noise(f"prior {number}", *shape)
         for number, shape in enumerate(painter.model.latent_shapes)
         if number > 0
     ]
@@ -139,7 +146,9 @@ class Inputs:
     skipped: list[tuple[str, str]]
 
 
-def gather(painter: PictureModel, specs: Sequence[str], *, temperature: float = 1.0) -> Inputs:
+def gather(
+    painter: PictureModel, specs: Sequence[str], *, temperature: Temperature = 1.0
+) -> Inputs:
     """Returns the pictures that are meant and their codes.
 
     Args:

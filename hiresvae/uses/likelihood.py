@@ -77,9 +77,9 @@ def bounds(model: PictureModel, pictures: Tensor, *, seed: int = 0, samples: int
     for numbers in torch.arange(mine.start, mine.stop).split(BATCH):
         part = pictures[numbers]
         labels = model.guess_labels(part) if model.conditional else None
-        images = model.check(part)
-        features = model.model.features(images, labels)
         noise = picture_noise(seed, numbers.tolist(), model.device)
+        images = model.observed(part, noise)
+        features = model.model.features(images, labels)
         walk = model.model.walk(FromPosterior(features, noise), labels, len(part))
         distortion = -model.model.likelihood(walk.head).log_prob(images)
         rows["distortion"].append(distortion.double().cpu().numpy())
@@ -142,21 +142,33 @@ def likelihood_figures(
     ]
     if found.iwae is not None:
         figures.append(mean(f"iwae_{iwae}", found.iwae, "nats", "up"))
-    if head.discrete:
+    grey = _grey_coins(model, pictures)
+    if head.discrete and not grey:
         best = found.elbo if found.iwae is None else found.iwae
         dims = math.prod(pictures.shape[1:])
         bits = head.bits_per_dim(torch.from_numpy(best), dims).numpy()
         figures.append(mean("bits_per_dim", bits, "bits", "down"))
     else:
-        notes.append(
-            f"bits/dim were left out: model.likelihood {head.name!r} is a density, not discrete"
+        because = (
+            "'bernoulli' is of black and white alone, and these pictures are grey; data.binarize "
+            "true makes them so"
+            if grey
+            else f"{head.name!r} is a density, not discrete"
         )
+        notes.append(f"bits/dim were left out: model.likelihood {because}")
     for number, (active, total) in enumerate(found.active):
         figures.append(mean(f"kl_rung_{number}", found.rate[:, number], "nats", "down"))
         units = f"of {total} latents"
         figures.append(Figure(f"active_units_rung_{number}", active, units, "up", None, counts))
     figures.append(prior_gap(found.top, counts))
     return figures
+
+
+def _grey_coins(model: PictureModel, pictures: Tensor) -> bool:
+    """Whether coin throws are asked about greys, of which they know nothing."""
+    if model.model.likelihood.name != "bernoulli" or model.settings.data.binarize:
+        return False
+    return bool(((pictures > 0) & (pictures < 255)).any())
 
 
 def prior_gap(top: np.ndarray, counts: dict[str, int]) -> Figure:
