@@ -108,6 +108,11 @@ class RunFolder:
         """A line of JSON a snapshot: how near its samples were."""
         return self.path / "scores.jsonl"
 
+    @property
+    def rungs(self) -> Path:
+        """What each rung of a ladder carries over time, drawn at snapshots."""
+        return self.path / "rungs.png"
+
     def create(self) -> None:
         """Makes the folder and tries to write in it, before anything long begins."""
         with explained("writing", self.path):
@@ -122,7 +127,7 @@ class RunFolder:
             folders = (self.samples, self.reconstructions, self.checkpoints)
             for path in (*folders, self.model, self.model_best):
                 shutil.rmtree(path, ignore_errors=True)
-            files = (self.config, self.metrics, self.scores, self.log)
+            files = (self.config, self.metrics, self.scores, self.log, self.rungs)
             for path in (*files, self.path / "data_report.json"):
                 path.unlink(missing_ok=True)
 

@@ -51,7 +51,7 @@ class DataSettings(Section):
     pad: Literal["white", "black", "edge"] = Field("edge", description="what fills the padding")
     mirror: bool = Field(False, description="flip half of the training pictures left to right")
     binarize: bool = Field(
-        False, description="black and white by chance, anew each time: a grey is the chance of white"
+        False, description="black or white by chance, anew each time; a grey is the chance of white"
     )
     limit: int | None = Field(
         None, ge=1, description="at most so many pictures; embedded sets draw 4096 unless told"

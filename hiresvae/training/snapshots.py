@@ -36,14 +36,23 @@ def running_density(running: RunningGaussian, shares: tuple[float, ...]) -> Dens
 
 @torch.inference_mode()
 def encode_all(
-    model: VAE, batches: Batches, indices: np.ndarray, labels: Tensor | None, seed: int
+    model: VAE,
+    batches: Batches,
+    indices: np.ndarray,
+    labels: Tensor | None,
+    seed: int,
+    binarize: bool = False,
 ) -> Tensor:
     """Returns draws of the top rung's posterior for pictures of the data set ``(N, D)``."""
     device = model.last_layer.device
     drawn = [torch.zeros(0, int(np.prod(model.latent_shapes[0])))]
     for first in range(0, len(indices), 128):
         rows = torch.arange(first, min(first + 128, len(indices)))
-        images = pictures_io.to_float(batches.pictures(indices[rows]).to(device))
+        images = pictures_io.to_float(batches.pictures(indices[rows]))
+        if binarize:
+            rng = generator(seed, "binarize", first)
+            images = pictures_io.binarized(images, torch.rand(images.shape, generator=rng))
+        images = images.to(device)
         chosen = labels[rows].to(device) if labels is not None else None
         state = model.features(images, chosen)
         rung = model.decoder.rung_list[0]
@@ -90,9 +99,10 @@ class Snapshots:
         train = self.data.train[:limit]
         labels = self._labels(train)
         held = self.data.held_out[:limit]
+        seed, binarize = self.settings.seed, self.settings.data.binarize
         return priors.fit(
-            encode_all(model, self.batches, train, labels, self.settings.seed),
-            encode_all(model, self.batches, held, self._labels(held), self.settings.seed),
+            encode_all(model, self.batches, train, labels, seed, binarize),
+            encode_all(model, self.batches, held, self._labels(held), seed, binarize),
             kind=self.settings.prior.kind,
             components=self.settings.prior.components,
             seed=self.settings.seed,

@@ -7,6 +7,7 @@ see the model's loss. Nothing here waits for the device.
 """
 
 import contextlib
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import torch
@@ -19,6 +20,7 @@ from hiresvae.adversary.adversary import Adversary, Verdict
 from hiresvae.adversary.averages import Averages
 from hiresvae.adversary.balance import Balance, gradient_at, scaled_gradient
 from hiresvae.data.batches import Batches
+from hiresvae.images import binarized
 from hiresvae.models.contract import NormalNoise, Outputs
 from hiresvae.models.vae import VAE
 from hiresvae.priors import RunningGaussian
@@ -26,8 +28,9 @@ from hiresvae.seeding import Noise, Shard
 from hiresvae.settings import Settings
 from hiresvae.training.guard import Guard, gradient_norm, spread, step_unless
 from hiresvae.training.introspective import Introspection
-from hiresvae.training.objective import Fakes, adversary_share, bound_loss, kl_weight
+from hiresvae.training.objective import Fakes, adversary_share, bound_figures, kl_weight
 from hiresvae.training.sharpening import make_sharpening
+from hiresvae.training.steady import Steady
 
 Sums = dict[str, tuple[Tensor, ...]]
 """What running means observe of some rows, by whose they are: added up over parts and processes."""
@@ -87,6 +90,7 @@ class Step:
         if settings.adversary and settings.adversary.balance == "gradient_ratio":
             self.balance = Balance(settings.adversary).to(accelerator.device)
         self.guard = Guard(settings).to(accelerator.device)
+        self.steady = Steady.of(settings.model, self.vae)
         self.augment: AugmentProbability | None = None
         if settings.adversary is not None:
             self.augment = AugmentProbability(settings.adversary).to(accelerator.device)
@@ -132,6 +136,8 @@ class Step:
         """
         images, labels = self.batches.batch(number * shard.total + shard.start, shard.size)
         images = images.contiguous(memory_format=torch.channels_last)
+        if self.settings.data.binarize:
+            images = binarized(images, noise.uniform("binarize", *images.shape[1:]))
         labels = labels if self.vae.classes else None
         ramp = None
         if self.adversary is not None:
@@ -143,16 +149,10 @@ class Step:
         with self.accelerator.autocast():
             outputs = self._forward(images, labels, noise, fakes)
         beta = kl_weight(self.settings.model, share)
-        bound = bound_loss(outputs, self.dims, beta, self.settings.model.free_nats)
-        rate = outputs.rate.detach().mean(0)
-        logs = {
-            "distortion_nats": outputs.distortion.detach().mean(),
-            "rate_nats": rate.sum(),
-            **({f"rate_nats_{i}": r for i, r in enumerate(rate)} if len(rate) > 1 else {}),
-            "error": outputs.error.detach().mean(),
-            "bound_nats_per_dim": bound.detach(),
-        }
-        loss = bound
+        bounded = self.steady.bounded(beta)
+        bound = bounded(outputs)
+        logs = bound_figures(outputs, bound)
+        loss = self.steady.penalised(bound, logs)
         if self.sharpening is not None:
             distances = self.sharpening(outputs.reconstruction, images)
             logs |= {name: distance.detach().mean() for name, distance in distances.items()}
@@ -165,6 +165,7 @@ class Step:
                 logs |= terms
                 loss = loss + extra
         sums: Sums = {"prior": self.running.sums(outputs.top, labels)}
+        sums |= self.steady.sums(outputs)
         pushed: tuple[Tensor, Tensor] | None = None
         if fakes is not None:
             mixed = fakes.mix(outputs)
@@ -193,7 +194,7 @@ class Step:
                     gradient_at(mixed, last, towards=towards),
                 )
         if measure:
-            logs |= self._compare(outputs, beta, bound, pushed)
+            logs |= self._compare(outputs, bounded, bound, pushed)
         self.accelerator.backward(loss / self.settings.training.accumulation)
         return sums, logs
 
@@ -280,7 +281,11 @@ class Step:
         return verdict, push.detach(), alone
 
     def _compare(
-        self, outputs: Outputs, beta: float, bound: Tensor, pushed: tuple[Tensor, Tensor] | None
+        self,
+        outputs: Outputs,
+        bounded: Callable[[Outputs], Tensor],
+        bound: Tensor,
+        pushed: tuple[Tensor, Tensor] | None,
     ) -> dict[str, Tensor]:
         """Returns the norms of each term's gradient at two places.
 
@@ -290,16 +295,15 @@ class Step:
 
         Args:
             outputs: of the model.
-            beta: weight of the rate.
+            bounded: the loss of outputs.
             bound: their loss.
             pushed: the fakes and the adversary's gradient at them.
         """
-        free = self.settings.model.free_nats
         only_rate = replace(outputs, distortion=outputs.distortion.detach())
         only_distortion = replace(outputs, rate=outputs.rate.detach())
         losses: dict[str, tuple[Tensor, Tensor | None]] = {
-            "rate": (bound_loss(only_rate, self.dims, beta, free), None),
-            "distortion": (bound_loss(only_distortion, self.dims, beta, free), None),
+            "rate": (bounded(only_rate), None),
+            "distortion": (bounded(only_distortion), None),
         }
         if pushed is not None:
             losses["adversary"] = pushed
@@ -347,6 +351,7 @@ class Step:
         self.running.observe(z_sum, outer_sum, count, training.batch_size)
         if self.adversary is not None and "means" in totals:
             self.adversary.observe(totals["means"], training.batch_size)
+        self.steady.observe(totals, training.batch_size)
         self.vae.likelihood.observe(error)
         if self.balance is not None and "balance" in totals:
             bound, adversarial = totals["balance"]

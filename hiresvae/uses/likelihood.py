@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from hiresvae.distributions.gaussian import standard_like
+from hiresvae.distributions.gaussian import ACTIVE, standard_like
 from hiresvae.errors import UserError
 from hiresvae.generator import PictureModel, picture_noise
 from hiresvae.metrics.frechet import Moments, frechet_distance, moments
@@ -19,8 +19,6 @@ from hiresvae.metrics.results import Figure, bootstrap
 from hiresvae.models.draws import FromPosterior
 from hiresvae.uses.processes import joined, share
 
-# A latent whose posterior mean varies less than this over pictures carries nothing.
-ACTIVE = 0.01
 BATCH = 32
 
 
