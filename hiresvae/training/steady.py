@@ -4,9 +4,8 @@ Both look at figures of the global batch and keep what they saw in buffers, so t
 number of processes nor a break changes them.
 """
 
-import functools
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -16,7 +15,6 @@ from hiresvae.adversary.spectral import Bounded
 from hiresvae.models.contract import Outputs
 from hiresvae.models.vae import VAE
 from hiresvae.settings import ModelSettings
-from hiresvae.training.objective import bound_loss
 
 FLOOR = 0.01
 """Nats added to every rung's rate, so that a silent one pays little and not nothing."""
@@ -138,18 +136,11 @@ class Steady:
         every = {"kl_balance": self.kl_balance, "spectral": self.spectral}
         return {name: module for name, module in every.items() if module is not None}
 
-    def bounded(self, beta: float) -> Callable[[Outputs], Tensor]:
-        """Returns the loss of outputs with this weight of the rate; balanced while it rises."""
-        balance = None
-        if self.kl_balance is not None and beta < self.settings.beta:
-            balance = self.kl_balance.factors
-        return functools.partial(
-            bound_loss,
-            dims=self.dims,
-            beta=beta,
-            free_nats=self.settings.free_nats,
-            balance=balance,
-        )
+    def balance(self, beta: float) -> Tensor | None:
+        """Returns the factors of the rungs' rates ``(L,)`` while beta rises; then None."""
+        if self.kl_balance is None or beta >= self.settings.beta:
+            return None
+        return self.kl_balance.factors
 
     def penalised(self, bound: Tensor, logs: dict[str, Tensor]) -> Tensor:
         """Returns the bound with what the settings add, which is also told in ``logs``."""

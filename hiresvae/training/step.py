@@ -7,7 +7,6 @@ see the model's loss. Nothing here waits for the device.
 """
 
 import contextlib
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import torch
@@ -28,7 +27,13 @@ from hiresvae.seeding import Noise, Shard
 from hiresvae.settings import Settings
 from hiresvae.training.guard import Guard, gradient_norm, spread, step_unless
 from hiresvae.training.introspective import Introspection
-from hiresvae.training.objective import Fakes, adversary_share, bound_figures, kl_weight
+from hiresvae.training.objective import (
+    Fakes,
+    adversary_share,
+    bound_figures,
+    bound_loss,
+    kl_weight,
+)
 from hiresvae.training.sharpening import make_sharpening
 from hiresvae.training.steady import Steady
 
@@ -149,8 +154,8 @@ class Step:
         with self.accelerator.autocast():
             outputs = self._forward(images, labels, noise, fakes)
         beta = kl_weight(self.settings.model, share)
-        bounded = self.steady.bounded(beta)
-        bound = bounded(outputs)
+        free, balance = self.settings.model.free_nats, self.steady.balance(beta)
+        bound = bound_loss(outputs, self.dims, beta, free, balance)
         logs = bound_figures(outputs, bound)
         loss = self.steady.penalised(bound, logs)
         if self.sharpening is not None:
@@ -194,7 +199,7 @@ class Step:
                     gradient_at(mixed, last, towards=towards),
                 )
         if measure:
-            logs |= self._compare(outputs, bounded, bound, pushed)
+            logs |= self._compare(outputs, beta, bound, pushed)
         self.accelerator.backward(loss / self.settings.training.accumulation)
         return sums, logs
 
@@ -281,11 +286,7 @@ class Step:
         return verdict, push.detach(), alone
 
     def _compare(
-        self,
-        outputs: Outputs,
-        bounded: Callable[[Outputs], Tensor],
-        bound: Tensor,
-        pushed: tuple[Tensor, Tensor] | None,
+        self, outputs: Outputs, beta: float, bound: Tensor, pushed: tuple[Tensor, Tensor] | None
     ) -> dict[str, Tensor]:
         """Returns the norms of each term's gradient at two places.
 
@@ -295,15 +296,16 @@ class Step:
 
         Args:
             outputs: of the model.
-            bounded: the loss of outputs.
+            beta: weight of the rate.
             bound: their loss.
             pushed: the fakes and the adversary's gradient at them.
         """
+        free, balance = self.settings.model.free_nats, self.steady.balance(beta)
         only_rate = replace(outputs, distortion=outputs.distortion.detach())
         only_distortion = replace(outputs, rate=outputs.rate.detach())
         losses: dict[str, tuple[Tensor, Tensor | None]] = {
-            "rate": (bounded(only_rate), None),
-            "distortion": (bounded(only_distortion), None),
+            "rate": (bound_loss(only_rate, self.dims, beta, free, balance), None),
+            "distortion": (bound_loss(only_distortion, self.dims, beta, free, balance), None),
         }
         if pushed is not None:
             losses["adversary"] = pushed
