@@ -174,6 +174,24 @@ def test_introspection_begins_with_its_start_and_weighs_nothing_at_0(make_traine
         torch.testing.assert_close(ends[1][name], value)
 
 
+def test_greys_become_black_and_white_anew_in_every_step(make_trainer, monkeypatch):
+    trainer = make_trainer(
+        "adversary=null", "data.binarize=true", "model.likelihood=bernoulli", "data.mirror=false"
+    )
+    seen = []
+    trainer.vae.encoder.register_forward_hook(lambda _, given, __: seen.append(given[0]))
+    real = trainer.batches.batch
+    monkeypatch.setattr(trainer.batches, "batch", lambda start, count: real(0, count))
+    for number in (0, 1, 0):
+        trainer.step(number)
+    assert all(set(images.unique().tolist()) == {-1.0, 1.0} for images in seen)
+    assert not torch.equal(seen[0], seen[1]) and torch.equal(seen[0], seen[2])
+    greys = real(0, 8)[0]
+    assert (seen[0][greys > 0.98] == 1).float().mean() > 0.9 or not (greys > 0.98).any()
+    agreement = (seen[0] * greys).mean()
+    assert agreement > 0.5 * greys.square().mean(), "by the chance that the grey is"
+
+
 EXTRAS = {
     "relativistic": ["adversary.lecam=0.1"],
     "non_saturating": ["adversary.condition=none"],

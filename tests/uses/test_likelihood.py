@@ -100,6 +100,22 @@ def test_bits_only_where_the_likelihood_is_discrete() -> None:
     assert low <= found["bits_per_dim"].value <= high
 
 
+def test_coin_throws_tell_bits_of_black_and_white_alone() -> None:
+    found, notes = figures(make(likelihood="bernoulli"))
+    assert "bits_per_dim" not in found and "these pictures are grey" in notes[0]
+    model = make(likelihood="bernoulli")
+    model.settings = Settings(
+        data=DataSettings(size=SIDE, binarize=True), model=model.settings.model
+    )
+    found, notes = figures(model)
+    assert notes == [] and found["bits_per_dim"].value > 0
+    one, two = (bounds(model, pictures(), seed=seed).distortion for seed in (0, 1))
+    assert not np.allclose(one, two), "other coins"
+    np.testing.assert_allclose(
+        bounds(model, pictures(), seed=4).elbo, model.elbo(pictures(), seed=4).numpy(), rtol=1e-5
+    )
+
+
 def test_rungs_add_up_and_a_rung_that_says_nothing_is_counted_as_such() -> None:
     model = make(scale=0.5)
     second = model.model.decoder.rung_list[1]
