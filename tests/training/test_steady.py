@@ -77,8 +77,8 @@ def test_the_penalty_is_the_sum_of_largest_singular_values_and_lowers_them():
         optimizer.step()
         penalty.follow()
     after = singular_values(vae)
-    alive = before > 0.5
-    assert (after[alive] < before[alive] - 0.1).all()
+    assert (after <= before).all()
+    assert after.sum() < 0.95 * before.sum()
     assert (after[before == 0] == 0).all(), "what is nothing is pushed nowhere"
     assert not list(penalty.parameters()), "the weights are the model's alone"
 

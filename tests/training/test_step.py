@@ -174,6 +174,25 @@ def test_introspection_begins_with_its_start_and_weighs_nothing_at_0(make_traine
         torch.testing.assert_close(ends[1][name], value)
 
 
+def test_stages_that_are_worked_out_again_change_no_figure(make_trainer):
+    ends = []
+    for wanted in ("false", "true"):
+        trainer = make_trainer(
+            f"training.gradient_checkpointing={wanted}", "adversary.start=0", "adversary.ramp=0",
+            "adversary.balance=gradient_ratio", "adversary.balance_every=1",
+            "model.pyramid=1x1 4x2 8x1 ...", "model.kl_warmup=0",
+        )  # fmt: skip
+        assert trainer.vae.decoder.recompute == (wanted == "true")
+        assert not trainer.networks.critic.trunk.recompute
+        trainer._set_rates(1.0)
+        ends.append([trainer.step(number, measure=True) for number in range(2)])
+    for kept, anew in zip(*ends, strict=True):
+        assert kept.keys() == anew.keys()
+        for name, value in kept.items():
+            torch.testing.assert_close(anew[name], value, rtol=1e-3, atol=1e-5, msg=name)
+    assert kept["adversary_weight"] > 0
+
+
 def test_greys_become_black_and_white_anew_in_every_step(make_trainer, monkeypatch):
     trainer = make_trainer(
         "adversary=null", "data.binarize=true", "model.likelihood=bernoulli", "data.mirror=false"
