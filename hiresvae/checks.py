@@ -1,17 +1,17 @@
 """Settings that exclude one another, refused before anything is built."""
 
-import re
 from collections.abc import Callable
 
-from hiresvae.errors import UserError, nearest
+from hiresvae.errors import UserError
+from hiresvae.labelling import parse_labels
 from hiresvae.pyramid import parse_pyramid
 from hiresvae.settings import Settings
 
-CLUSTERS = range(2, 1001)
 # The three convolutions of the classic backbone leave 1 pixel of 12; the first takes every other.
 SMALLEST_CLASSIC = 12
 # Of self-attention.
 HEADS = 4
+WIDEST_LAYER = 65_536
 
 
 def check(settings: Settings, processes: int = 1) -> None:
@@ -34,36 +34,7 @@ def check(settings: Settings, processes: int = 1) -> None:
 
 
 def _labels(settings: Settings) -> None:
-    labels = settings.data.labels
-    kind, _, rest = labels.partition(":")
-    if kind == "clusters":
-        _clusters(labels, rest, settings.data.limit)
-    elif kind == "csv":
-        file, _, column = rest.rpartition(":")
-        if not file or not column:
-            raise UserError(
-                f"data.labels is {labels!r}, but needs a file and a column: 'csv:FILE:COLUMN'"
-            )
-    elif labels not in ("none", "folders", "set"):
-        valid = ["none", "folders", "set", "csv:FILE:COLUMN", "clusters:8"]
-        raise UserError(f"data.labels {labels!r} is unknown: {nearest(labels, valid)}")
-
-
-def _clusters(labels: str, number: str, limit: int | None) -> None:
-    if not re.fullmatch(r"\d{1,9}", number, re.ASCII):
-        raise UserError(
-            f"data.labels is {labels!r}, but the number of clusters is missing or no number; "
-            "nearest valid: 'clusters:8'"
-        )
-    count = int(number)
-    most = CLUSTERS[-1] if limit is None else max(CLUSTERS[0], min(CLUSTERS[-1], limit))
-    if not CLUSTERS[0] <= count <= most:
-        bound = CLUSTERS[0] if count < CLUSTERS[0] else most
-        because = f" (data.limit is {limit})" if limit is not None and bound == limit else ""
-        raise UserError(
-            f"data.labels is {labels!r}, but clusters may be {CLUSTERS[0]} to {most}{because}; "
-            f"nearest valid: 'clusters:{bound}'"
-        )
+    parse_labels(settings.data.labels, settings.data.limit)
 
 
 def _conditional(settings: Settings) -> None:
@@ -87,6 +58,11 @@ def _backbone(settings: Settings) -> None:
         raise UserError(
             f"data.size is {size}, but model.backbone 'classic' needs an even side of "
             f"{SMALLEST_CLASSIC} or more; nearest valid: {max(SMALLEST_CLASSIC, size + size % 2)}"
+        )
+    if model.hidden and max(model.hidden) > WIDEST_LAYER:
+        raise UserError(
+            f"model.hidden has {max(model.hidden)}, but a layer may have {WIDEST_LAYER} numbers at "
+            f"most; nearest valid: {WIDEST_LAYER}"
         )
     if model.backbone == "dense" and (not model.hidden or min(model.hidden) < 1):
         raise UserError(

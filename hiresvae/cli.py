@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from hiresvae import __version__, cli_uses
-from hiresvae.cli_common import Device, Model, Seed, Temperature, in_words, temperatures
+from hiresvae.cli_common import Device, Model, Seed, Temperature, finite, in_words, temperatures
 
 
 class Prior(StrEnum):
@@ -95,6 +95,9 @@ def train(
     fresh: Annotated[
         bool, typer.Option("--fresh", help="Begin anew instead of continuing the run.")
     ] = False,
+    device: Annotated[
+        str | None, typer.Option(help="Such as cpu or cuda; what Accelerate finds unless told.")
+    ] = None,
     help_settings: Annotated[
         bool,
         typer.Option(
@@ -106,7 +109,7 @@ def train(
     from hiresvae.commands.train import train as run
 
     changes = [*(overrides or []), *([] if seed is None else [f"seed={seed}"])]
-    run(config, changes, out=out, dry_run=dry_run, fresh=fresh)
+    run(config, changes, out=out, dry_run=dry_run, fresh=fresh, device=device)
 
 
 @app.command(epilog="Example: hiresvae sample runs/monet_vae --n 16 --out pictures --seed 7")
@@ -120,14 +123,19 @@ def sample(
     truncation: Annotated[
         float,
         typer.Option(
-            min=0.0, help="Below 1, the top latents move towards the mean of the whole prior."
+            min=0.0,
+            callback=finite,
+            help="Below 1, the top latents move towards the mean of the whole prior.",
         ),
     ] = 1.0,
     prior: Annotated[
         Prior, typer.Option(help="The density fitted to the data, or N(0, I).")
     ] = Prior.fitted,
     label: Annotated[str | None, typer.Option(help="Name of the label to draw.")] = None,
-    grid: Annotated[Path | None, typer.Option(help="File of the grid of all pictures.")] = None,
+    grid: Annotated[
+        Path | None,
+        typer.Option(help="File of the grid of all pictures; OUT_grid.png beside OUT unless told."),
+    ] = None,
     format: Annotated[Format, typer.Option(help="File format of the pictures.")] = Format.png,
     which: Annotated[
         Which, typer.Option(help="Of a run the last model, or the best by held-out pictures.")
@@ -193,12 +201,19 @@ def evaluate(
     ],
     out: Annotated[Path, typer.Option(help="JSON file of the figures.")],
     reference: Annotated[
-        Path | None, typer.Option(help="Folder of real pictures; the run's own unless told.")
+        Path | None,
+        typer.Option(help="Folder of real pictures, all are used; the run's own unless told."),
     ] = None,
-    samples: Annotated[int, typer.Option(min=2, help="Pictures drawn for the figures.")] = 1000,
+    samples: Annotated[
+        int | None,
+        typer.Option(min=8, help="Pictures drawn for the figures; metrics.samples unless told."),
+    ] = None,
     features: Annotated[
-        str, typer.Option(help="auto, none, or a TorchScript file of a feature network.")
-    ] = "auto",
+        str | None,
+        typer.Option(
+            help="auto, none, or a TorchScript file of a network; metrics.features unless told."
+        ),
+    ] = None,
     metrics: Annotated[
         str,
         typer.Option(

@@ -1,5 +1,6 @@
 """What all commands share: words for whatever goes wrong, and the arguments that recur."""
 
+import math
 import os
 import sys
 import traceback
@@ -10,17 +11,17 @@ from typing import Annotated
 import typer
 
 from hiresvae import __version__
-from hiresvae.errors import UserError
+from hiresvae.errors import UserError, is_out_of_memory, printable
 
 Model = Annotated[
     str,
     typer.Argument(
-        metavar="MODEL", help="Run folder, exported model, Hub id, or the name of a shipped model."
+        metavar="MODEL", help="Run folder, exported model folder, or hf:ORG/NAME on the Hub."
     ),
 ]
 Seed = Annotated[int, typer.Option(min=0, help="Seed of everything random.")]
 Device = Annotated[
-    str | None, typer.Option(help="Such as cpu, cuda or mps; the fastest there is unless told.")
+    str | None, typer.Option(help="Such as cpu, cuda or mps; cuda if there is one, else cpu.")
 ]
 
 
@@ -50,6 +51,17 @@ def temperatures(words: str) -> float | tuple[float, ...]:
     return values if len(values) > 1 else values[0]
 
 
+def finite(value: float) -> float:
+    """Returns a number that is one; ranges alone let NaN through.
+
+    Raises:
+        typer.BadParameter: it is infinite or NaN.
+    """
+    if not math.isfinite(value):
+        raise typer.BadParameter(f"{value} is no finite number.")
+    return value
+
+
 @contextmanager
 def in_words() -> Iterator[None]:
     """Turns errors into words on stderr and an exit code; also a decorator.
@@ -73,7 +85,10 @@ def in_words() -> Iterator[None]:
         # Whoever read our output has seen enough; Python would complain once more at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise SystemExit(0) from None
-    except Exception:
+    except Exception as error:
+        if is_out_of_memory(error):
+            _say("hiresvae: memory ran out; fewer or smaller pictures at a time need less of it")
+            raise SystemExit(2) from None
         traceback.print_exc()
         _say(
             f"hiresvae {__version__}: this is our fault, not yours; please report it with the "
@@ -83,4 +98,4 @@ def in_words() -> Iterator[None]:
 
 
 def _say(words: str) -> None:
-    print(words.encode(errors="backslashreplace").decode(), file=sys.stderr, flush=True)
+    print(printable(words), file=sys.stderr, flush=True)

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from hiresvae.cli_common import Device, Model, Seed, Temperature, temperatures
+from hiresvae.cli_common import Device, Model, Seed, Temperature, finite, temperatures
 
 
 class Way(StrEnum):
@@ -49,9 +49,11 @@ def interpolate(
         str, typer.Option(help="all, each (a row a rung), or the number of the one that moves.")
     ] = "all",
     loop: Annotated[bool, typer.Option("--loop", help="Go back to A at the end.")] = False,
-    fps: Annotated[float, typer.Option(min=1, max=50, help="Frames a second of a film.")] = 20.0,
+    fps: Annotated[
+        float, typer.Option(min=1, max=50, callback=finite, help="Frames a second of a film.")
+    ] = 20.0,
     scale: Scale = None,
-    temperature: Annotated[float, typer.Option(min=0.0, help="Of samples.")] = 1.0,
+    temperature: Annotated[float, typer.Option(min=0.0, callback=finite, help="Of samples.")] = 1.0,
     device: Device = None,
 ) -> None:
     """Go from picture to picture.
@@ -104,7 +106,8 @@ def edit(
     ],
     attribute: Annotated[str, typer.Option(help="Name of what is moved.")],
     strength: Annotated[
-        float, typer.Option(help="2 is about the way from one class to the other.")
+        float,
+        typer.Option(callback=finite, help="2 is about the way from one class to the other."),
     ] = 2.0,
     out: Annotated[Path, typer.Option(help="Folder of the result.")] = Path("edited"),
     method: Annotated[
@@ -242,8 +245,8 @@ def anomaly(
 ) -> None:
     """Tell how unlike the training data pictures are.
 
-    The negative ELBO in bits, less what a lossless compressor needs, held against a quantile of
-    held-out pictures.
+    The bits of the importance weighted bound on the likelihood, less what a lossless compressor
+    needs, held against a quantile of held-out pictures. An autoencoder has --by error alone.
     """
     from hiresvae.commands.anomaly import run
 

@@ -234,6 +234,8 @@ def _hint(detail: ErrorDetails, field: FieldInfo) -> str:
     for bound in ("ge", "le"):
         if bound in bounds:
             return f"nearest is {bounds[bound]}"
+    if detail["type"] == "quoted":
+        return "leave out the quotes"
     if field.annotation is str and isinstance(value, bool | int | float):
         return f"put it in quotes: '{_show(value)}'"
     if detail["type"] == "string_pattern_mismatch":

@@ -1,7 +1,17 @@
 """The one kind of error that is the user's to mend, and the words for it."""
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+
+# What torch raises where memory ends has no kind of its own but on CUDA: it is told by its words.
+_OUT_OF_MEMORY = (
+    "out of memory",
+    "can't allocate memory",
+    "not enough memory",
+    "storage size calculation overflowed",
+    "alloc_failed",
+)
 
 
 class UserError(ValueError):
@@ -21,7 +31,51 @@ def nearest(given: object, valid: Iterable[object]) -> str:
         "valid are 'a', 'b'"
     """
     choices = [str(choice) for choice in valid]
+    if not choices:
+        return "there is none to choose from"
     close = difflib.get_close_matches(str(given), choices, n=1, cutoff=0.6)
     if close:
         return f"did you mean {close[0]!r}?"
     return "valid are " + ", ".join(repr(choice) for choice in choices)
+
+
+def printable(words: str) -> str:
+    r"""Returns text that a stream of UTF-8 takes: what is no text in it becomes an escape.
+
+    Names of files may be in another encoding; Python keeps such bytes as halves of surrogate pairs.
+
+    Example:
+        >>> printable("caf\udce9.png")
+        'caf\\udce9.png'
+    """
+    return words.encode(errors="backslashreplace").decode()
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Says whether an error means that memory, of the machine or of a device, was too small.
+
+    Example:
+        >>> is_out_of_memory(RuntimeError("CUDA out of memory. Tried to allocate 2 GiB"))
+        True
+    """
+    words = str(error).lower()
+    told = isinstance(error, RuntimeError) and any(sign in words for sign in _OUT_OF_MEMORY)
+    return told or isinstance(error, MemoryError)
+
+
+@contextmanager
+def enough_memory(less: str) -> Iterator[None]:
+    """Turns running out of memory into one sentence.
+
+    Args:
+        less: what needs less, with the nearest smaller value.
+
+    Raises:
+        UserError: memory ran out.
+    """
+    try:
+        yield
+    except (RuntimeError, MemoryError) as error:
+        if not is_out_of_memory(error):
+            raise
+        raise UserError(f"memory ran out; what needs less: {less}") from error

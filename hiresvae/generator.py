@@ -5,6 +5,7 @@ shapes), ``prior.safetensors`` and ``labels.json``; nothing in it can run code.
 """
 
 import json
+import os
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -18,8 +19,10 @@ from torch import Tensor
 
 from hiresvae import hub
 from hiresvae.blocks.layers import channels_last
-from hiresvae.errors import UserError, nearest
+from hiresvae.devices import choose_device
+from hiresvae.errors import UserError, enough_memory, is_out_of_memory, nearest, printable
 from hiresvae.images import binarized, to_float, to_uint8
+from hiresvae.model_folder import FILES, FORMAT, Words, find_folder, read_words
 from hiresvae.models.contract import NormalNoise
 from hiresvae.models.draws import (
     FromPosterior,
@@ -30,14 +33,14 @@ from hiresvae.models.draws import (
     temperature_at,
 )
 from hiresvae.models.vae import VAE
+from hiresvae.paths import readable
 from hiresvae.priors import Density
 from hiresvae.seeding import generator
 from hiresvae.settings import Settings
 
 PriorName = Literal["fitted", "standard"]
 Which = Literal["best", "last"]
-FORMAT = 1
-FILES = ("config.json", "labels.json", "model.safetensors", "prior.safetensors")
+_BROKEN = (ValueError, LookupError, TypeError, AttributeError, RuntimeError, SafetensorError)
 
 
 def picture_noise(seed: int, numbers: list[int], device: torch.device) -> NormalNoise:
@@ -158,15 +161,24 @@ class PictureModel:
         check_temperature(temperature, len(self.model.latent_shapes))
         for first in range(start, start + count, batch_size):
             numbers = list(range(first, min(first + batch_size, start + count)))
-            labels = self._labels(seed, numbers, label)
-            top = self.latents(
-                numbers, seed=seed, prior=prior, temperature=temperature, truncation=truncation,
-                labels=labels,
-            )  # fmt: skip
-            noise = picture_noise(seed, numbers, self.device)
-            draw = FromPrior(noise, temperature, top)
-            walk = self.model.walk(draw, labels, len(numbers), noise)
-            yield to_uint8(self.model.likelihood(walk.head).mean).cpu().contiguous()
+            with enough_memory(self._smaller(len(numbers))):
+                labels = self._labels(seed, numbers, label)
+                top = self.latents(
+                    numbers, seed=seed, prior=prior, temperature=temperature,
+                    truncation=truncation, labels=labels,
+                )  # fmt: skip
+                noise = picture_noise(seed, numbers, self.device)
+                draw = FromPrior(noise, temperature, top)
+                walk = self.model.walk(draw, labels, len(numbers), noise)
+                made = to_uint8(self.model.likelihood(walk.head).mean).cpu().contiguous()
+            yield made
+
+    def _smaller(self, count: int) -> str:
+        """Returns what needs less memory than drawing so many pictures at a time."""
+        side = f"{self.model.size} x {self.model.size} px"
+        if count == 1:
+            return f"a model of pictures smaller than {side}"
+        return f"pictures of {side} in batches of {count // 2} (batch_size) instead of {count}"
 
     def sample(self, count: int, **chosen: Any) -> Tensor:
         """Returns new pictures, uint8 ``(count, C, H, W)``.
@@ -204,23 +216,64 @@ class PictureModel:
             return images
         return binarized(images, torch.special.ndtr(noise("binarize", *images.shape[1:])))
 
+    def _chosen(self, labels: Tensor | None, pictures: Tensor) -> Tensor | None:
+        """Returns labels ``(N,)`` on the device; those not given are guessed from the pictures."""
+        if not self.conditional:
+            return None
+        if labels is None:
+            return self.guess_labels(pictures)
+        return self._placed(labels, len(pictures))
+
+    def _placed(self, labels: Tensor, count: int) -> Tensor:
+        """Returns labels of so many pictures on the device, or says what does not fit."""
+        if labels.shape != (count,) or labels.is_floating_point():
+            raise UserError(
+                f"labels {labels.dtype} of shape {tuple(labels.shape)} do not fit; {count} "
+                f"pictures need int64 of shape ({count},)"
+            )
+        if count and not 0 <= int(labels.min()) <= int(labels.max()) < self.model.classes:
+            raise UserError(
+                f"labels {int(labels.min())} to {int(labels.max())} do not fit; this model has 0 "
+                f"to {self.model.classes - 1}"
+            )
+        return labels.to(self.device)
+
     @torch.inference_mode()
     def encode(self, pictures: Tensor, labels: Tensor | None = None) -> list[Tensor]:
         """Returns the posterior means of all rungs, top first, each ``(N, D, h, w)``.
 
         Args:
             pictures: uint8 ``(N, C, H, W)``.
-            labels: int64 ``(N,)``; needed if the model is conditional.
+            labels: int64 ``(N,)``; a conditional model that is given none takes for each picture
+                the one of `guess_labels`.
         """
-        features = self.model.features(self.check(pictures), labels)
-        walk = self.model.walk(FromPosterior(features, None), labels, len(pictures))
+        images, chosen = self.check(pictures), self._chosen(labels, pictures)
+        features = self.model.features(images, chosen)
+        walk = self.model.walk(FromPosterior(features, None), chosen, len(pictures))
         return [drawn.z for drawn in walk.drawn]
 
     @torch.inference_mode()
     def decode(self, latents: list[Tensor], labels: Tensor | None = None) -> Tensor:
-        """Returns pictures, uint8 ``(N, C, H, W)``; rungs without latents take the prior's mean."""
-        draw = Given(list(latents), FromPrior(None))
-        walk = self.model.walk(draw, labels, len(latents[0]))
+        """Returns pictures, uint8 ``(N, C, H, W)``; rungs without latents take the prior's mean.
+
+        Args:
+            latents: of the rungs, top first, each ``(N, D, h, w)``; at least of the first.
+            labels: int64 ``(N,)``; a conditional model needs them.
+
+        Raises:
+            UserError: the model is conditional and there are no labels, or they do not fit.
+        """
+        count = len(latents[0])
+        chosen = None
+        if self.conditional:
+            if labels is None:
+                raise UserError(
+                    "this model was trained with labels, so latents alone are no picture: give "
+                    "decode labels as well, such as those of guess_labels(pictures)"
+                )
+            chosen = self._placed(labels, count)
+        draw = Given([z.to(self.device) for z in latents], FromPrior(None))
+        walk = self.model.walk(draw, chosen, count)
         return to_uint8(self.model.likelihood(walk.head).mean).cpu().contiguous()
 
     @torch.inference_mode()
@@ -235,15 +288,19 @@ class PictureModel:
         parts = []
         for rows in torch.arange(len(pictures)).split(batch_size):
             part = pictures[rows]
-            chosen = labels[rows].to(self.device) if labels is not None else None
-            if self.conditional and chosen is None:
-                chosen = self.guess_labels(part)
+            chosen = self._chosen(None if labels is None else labels[rows], part)
             parts.append(self.decode(self.encode(part, chosen), chosen))
         return torch.cat(parts)
 
     @torch.inference_mode()
     def guess_labels(self, pictures: Tensor) -> Tensor:
-        """Returns for each picture the label ``(N,)`` with the smallest error of reconstruction."""
+        """Returns for each picture the label ``(N,)`` with the smallest error of reconstruction.
+
+        Raises:
+            UserError: the model has no labels, or the pictures do not fit.
+        """
+        if not self.conditional:
+            raise UserError("this model was trained without labels, so there are none to guess")
         images = self.check(pictures)
         errors = []
         for k in range(self.model.classes):
@@ -256,17 +313,16 @@ class PictureModel:
     @torch.inference_mode()
     def elbo(self, pictures: Tensor, labels: Tensor | None = None, seed: int = 0) -> Tensor:
         """Returns the evidence lower bound in nats ``(N,)``, one draw of the posterior each."""
-        if self.conditional and labels is None:
-            labels = self.guess_labels(pictures)
+        chosen = self._chosen(labels, pictures)
         noise = picture_noise(seed, list(range(len(pictures))), self.device)
-        outputs = self.model(self.observed(pictures, noise), labels, noise=noise)
+        outputs = self.model(self.observed(pictures, noise), chosen, noise=noise)
         return -(outputs.distortion + outputs.rate.sum(1))
 
     def data(self) -> Any:
         """Returns the `PictureData` that the model was trained on, from its settings."""
         from hiresvae.data import open_data
 
-        return open_data(self.settings.data, seed=self.settings.seed)
+        return open_data(self.settings.data)
 
     def save(self, folder: Path) -> None:
         """Writes the model folder's files; the caller sees to it that it appears whole."""
@@ -285,7 +341,7 @@ class PictureModel:
         labels = {"classes": self.classes, "shares": self.shares}
         (folder / "labels.json").write_text(json.dumps(labels, indent=2) + "\n")
         if self.card:
-            (folder / "README.md").write_text(self.card, encoding="utf-8")
+            (folder / "README.md").write_text(printable(self.card), encoding="utf-8")
 
     @classmethod
     def from_pretrained(
@@ -296,7 +352,7 @@ class PictureModel:
         A folder goes before a repository of the same name.
         """
         repo = str(name).removeprefix(hub.PREFIX)
-        if not Path(name).exists() and repo.count("/") == 1:
+        if not os.path.exists(name) and repo.count("/") == 1:
             name = hub.download(repo, FILES, revision=revision)
         found = load(name, device=device)
         return cls(**vars(found))
@@ -312,92 +368,47 @@ class PictureModel:
             return hub.upload(Path(folder), repo, private=private, token=token)
 
 
-def _folder_of(name: str, which: Which = "last") -> Path:
-    """Returns the model folder that a name means: a run folder, or a model folder itself."""
-    if name.startswith(hub.PREFIX):
-        return hub.download(name.removeprefix(hub.PREFIX), FILES)
-    path = Path(name)
-    if which == "best" and path.exists():
-        if (path / "model_best" / "config.json").is_file():
-            return path / "model_best"
-        raise UserError(
-            f"{name!r} keeps no best model: only a run folder does, from its first snapshot on, "
-            "unless metrics.keep_best is 'none' or fewer than 2 pictures are held out; nearest "
-            "valid: the last"
-        )
-    if (path / "model" / "config.json").is_file():
-        return path / "model"
-    if (path / "config.json").is_file():
-        return path
-    if not path.exists():
-        near = [str(p.parent.parent) for p in Path("runs").glob("*/model/config.json")]
-        hint = nearest(name, near) if near else "train one first: hiresvae train configs/..."
-        raise UserError(f"model {name!r} does not exist; {hint}")
-    if (path / "checkpoints").exists() or (path / "config.yaml").exists():
-        raise UserError(f"{name!r} has no model yet: its training has not reached a first snapshot")
-    raise UserError(f"{name!r} is no run folder and no model folder: it has no config.json")
-
-
 def load(name: str | Path, *, device: str | None = None, which: Which = "last") -> PictureModel:
     """Returns a trained model.
 
     Args:
         name: a run folder, a model folder, or ``hf:org/name`` on the Hub.
-        device: such as "cuda" or "cpu"; None takes what there is.
+        device: such as "cuda" or "cpu"; None: a CUDA GPU if there is one, else the CPU.
         which: of a run folder the "last" model, or the "best" by held-out pictures.
 
     Raises:
-        UserError: there is no model, or its files are broken.
+        UserError: there is no such model or device, or the model's files are broken.
 
     Example:
         >>> load("no/such/folder")  # doctest: +IGNORE_EXCEPTION_DETAIL
         Traceback (most recent call last):
         hiresvae.errors.UserError: model 'no/such/folder' does not exist
     """
-    folder = _folder_of(str(name), which)
-    for file in FILES:
-        if not (folder / file).is_file():
-            raise UserError(f"model folder {folder} lacks {file}")
+    folder = find_folder(str(name), which)
+    place = choose_device(device)
     try:
-        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-        labels = json.loads((folder / "labels.json").read_text(encoding="utf-8"))
-        if config["format"] != FORMAT:
-            raise UserError(
-                f"{folder} has model format {config['format']}; this version reads {FORMAT}"
-            )
-        settings = Settings.model_validate(config["settings"])
-        classes = tuple(str(name) for name in labels["classes"])
-        model = VAE(
-            settings.model,
-            size=int(config["size"]),
-            channels=int(config["channels"]),
-            classes=len(classes),
-        )
-        model.load_state_dict(load_file(folder / "model.safetensors"))
-        prior = Density.from_tensors(load_file(folder / "prior.safetensors"))
-        shares = tuple(float(share) for share in labels["shares"])
-        images_seen = int(config["images_seen"])
+        with readable(f"model folder {folder}"):
+            words, model, prior = _read(folder)
     except UserError:
         raise
-    except (
-        ValueError,
-        KeyError,
-        TypeError,
-        SafetensorError,
-        RuntimeError,
-        AttributeError,
-    ) as error:
-        words = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise UserError(f"model folder {folder} is broken: {words}") from error
-    card = folder / "README.md"
-    place = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    except _BROKEN as error:
+        if is_out_of_memory(error):
+            raise
+        sentence = " ".join(str(error).split())[:200] or type(error).__name__
+        raise UserError(f"model folder {folder} is broken: {sentence}") from error
     channels_last(model.to(place).eval().requires_grad_(False))
     return PictureModel(
-        model,
-        prior,
-        classes,
-        shares,
-        settings,
-        images_seen,
-        card.read_text(encoding="utf-8", errors="replace") if card.is_file() else "",
+        model, prior, words.classes, words.shares, words.settings, words.images_seen, words.card
     )
+
+
+def _read(folder: Path) -> tuple[Words, VAE, Density]:
+    missing = next((file for file in FILES if not (folder / file).is_file()), None)
+    if missing:
+        raise UserError(f"model folder {folder} lacks {missing}")
+    words = read_words(folder)
+    model = VAE(
+        words.settings.model, size=words.size, channels=words.channels, classes=len(words.classes)
+    )
+    model.load_state_dict(load_file(folder / "model.safetensors"))
+    return words, model, Density.from_tensors(load_file(folder / "prior.safetensors"))

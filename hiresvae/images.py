@@ -8,7 +8,11 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from hiresvae.errors import UserError
+
 FORMATS = {"png": {}, "jpg": {"quality": 95}, "webp": {"quality": 90}}
+LARGEST = {"jpg": 65_500, "jpeg": 65_500, "webp": 16_383}
+"""Pixels of a side that a format can hold; PNG holds any."""
 
 
 def to_float(pictures: Tensor) -> Tensor:
@@ -63,13 +67,39 @@ def grid(pictures: Tensor, columns: int | None = None, gap: int = 2) -> Tensor:
     """
     n, c, h, w = pictures.shape
     columns = min(n, columns or math.ceil(math.sqrt(n)))
-    rows = math.ceil(n / columns)
-    shape = (c, rows * (h + gap) - gap, columns * (w + gap) - gap)
-    sheet = torch.full(shape, 255, dtype=torch.uint8)
+    sheet = torch.full((c, *grid_shape(n, h, w, columns, gap)), 255, dtype=torch.uint8)
     for i, picture in enumerate(pictures.cpu()):
         y, x = (i // columns) * (h + gap), (i % columns) * (w + gap)
         sheet[:, y : y + h, x : x + w] = picture
     return sheet
+
+
+def grid_shape(
+    count: int, height: int, width: int, columns: int | None = None, gap: int = 2
+) -> tuple[int, int]:
+    """Returns height and width in pixels of the `grid` of so many pictures.
+
+    Example:
+        >>> grid_shape(5, 64, 64)
+        (130, 196)
+    """
+    columns = min(count, columns or math.ceil(math.sqrt(count)))
+    rows = math.ceil(count / columns)
+    return rows * (height + gap) - gap, columns * (width + gap) - gap
+
+
+def check_side(path: Path, side: int) -> None:
+    """Refuses a picture whose longer side, in pixels, the format of its file cannot hold.
+
+    Raises:
+        UserError: it cannot; to be asked before the picture is made.
+    """
+    most = LARGEST.get(path.suffix.lstrip(".").lower())
+    if most is not None and side > most:
+        raise UserError(
+            f"{path} would be {side} pixels long, but {path.suffix} holds {most} at most; nearest "
+            f"valid: {path.with_suffix('.png').name}"
+        )
 
 
 def to_pil(picture: Tensor) -> Image.Image:
@@ -79,7 +109,12 @@ def to_pil(picture: Tensor) -> Image.Image:
 
 
 def save(picture: Tensor, path: Path) -> None:
-    """Writes a uint8 picture ``(C, H, W)`` to a PNG, JPEG or WebP file, whole or not at all."""
+    """Writes a uint8 picture ``(C, H, W)`` to a PNG, JPEG or WebP file, whole or not at all.
+
+    Raises:
+        UserError: it is larger than the format can hold.
+    """
+    check_side(path, max(picture.shape[1:]))
     path.parent.mkdir(parents=True, exist_ok=True)
     aside = path.with_name(f".{path.name}.part{path.suffix}")
     to_pil(picture).save(aside, None, **FORMATS.get(path.suffix.lstrip(".").lower(), {}))

@@ -36,6 +36,8 @@ def explained(what: str, where: Path) -> Iterator[None]:
             errno.ENOTDIR: "a file stands where a folder is needed; choose another with --out",
             errno.ENOENT: "no folder can be made there; choose another with --out",
             errno.EEXIST: "a file stands where a folder is needed; choose another with --out",
+            errno.EISDIR: "a folder stands where a file is needed; choose another with --out",
+            errno.ENAMETOOLONG: "the name is longer than disks take; choose another with --out",
         }
         number = _system_error(error)
         if number not in reasons:
@@ -55,7 +57,7 @@ def _system_error(error: Exception) -> int | None:
 
 @dataclass(frozen=True)
 class RunFolder:
-    """Paths of a run: ``config.yaml metrics.jsonl train.log samples checkpoints model``.
+    """Paths of a run: ``config.yaml metrics.jsonl train.log samples checkpoints model`` and so on.
 
     Attributes:
         path: the folder itself.
@@ -77,6 +79,11 @@ class RunFolder:
     def log(self) -> Path:
         """What was said, with times."""
         return self.path / "train.log"
+
+    @property
+    def report(self) -> Path:
+        """What was found in the data, and the key by which a later call knows them again."""
+        return self.path / "data_report.json"
 
     @property
     def samples(self) -> Path:
@@ -126,10 +133,18 @@ class RunFolder:
         with explained("clearing", self.path):
             folders = (self.samples, self.reconstructions, self.checkpoints)
             for path in (*folders, self.model, self.model_best):
-                shutil.rmtree(path, ignore_errors=True)
-            files = (self.config, self.metrics, self.scores, self.log, self.rungs)
-            for path in (*files, self.path / "data_report.json"):
+                _remove(path)
+            files = (self.config, self.metrics, self.scores, self.log, self.report, self.rungs)
+            for path in files:
                 path.unlink(missing_ok=True)
+
+
+def _remove(folder: Path, *, ignore_errors: bool = False) -> None:
+    """Removes a folder, if there is one; of a link the link alone."""
+    if folder.is_symlink():
+        folder.unlink()
+    elif folder.exists():
+        shutil.rmtree(folder, ignore_errors)
 
 
 def write_whole(path: Path, text: str) -> None:
@@ -172,10 +187,10 @@ def written_aside(path: Path, processes: Any = None) -> Iterator[Path]:
             if processes.is_main_process:
                 _to_disk(aside)
                 if path.exists():
-                    shutil.rmtree(old, ignore_errors=True)
+                    _remove(old, ignore_errors=True)
                     path.rename(old)
                 aside.rename(path)
-                shutil.rmtree(old, ignore_errors=True)
+                _remove(old, ignore_errors=True)
         except BaseException:
             shutil.rmtree(aside, ignore_errors=True)
             if old.exists() and not path.exists():

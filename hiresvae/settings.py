@@ -4,7 +4,7 @@ A configuration is one YAML file. Nothing in it can import or run anything. Leng
 all schedules count images, never steps, so that batch size and process count can change freely.
 """
 
-from typing import Any, Literal, get_args
+from typing import Any, Literal, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError
@@ -27,6 +27,34 @@ class Section(BaseModel):
         if type(value) is (int if truth else bool):
             raise PydanticCustomError("truth", "true and false are no numbers")
         return value
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _text_is_no_number(cls, value: Any, info: ValidationInfo) -> Any:
+        """Refuses a number in quotes: it is text, however much it looks like a number."""
+        kinds = _kinds(cls.model_fields[str(info.field_name)].annotation)
+        given = value if isinstance(value, list | tuple) else [value]
+        if kinds & {int, float} and str not in kinds and any(map(_is_quoted_number, given)):
+            raise PydanticCustomError("quoted", "a number in quotes is text")
+        return value
+
+
+def _kinds(annotation: Any) -> set[Any]:
+    """Returns the types that an annotation names, at any depth; named values are none."""
+    if get_origin(annotation) is Literal:
+        return set()
+    parts = get_args(annotation)
+    return set[Any]().union(*map(_kinds, parts)) if parts else {annotation}
+
+
+def _is_quoted_number(value: Any) -> bool:
+    if not isinstance(value, str):
+        return False
+    try:
+        float(value)
+    except ValueError:
+        return False
+    return True
 
 
 class DataSettings(Section):
@@ -80,15 +108,17 @@ class ModelSettings(Section):
         description="top-down 'SIDExRUNGS' from coarse to fine, such as '1x1 4x2 8x2 16'; a last "
         "'...' is all finer sides without rungs; auto: one vector rung at the top",
     )
-    latent_dim: int = Field(128, ge=1, description="numbers in the vector rung on top")
-    rung_dim: int = Field(8, ge=1, description="latent channels of each spatial rung")
+    latent_dim: int = Field(128, ge=1, le=65_536, description="numbers in the vector rung on top")
+    rung_dim: int = Field(8, ge=1, le=1_024, description="latent channels of each spatial rung")
     merge: Literal["residual", "precision"] = Field(
         "residual",
         description="how a lower rung's posterior joins prior and picture: told relative to the "
         "prior (NVAE), or weighted by precision (LVAE)",
     )
-    width: int = Field(16, ge=4, description="channels at the finest side; doubles as it halves")
-    max_width: int = Field(192, ge=4, description="most channels at any side")
+    width: int = Field(
+        16, ge=4, le=4_096, description="channels at the finest side; doubles as it halves"
+    )
+    max_width: int = Field(192, ge=4, le=4_096, description="most channels at any side")
     blocks: int = Field(1, ge=1, le=16, description="residual blocks at each side")
     attention: list[int] = Field([], description="sides with self-attention, such as [16]")
     hidden: list[int] = Field([420, 210, 105], description="layer sizes of the dense backbone")
@@ -235,8 +265,10 @@ class AdversarySettings(Section):
     augment_images: int = Field(
         100_000, ge=1, description="images in which the adaptive probability could rise by 1"
     )
-    width: int = Field(16, ge=4, description="channels at the finest side; doubles as it halves")
-    max_width: int = Field(192, ge=4, description="most channels at any side")
+    width: int = Field(
+        16, ge=4, le=4_096, description="channels at the finest side; doubles as it halves"
+    )
+    max_width: int = Field(192, ge=4, le=4_096, description="most channels at any side")
     blocks: int = Field(1, ge=1, le=16, description="residual blocks at each side")
     lr: float = Field(4e-4, gt=0, description="learning rate of the critic")
     betas: tuple[float, float] = Field((0.0, 0.99), description="moments of its Adam")
@@ -300,7 +332,9 @@ class TrainingSettings(Section):
     """How long and how."""
 
     images: int = Field(200_000, ge=1, description="pictures seen in all")
-    batch_size: int = Field(32, ge=1, description="pictures in an optimiser step, all processes")
+    batch_size: int = Field(
+        32, ge=1, le=65_536, description="pictures in an optimiser step, all processes"
+    )
     accumulation: int = Field(1, ge=1, description="parts in which a batch is worked off")
     lr: float = Field(4e-4, gt=0, description="learning rate of the model")
     betas: tuple[float, float] = Field((0.0, 0.99), description="moments of its Adam")

@@ -47,7 +47,7 @@ ON = {"adversary__weight": 0.5}
         ),
         (
             {"model__kl_balance": True, "model__kl_warmup": 0.0},
-            "kl_balance is true, but .* kl_warmup is 0.0; nearest valid: model.kl_warmup 0.1",
+            "kl_balance is true, but .*kl_warmup is 0.0; nearest valid: model.kl_warmup 0.1",
         ),
         (
             {"training__gradient_checkpointing": True, "model__backbone": "dense"},

@@ -65,6 +65,16 @@ def test_help_names_the_commands_and_no_arguments_is_help():
     assert "Commands:" in CliRunner().invoke(app, []).output
 
 
+def test_what_a_model_may_be_is_what_load_takes(tmp_path, monkeypatch):
+    from hiresvae import hub
+
+    help_text = " ".join(CliRunner().invoke(app, ["sample", "--help"]).output.split())
+    assert "Run folder, exported model folder, or hf:ORG/NAME on the Hub." in help_text
+    monkeypatch.setattr(hub, "download", lambda repo, files: tmp_path / repo)
+    with pytest.raises(UserError, match="org/name lacks config"):
+        hiresvae.load("hf:org/name")
+
+
 def test_version_and_module_are_the_command():
     done = call("-m", "hiresvae", "--version")
     assert (done.returncode, done.stdout) == (0, f"hiresvae {hiresvae.__version__}\n")
@@ -93,6 +103,13 @@ def _bare() -> float:
         (["train", "x.yaml", "--dry-rnu"], "--dry-run"),
         (["sample", "m", "--prior", "fited"], "'fitted', 'standard'"),
         (["sample", "m", "--n", "0"], "Invalid value for '--n'"),
+        (["sample", "m", "--temperature", "nan"], "Invalid value for '--temperature'"),
+        (
+            ["edit", "m", "a.png", "--attribute", "x", "--strength", "nan"],
+            "nan is no finite number",
+        ),
+        (["sample", "m", "--truncation", "inf"], "inf is no finite number"),
+        (["evaluate", "m", "--out", "f.json", "--samples", "7"], "Invalid value for '--samples'"),
         (["reconstruct", "m", "a.png"], "Missing option '--out'"),
     ],
 )
@@ -162,6 +179,15 @@ def test_our_fault_shows_a_traceback_and_how_to_report_it(capsys):
     assert said.splitlines()[-1].startswith(f"hiresvae {hiresvae.__version__}: this is our fault")
 
 
+def test_memory_that_ran_out_is_no_fault_of_ours(capsys):
+    with pytest.raises(SystemExit) as caught, in_words():
+        raise RuntimeError("CUDA out of memory. Tried to allocate 20.00 MiB")
+    assert caught.value.code == 2
+    said = capsys.readouterr().err
+    assert said.startswith("hiresvae: memory ran out; fewer or smaller pictures")
+    assert len(said.splitlines()) == 1
+
+
 def test_options_reach_the_command_as_they_were_given(monkeypatch, tmp_path):
     seen = {}
 
@@ -172,7 +198,7 @@ def test_options_reach_the_command_as_they_were_given(monkeypatch, tmp_path):
     sys.modules["hiresvae.commands.train"].train = train
     words = ["train", "c.yaml", "--set", "data.size=32", "--seed", "7", "--set", "adversary=null"]
     with pytest.raises(SystemExit) as caught:
-        main([*words, "--out", str(tmp_path), "--dry-run"])
+        main([*words, "--out", str(tmp_path), "--dry-run", "--device", "cpu"])
     assert caught.value.code == 0
     assert seen == {
         "config": "c.yaml",
@@ -180,4 +206,5 @@ def test_options_reach_the_command_as_they_were_given(monkeypatch, tmp_path):
         "out": tmp_path,
         "dry_run": True,
         "fresh": False,
+        "device": "cpu",
     }

@@ -51,6 +51,11 @@ def test_values_arrive_with_their_types(config):
     assert (training.betas, training.clip) == ((0.5, 0.9), None)
 
 
+def test_text_may_look_like_a_number(config):
+    settings = load_settings(config("name: '2024'\ndata: {source: '7', cache: '8'}"))
+    assert (settings.name, settings.data.source, settings.data.cache) == ("2024", "7", "8")
+
+
 def test_overrides_change_make_and_remove(config):
     path = config("data: {size: 32}\nadversary: {weight: 0.9}")
     settings = load_settings(path, ["data.size=16", "training.lr=1e-3", "model.attention=[8]"])
@@ -81,6 +86,16 @@ def test_overrides_change_make_and_remove(config):
         ("data: {size: 9999}", "data.size is 9999, .*; nearest is 2048"),
         ("data: {size: large}", "data.size is 'large', but must be a whole number"),
         ("data: {size: 64.5}", "data.size is 64.5, but must be a whole number"),
+        ("data: {size: '64'}", "data.size is '64', but must be a whole .*; leave out the quotes"),
+        ("data: {limit: '5'}", "data.limit is '5', but must be .* or null; leave out the quotes"),
+        ("model: {scale: '0.05'}", "model.scale is '0.05', but must be .*; leave out the quotes"),
+        ("model: {attention: ['16']}", r"model.attention is \['16'\], .*; leave out the quotes"),
+        ("training: {betas: [0, '0.9']}", "training.betas is .*; leave out the quotes"),
+        ("training: {lr: '1_0'}", "training.lr is '1_0', .*; leave out the quotes"),
+        ("model: {latent_dim: 1000000000000}", "from 1 to 65536; nearest is 65536"),
+        ("model: {width: 100000}", "model.width is 100000, .* nearest is 4096"),
+        ("training: {batch_size: 1000000}", "nearest is 65536"),
+        ("model: {hidden: [1000000000]}", "model.hidden has 1000000000, .* valid: 65536"),
         ("data: {size: true}", "data.size is true, but must be a whole number"),
         ("data: {size: [64]}", r"data.size is \[64\], but must be a whole number"),
         ("data: {limit: 0}", "data.limit is 0, .* of 1 or more or null; nearest is 1"),

@@ -1,3 +1,4 @@
+import copy
 import dataclasses
 import json
 import pickle
@@ -102,6 +103,88 @@ def test_pictures_come_back_better_than_by_chance(painter):
     assert bound.isfinite().all()
 
 
+def test_a_model_with_labels_guesses_them_and_says_where_it_cannot(cats, refused):
+    originals = torch.from_numpy(cats.data().pictures[:6].copy())
+    labels = cats.guess_labels(originals)
+    latents = cats.encode(originals)
+    assert all(map(torch.equal, latents, cats.encode(originals, labels)))
+    assert torch.equal(cats.decode(latents, labels), cats.reconstruct(originals))
+    assert torch.equal(cats.elbo(originals, labels), cats.elbo(originals))
+    with refused("trained with labels", "guess_labels"):
+        cats.decode(latents)
+    with refused("shape (5,)", "6 pictures need int64 of shape (6,)"):
+        cats.encode(originals, labels[:5])
+    with refused("labels 0 to 99 do not fit", f"0 to {len(cats.classes) - 1}"):
+        cats.decode(latents, torch.tensor([0, 0, 0, 0, 0, 99]))
+    with refused("torch.float32"):
+        cats.elbo(originals, labels.float())
+
+
+def test_a_model_without_labels_ignores_them(painter, refused):
+    originals = torch.from_numpy(painter.data().pictures[:3].copy())
+    ones = torch.ones(3, dtype=torch.int64)
+    assert torch.equal(painter.decode(painter.encode(originals, ones), ones),
+                       painter.decode(painter.encode(originals)))  # fmt: skip
+    with refused("trained without labels"):
+        painter.guess_labels(originals)
+
+
+def test_labels_and_latents_follow_the_model_to_its_device(cats):
+    """Without a second device at hand: what is on the CPU meets a model that claims another."""
+    moved = dataclasses.replace(cats, model=copy.deepcopy(cats.model).to("meta"))
+    originals = torch.zeros(2, 3, 16, 16, dtype=torch.uint8)
+    labels = torch.zeros(2, dtype=torch.int64)
+    latents = moved.encode(originals, labels)
+    assert {z.device.type for z in latents} == {"meta"}
+    on_cpu = [torch.zeros(z.shape) for z in latents]
+    for call in (lambda: moved.decode(on_cpu, labels), lambda: moved.elbo(originals, labels)):
+        try:
+            call()
+        except (NotImplementedError, RuntimeError) as error:
+            assert "Expected all tensors to be on the same device" not in str(error)
+
+
+def test_a_device_that_is_not_there_is_a_sentence(folder, refused):
+    with refused("device 'gpu' is not on this machine", "'cpu'"):
+        load(folder, device="gpu")
+
+
+def test_memory_that_ran_out_names_a_smaller_batch(painter, refused, monkeypatch):
+    def walk(*_):
+        raise RuntimeError("CUDA out of memory. Tried to allocate 20.00 MiB")
+
+    monkeypatch.setattr(painter.model, "walk", walk)
+    with refused("memory ran out", "batches of 16 (batch_size) instead of 32"):
+        painter.sample(40)
+
+
+@pytest.mark.parametrize("name", ["config.json", "model.safetensors"])
+def test_a_folder_in_place_of_a_file_is_a_sentence(folder, refused, name):
+    (folder / name).unlink()
+    (folder / name).mkdir()
+    with refused(str(folder)):
+        load(folder)
+
+
+def test_a_folder_that_may_not_be_looked_into_is_a_sentence(folder, refused, monkeypatch):
+    def locked(self, *_, **__):
+        raise PermissionError(13, "Permission denied")
+
+    with refused("File name too long"):
+        load("a" * 300)
+    monkeypatch.setattr(type(folder), "read_text", locked)
+    with refused(str(folder), "cannot be read (Permission denied)"):
+        load(folder)
+    monkeypatch.setattr(type(folder), "is_file", locked)
+    with refused(str(folder), "cannot be read (Permission denied)"):
+        load(folder)
+
+
+def test_a_card_of_names_in_another_encoding_is_written(painter, tmp_path):
+    dataclasses.replace(painter, card="labels: caf\udce9").save(tmp_path)
+    assert (tmp_path / "README.md").read_text() == "labels: caf\\udce9"
+
+
 def test_pictures_of_another_shape_are_refused(painter, refused):
     with refused("(3, 8, 8)", "(3, 16, 16)"):
         painter.reconstruct(torch.zeros(1, 3, 8, 8, dtype=torch.uint8))
@@ -181,6 +264,17 @@ def test_weights_of_another_model_are_a_sentence(folder, refused):
     weights = load_file(folder / "model.safetensors")
     name, tensor = next(iter(weights.items()))
     save_file(weights | {name: tensor.new_zeros(99)}, folder / "model.safetensors")
+    with refused("is broken", "size mismatch", "99"):
+        load(folder)
+
+
+def test_a_setting_that_is_not_known_here_is_named(folder, refused):
+    content = json.loads((folder / "config.json").read_text())
+    content["settings"]["model"] |= {"widht": 4}
+    (folder / "config.json").write_text(json.dumps(content))
+    with refused("unknown key 'model.widht': did you mean 'model.width'?"):
+        load(folder)
+    (folder / "config.json").write_text(json.dumps(content | {"settings": "none"}))
     with refused("is broken"):
         load(folder)
 

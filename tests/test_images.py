@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from hiresvae import images
+from hiresvae.errors import UserError
 
 
 def test_bytes_survive_the_way_to_the_network_and_back():
@@ -73,6 +74,25 @@ def test_a_png_holds_the_same_bytes(tmp_path, channels):
         array = np.asarray(file)
     assert (array.reshape(5, 7, channels).transpose(2, 0, 1) == picture.numpy()).all()
     assert [p.name for p in path.parent.iterdir()] == ["a.png"], "nothing is left beside it"
+
+
+@pytest.mark.parametrize(("ending", "most"), [("webp", 16_383), ("jpg", 65_500), ("jpeg", 65_500)])
+def test_a_picture_that_its_format_cannot_hold_is_a_sentence(tmp_path, ending, most):
+    path = tmp_path / "new" / f"grid.{ending}"
+    with pytest.raises(UserError, match=rf"{most + 1} pixels long, .* {most} at most; .*grid\.png"):
+        images.save(torch.zeros(1, 1, most + 1, dtype=torch.uint8), path)
+    assert not path.parent.exists()
+    images.save(torch.zeros(1, 1, most, dtype=torch.uint8), path)
+    with Image.open(path) as file:
+        assert file.size == (most, 1)
+    images.check_side(tmp_path / "a.png", 10**9)
+
+
+@given(st.integers(1, 30), st.integers(1, 9), st.none() | st.integers(1, 40))
+def test_the_shape_of_a_grid_is_known_before(count, side, columns):
+    pictures = torch.zeros(count, 1, side, side + 1, dtype=torch.uint8)
+    shape = images.grid(pictures, columns).shape
+    assert shape[1:] == images.grid_shape(count, side, side + 1, columns)
 
 
 @pytest.mark.parametrize("ending", ["jpg", "webp"])

@@ -16,6 +16,7 @@ ROOT = Path(hiresvae.__file__).parent
 BASE = (
     {"errors", "settings", "images", "colour", "seeding", "hub"}
     | {"pyramid", "plain_yaml", "checks", "configuration"}
+    | {"devices", "labelling", "model_folder", "paths"}
 )  # fmt: skip
 KNOW_NO_MODEL = {"data", "metrics", "run"}
 # From the ground up; a room imports from its own floor and from those below.

@@ -55,6 +55,47 @@ def test_clearing_takes_what_is_a_runs_and_no_more(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
 
 
+def test_clearing_takes_links_and_not_what_they_lead_to(tmp_path):
+    run = RunFolder(tmp_path / "run")
+    run.create()
+    for folder in (run.checkpoints, run.model):
+        elsewhere = tmp_path / f"elsewhere_{folder.name}"
+        elsewhere.mkdir()
+        (elsewhere / "x").write_text("kept")
+        folder.symlink_to(elsewhere)
+    run.samples.symlink_to(tmp_path / "nowhere")
+    run.clear()
+    assert list(run.path.iterdir()) == []
+    assert (tmp_path / "elsewhere_model" / "x").read_text() == "kept"
+
+
+def test_what_cannot_be_cleared_is_told(tmp_path, monkeypatch):
+    run = RunFolder(tmp_path)
+    run.checkpoints.mkdir()
+
+    def locked(*_, **__):
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr("shutil.rmtree", locked)
+    with pytest.raises(UserError, match=r"clearing in .* no permission"):
+        run.clear()
+
+
+def test_a_link_in_place_of_a_folder_is_replaced(tmp_path):
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "model").symlink_to(tmp_path / "elsewhere")
+    for content in ("first", "second"):
+        with written_aside(tmp_path / "model") as aside:
+            (aside / content).write_text(content)
+        assert [p.name for p in (tmp_path / "model").iterdir()] == [content]
+        assert {p.name for p in tmp_path.iterdir()} == {"model", "elsewhere"}
+
+
+def test_a_name_that_is_too_long_is_a_sentence(tmp_path):
+    with pytest.raises(UserError, match="longer than disks take"):
+        RunFolder(tmp_path / ("a" * 300)).create()
+
+
 def test_a_file_is_written_whole_or_stays(tmp_path, monkeypatch):
     path = tmp_path / "a.txt"
     write_whole(path, "first")

@@ -11,17 +11,13 @@ from hiresvae.commands.reconstruct import distinct
 from hiresvae.errors import UserError
 from hiresvae.generator import PictureModel, load
 from hiresvae.run import explained, write_whole
-from hiresvae.uses.anomaly import heat, overlay, scores, threshold
+from hiresvae.uses.anomaly import Scores, heat, overlay, scores, threshold
 from hiresvae.uses.codes import read
 from hiresvae.uses.sheets import sheet
 
 USUAL = 500
 """Held-out pictures that say what is usual."""
 KINDS = ("score", "bits", "error")
-HEADER = (
-    "file", "unusual", "share_of_usual_below", "score_bits", "elbo_bits", "complexity_bits",
-    "mean_squared_error", "largest_heat",
-)  # fmt: skip
 
 
 def run(
@@ -39,6 +35,10 @@ def run(
 ) -> Path:
     """Writes a CSV file with a row a picture, most unusual first, and returns its path.
 
+    Columns: file, unusual, share_of_usual_below, score_bits, iwae_K_bits (K draws),
+    complexity_bits, mean_squared_error, largest_heat, and rate_L_nats of each rung; without those
+    of a likelihood (score_bits, iwae_K_bits, rate_L_nats) of an autoencoder, which has none.
+
     Args:
         model: run folder or model folder.
         paths: pictures, folders and archives of pictures.
@@ -50,10 +50,18 @@ def run(
         draws: of the posterior for each picture.
         seed: of the draws.
         device: None takes what there is.
+
+    Raises:
+        UserError: no pictures, no usual ones, or a likelihood is asked for that there is not.
     """
     if by not in KINDS:
         raise UserError(f"--by {by!r} must be one of {', '.join(KINDS)}")
     painter = load(model, device=device)
+    if by != "error" and not painter.settings.model.stochastic:
+        raise UserError(
+            f"--by {by!r} needs a likelihood, which this model has not: it is an autoencoder "
+            "(model.stochastic is false); take --by error"
+        )
     found = [read(painter, path) for path in paths]
     pictures = torch.cat([part.pictures for part in found])
     names = [name for part in found for name in part.names]
@@ -69,30 +77,55 @@ def run(
     chosen: torch.Tensor = getattr(got, by)
     below = (getattr(usual, by)[None] < chosen[:, None]).double().mean(1)
     heats = heat(got.squares, usual.squares)
-    rungs = got.rates.shape[1]
-    table = io.StringIO()
-    writer = csv.writer(table, lineterminator="\n")
-    writer.writerow([*HEADER, *(f"rate_{i}_nats" for i in range(rungs))])
-    order = chosen.argsort(descending=True).tolist()
-    for i in order:
-        figures = [got.score[i], got.bits[i], got.complexity[i]]
-        writer.writerow(
-            [names[i], "yes" if chosen[i] > line else "no", f"{below[i]:.4f}"]
-            + [f"{figure:.1f}" for figure in figures]
-            + [f"{got.error[i]:.6f}", f"{heats[i].max():.2f}"]
-            + [f"{rate:.3f}" for rate in got.rates[i]]
-        )
+    columns = {
+        "file": names,
+        "unusual": ["yes" if score > line else "no" for score in chosen],
+        "share_of_usual_below": [f"{share:.4f}" for share in below],
+        **_figures(got, draws),
+        "largest_heat": [f"{one.max():.2f}" for one in heats],
+        **_rates(got),
+    }
     with explained("writing scores", out):
         out.parent.mkdir(parents=True, exist_ok=True)
-    write_whole(out, table.getvalue())
+    write_whole(out, _table(columns, chosen.argsort(descending=True).tolist()))
     if heatmaps is not None:
         _heatmaps(painter, pictures, names, heats, heatmaps)
     count = int((chosen > line).sum())
     words = f"{count} of {len(names)} pictures unusual ({by} above {line:.4g}"
-    print(f"{words}, the {quantile:g} quantile of {len(usual.bits)} usual ones); scores in {out}")
+    print(f"{words}, the {quantile:g} quantile of {len(common)} usual ones); scores in {out}")
     for name, reason in skipped:
         print(f"skipped {name}: {reason}")
     return out
+
+
+def _figures(got: Scores, draws: int) -> dict[str, list[str]]:
+    """Returns the columns of figures, ready to be written."""
+    found = {"score_bits": got.score, f"iwae_{draws}_bits": got.bits}
+    found["complexity_bits"] = got.complexity
+    columns = {
+        name: [f"{bits:.1f}" for bits in values]
+        for name, values in found.items()
+        if values is not None
+    }
+    return columns | {"mean_squared_error": [f"{error:.6f}" for error in got.error]}
+
+
+def _rates(got: Scores) -> dict[str, list[str]]:
+    """Returns a column a rung; none of an autoencoder."""
+    if got.rates is None:
+        return {}
+    return {
+        f"rate_{i}_nats": [f"{rate:.3f}" for rate in rates] for i, rates in enumerate(got.rates.T)
+    }
+
+
+def _table(columns: dict[str, list[str]], order: list[int]) -> str:
+    """Returns columns as CSV, the rows in an order."""
+    table = io.StringIO()
+    writer = csv.writer(table, lineterminator="\n")
+    writer.writerow(columns)
+    writer.writerows([values[i] for values in columns.values()] for i in order)
+    return table.getvalue()
 
 
 def _usual(painter: PictureModel, reference: Path | None) -> torch.Tensor:

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hiresvae.configuration import validate
-from hiresvae.errors import UserError, nearest
+from hiresvae.errors import UserError, nearest, printable
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -46,7 +46,7 @@ def run(
             f"{nearest(out.suffix, ['.' + name for name in images.FORMATS])}"
         )
     data = open_data(settings)
-    print("\n".join(_lines(data)))
+    print(printable("\n".join(_lines(data))))
     if out is not None:
         try:
             images.save(images.grid(sheet(data), columns=COLUMNS), out)

@@ -3,6 +3,8 @@
 from torch import nn
 
 from hiresvae.configuration import dump_settings
+from hiresvae.data.catalogue import known_channels
+from hiresvae.labelling import parse_labels
 from hiresvae.settings import Settings
 from hiresvae.training.footprint import footprint
 from hiresvae.training.trainer import build
@@ -14,11 +16,12 @@ def describe(settings: Settings) -> str:
     Two small steps are run on this machine's processor, see `hiresvae.training.footprint`. Memory
     is that of the step's tensors at the worst moment; pictures kept on the device come on top.
     """
-    channels = settings.data.channels if settings.data.channels != "auto" else 3
-    classes = 2 if settings.model.conditional else 0
-    kind, _, number = settings.data.labels.partition(":")
-    if classes and kind == "clusters":
-        classes = int(number)
+    chosen = settings.data.channels
+    known = known_channels(settings.data.source) if chosen == "auto" else chosen
+    channels = known or 3
+    classes = 0
+    if settings.model.conditional:
+        classes = parse_labels(settings.data.labels).clusters or 2
     model, critic = build(settings, channels, classes)
     rows = [("encoder", model.encoder), ("decoder", model.decoder), ("critic", critic)]
     table = [f"{name:10s} {count(part):>12,}" for name, part in rows if part is not None]
@@ -34,7 +37,7 @@ def describe(settings: Settings) -> str:
         [
             dump_settings(settings).rstrip(),
             "",
-            "parameters",
+            "parameters" if known else "parameters, if a picture has colour",
             *table,
             f"memory     {cost.memory(batch) / 2**20:,.0f} MiB estimated for {batch} pictures at a "
             f"time, {cost.fixed / 2**20:,.0f} of them for any number",

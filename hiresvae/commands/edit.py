@@ -44,7 +44,8 @@ def run(
         model: run folder or model folder.
         paths: pictures, folders and archives of pictures, or ``sample:SEED``.
         attribute: what is moved.
-        strength: by how many units; 2 is about the way from one class to the other.
+        strength: by how many units; 2 is about the way from one class to the other, and of a
+            label all of it.
         out: folder of the result.
         method: means, normal, label, or auto: label where the model knows the attribute as one.
         keep: attributes to hold still; None: all the exact ones of a drawn set.
@@ -64,7 +65,12 @@ def run(
     painter = load(model, device=device)
     inputs = gather(painter, paths)
     edit, count = _edit(painter, attribute, method, keep, csv, having, lacking, source)
-    levels = strengths(strength, steps)
+    if edit.label is not None and strength < 0:
+        raise UserError(
+            f"--strength {strength:g} leads away from the label {attribute!r}, where nothing is: "
+            "take 0 to 2, or --method means"
+        )
+    levels = strengths(strength, steps, both=edit.label is None)
     strip = edited(painter, inputs.codes, edit, levels)
     final = strip[:, -1]
     names = distinct(inputs.names)

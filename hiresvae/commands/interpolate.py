@@ -53,9 +53,11 @@ def run(
     painter = load(model, device=device)
     count = len(painter.model.latent_shapes)
     moving = _rungs(rungs, count)
-    inputs = gather(painter, [*keys, *keys[: int(loop)]], temperature=temperature)
+    inputs = gather(painter, keys, temperature=temperature)
     if len(inputs.names) < 2:
         raise UserError(f"interpolate needs two pictures, but {keys} are one")
+    if loop:
+        inputs = inputs.closed()
     steps = steps or (9 if ending in STILL else 24)
     runs = [interpolate(painter, inputs.codes, steps, way=way, rung=rung) for rung in moving]
     words = ["all" if rung is None else f"rung {rung}" for rung in moving]

@@ -11,6 +11,7 @@ from hiresvae.errors import UserError
 from hiresvae.generator import load
 from hiresvae.metrics.paired import psnr
 from hiresvae.run import explained, write_whole
+from hiresvae.uses.codes import read
 
 SHOWN = 64
 """Pictures in the sheet that shows originals and reconstructions together."""
@@ -28,25 +29,14 @@ def run(*, model: str, paths: list[Path], out: Path, device: str | None = None) 
     Returns:
         Path of the JSON file.
     """
-    from hiresvae.data import read_pictures
-
     painter = load(model, device=device)
-    names, pictures, skipped = [], [], []
-    for path in paths:
-        part = read_pictures(
-            path,
-            size=painter.model.size,
-            channels=painter.model.channels,
-            crop=painter.settings.data.crop,
-            pad=painter.settings.data.pad,
-        )
-        names += part.names
-        pictures.append(part.pictures)
-        skipped += part.skipped
-    originals = torch.cat(pictures) if pictures else torch.zeros(0, 1, 1, 1)
-    if not len(originals):
-        raise UserError(f"no pictures to reconstruct in {', '.join(map(str, paths))}")
-    names = distinct(names)
+    found = [read(painter, path) for path in paths]
+    names = distinct([name for part in found for name in part.names])
+    skipped = [entry for part in found for entry in part.skipped]
+    if not names:
+        why = f" ({skipped[0][0]}: {skipped[0][1]})" if skipped else ""
+        raise UserError(f"no pictures to reconstruct in {', '.join(map(str, paths))}{why}")
+    originals = torch.cat([part.pictures for part in found])
     remade = painter.reconstruct(originals)
     errors = psnr(remade, originals)
     with explained("writing pictures", out):

@@ -1,7 +1,6 @@
 """``hiresvae restore``: pictures without noise, stains and holes, and how sure the model is."""
 
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import torch
@@ -10,7 +9,7 @@ from torch import Tensor
 
 from hiresvae import images
 from hiresvae.commands.reconstruct import distinct
-from hiresvae.data.decode import Framing, UnreadableError, decode
+from hiresvae.data.decode import UnreadableError, whole
 from hiresvae.errors import UserError
 from hiresvae.generator import PictureModel, load
 from hiresvae.run import explained
@@ -90,19 +89,7 @@ def _files(paths: list[Path]) -> list[Path]:
 
 def _whole(painter: PictureModel, file: Path) -> Tensor:
     """Returns a picture at its own size, uint8 ``(C, H, W)``."""
-    channels: Literal[1, 3] = 1 if painter.model.channels == 1 else 3
-    raw = file.read_bytes()
-    decode(raw, Framing(8, channels, "none", "edge"))  # says what is wrong with it, if anything
-    from PIL import ImageOps
-
-    with Image.open(file) as opened:
-        upright = ImageOps.exif_transpose(opened)
-        if upright.has_transparency_data:
-            white = Image.new("RGBA", upright.size, "white")
-            upright = Image.alpha_composite(white, upright.convert("RGBA"))
-        pixels = np.array(upright.convert("L" if channels == 1 else "RGB"))
-    planes = pixels[None] if pixels.ndim == 2 else pixels.transpose(2, 0, 1)
-    return torch.from_numpy(np.ascontiguousarray(planes))
+    return torch.from_numpy(whole(file.read_bytes(), 1 if painter.model.channels == 1 else 3))
 
 
 def _mask(path: Path, height: int, width: int) -> Tensor:

@@ -30,6 +30,8 @@ def run(
 ) -> Path:
     """Draws pictures and returns the path of the grid.
 
+    Pictures of an earlier call stay where they are not drawn anew; a sentence says so.
+
     Args:
         model: run folder or model folder.
         n: how many pictures.
@@ -39,7 +41,8 @@ def run(
         truncation: share of the way from the prior's mean at which the top latents stay.
         prior: "fitted" or "standard".
         label: name of the label to draw.
-        grid: file of the grid; None is ``grid.png`` in ``out``.
+        grid: file of the grid; None is ``OUT_grid.png`` beside ``out``: within, whoever measures
+            the folder would count it.
         format: png, jpg or webp.
         device: None takes what there is.
         which: of a run folder the "last" model, or the "best" by held-out pictures.
@@ -47,7 +50,7 @@ def run(
     from rich.console import Console
     from rich.progress import Progress
 
-    grid = grid or out / "grid.png"
+    grid = grid or _beside(out)
     if grid.suffix.lstrip(".").lower() not in images.FORMATS:
         raise UserError(f"--grid {grid}: the ending must be .png, .jpg or .webp")
     painter = load(model, device=device, which=which)
@@ -74,4 +77,21 @@ def run(
 
         images.save(images.grid(torch.stack(shown)), grid)
     print(f"{n} pictures in {out}, a grid of {len(shown)} in {grid}")
+    if older := _others(out, {grid.name, *(f"{i:06d}.{format}" for i in range(n))}):
+        print(
+            f"careful: {out} also holds {len(older)} pictures not of this call, such as {older[0]}"
+        )
     return grid
+
+
+def _beside(out: Path) -> Path:
+    """Returns the file of the grid beside a folder, also where the folder is ``.`` or ``..``."""
+    folder = out if out.name not in ("", "..") else out.resolve()
+    return folder.parent / f"{folder.name}_grid.png"
+
+
+def _others(folder: Path, drawn: set[str]) -> list[str]:
+    """Returns the names of the pictures in a folder that are not among those just drawn."""
+    endings = {f".{ending}" for ending in (*images.FORMATS, "jpeg")}
+    names = (path.name for path in folder.iterdir() if path.suffix.lower() in endings)
+    return sorted(set(names) - drawn)

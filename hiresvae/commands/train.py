@@ -1,16 +1,23 @@
 """``hiresvae train``: settings and data in, a run folder out."""
 
+import contextlib
+import json
 import logging
 import os
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hiresvae.checks import check
 from hiresvae.configuration import dump_settings, load_settings
-from hiresvae.errors import UserError
+from hiresvae.errors import UserError, enough_memory
+from hiresvae.pyramid import nearest_sizes
 from hiresvae.run import RunFolder, explained, write_whole
 from hiresvae.settings import Settings
+
+if TYPE_CHECKING:
+    from hiresvae.data import PictureData
+    from hiresvae.training.trainer import Outcome
 
 log = logging.getLogger("hiresvae")
 
@@ -30,6 +37,7 @@ def train(
     out: str | Path | None = None,
     dry_run: bool = False,
     fresh: bool = False,
+    device: str | None = None,
 ) -> Path:
     """Trains and returns the run folder; called again, continues.
 
@@ -38,7 +46,8 @@ def train(
         overrides: ``{"data.size": 64}`` or ``["data.size=64"]``.
         out: run folder; None is ``runs/NAME``.
         dry_run: only print settings, parameters, memory and expected time.
-        fresh: forget what an earlier run left in the folder.
+        fresh: forget what an earlier run left in the folder, once the data could be opened.
+        device: such as "cpu" or "cuda"; None takes what Accelerate finds.
 
     Raises:
         UserError: a mistake in the settings, the data or the folder.
@@ -46,33 +55,71 @@ def train(
     settings = load_settings(config, overrides or [])
     processes = int(os.environ.get("WORLD_SIZE", "1"))
     check(settings, processes=processes)
-    if dry_run:
-        from hiresvae.commands.dry_run import describe
-
-        print(describe(settings))
-        return Path(out or Path("runs") / settings.name)
     run = RunFolder(Path(out or Path("runs") / settings.name))
-    accelerator = _accelerator(settings, run)
+    with enough_memory(less_memory(settings, processes)):
+        if dry_run:
+            from hiresvae.commands.dry_run import describe
+
+            print(describe(settings))
+            return run.path
+        accelerator = _accelerator(settings, run, device, processes)
+        data = _opened(settings, run, accelerator, fresh)
+        outcome = _trained(settings, data, run, accelerator)
+    if not outcome.finished:
+        log.info(
+            "stopped at %s images, state saved; the same command continues",
+            f"{outcome.images_seen:,}",
+        )
+        raise KeyboardInterrupt("state saved")
+    if accelerator.is_main_process:
+        log.info("done: %s; draw pictures with: hiresvae sample %s", run.path, run.path)
+    return run.path
+
+
+def less_memory(settings: Settings, processes: int) -> str:
+    """Returns the nearest smaller settings that need less memory, in words."""
+    batch, size = settings.training.batch_size, settings.data.size
+    share = processes * settings.training.accumulation
+    ways = []
+    if batch % (2 * share) == 0:
+        parts = 2 * settings.training.accumulation
+        ways.append(f"training.accumulation {parts} (the same result, a batch in more parts)")
+    if smaller := batch // 2 // share * share:
+        ways.append(f"training.batch_size {smaller} instead of {batch}")
+    if smaller_sizes := [side for side in nearest_sizes(size) if 8 <= side < size]:
+        ways.append(f"data.size {smaller_sizes[0]} instead of {size}")
+    ways.append("a smaller model (hiresvae train CONFIG --dry-run estimates its memory)")
+    return ", or ".join(ways)
+
+
+def _opened(settings: Settings, run: RunFolder, accelerator: Any, fresh: bool) -> "PictureData":
+    """Returns the data; what an earlier run left is touched only when all of it could be opened."""
+    main = accelerator.is_main_process
     with accelerator.main_process_first():
-        if accelerator.is_main_process:
+        if main:
             run.create()
-            if fresh:
-                run.clear()
-            _log_to(run)
-            _same_run(settings, run)
+            if not fresh:
+                _same_run(settings, run)
         from hiresvae.data import open_data
 
         # One process decodes, the others then find the store.
-        data = open_data(
-            settings.data,
-            seed=settings.seed,
-            report_to=run.path if accelerator.is_main_process else None,
-            progress=accelerator.is_main_process,
-        )
-    if accelerator.is_main_process:
-        write_whole(run.config, dump_settings(settings))
-        for line in data.describe().splitlines():
-            log.info("%s", line)
+        data = open_data(settings.data, progress=main)
+        if main:
+            if fresh:
+                run.clear()
+            else:
+                _same_data(data, run)
+            _log_to(run)
+            write_whole(run.report, data.report.to_json() + "\n")
+            write_whole(run.config, dump_settings(settings))
+            for line in data.describe().splitlines():
+                log.info("%s", line)
+    return data
+
+
+def _trained(
+    settings: Settings, data: "PictureData", run: RunFolder, accelerator: Any
+) -> "Outcome":
     from hiresvae.training.trainer import Trainer
 
     if settings.training.trackers and accelerator.is_main_process:
@@ -92,23 +139,16 @@ def train(
         )
     outcome = trainer.fit()
     accelerator.end_training()
-    if not outcome.finished:
-        log.info(
-            "stopped at %s images, state saved; the same command continues",
-            f"{outcome.images_seen:,}",
-        )
-        raise KeyboardInterrupt("state saved")
-    if accelerator.is_main_process:
-        log.info("done: %s; draw pictures with: hiresvae sample %s", run.path, run.path)
-    return run.path
+    return outcome
 
 
-def _accelerator(settings: Settings, run: RunFolder) -> Any:
+def _accelerator(settings: Settings, run: RunFolder, device: str | None, processes: int) -> Any:
     import torch
     from accelerate import Accelerator
 
+    kind = None if device is None else _kind_of(device, processes)
     precision = settings.training.precision
-    if precision == "fp16" and not torch.cuda.is_available():
+    if precision == "fp16" and not (torch.cuda.is_available() and kind in (None, "cuda")):
         raise UserError(
             "training.precision 'fp16' needs a GPU and none was found; use 'bf16' or 'no'"
         )
@@ -118,11 +158,35 @@ def _accelerator(settings: Settings, run: RunFolder) -> Any:
         raise UserError(
             f"training.trackers {missing[0]!r} is not installed; pip install 'hiresvae[tracking]'"
         )
-    return Accelerator(
+    accelerator = Accelerator(
+        cpu=kind == "cpu",
         mixed_precision=precision,
         log_with=trackers or None,
         project_dir=str(run.path) if trackers else None,
     )
+    if kind not in (None, accelerator.device.type):
+        raise UserError(
+            f"--device {device!r}: Accelerate trains on {accelerator.device.type!r} here; valid "
+            f"are {accelerator.device.type!r} and 'cpu'"
+        )
+    return accelerator
+
+
+def _kind_of(device: str, processes: int) -> str:
+    """Returns the kind of a device, such as "cuda"; of several GPUs it becomes the current one."""
+    import torch
+
+    from hiresvae.devices import choose_device
+
+    chosen = choose_device(device)
+    if chosen.type == "cuda" and chosen.index is not None:
+        if processes > 1:
+            raise UserError(
+                f"--device {device!r}: of {processes} processes each has a GPU of its own; nearest "
+                "valid: 'cuda'"
+            )
+        torch.cuda.set_device(chosen)
+    return chosen.type
 
 
 def _importable(name: str) -> bool:
@@ -131,15 +195,33 @@ def _importable(name: str) -> bool:
     return find_spec(name) is not None
 
 
+class _RunLog(logging.FileHandler):
+    """``train.log``. A full disk costs lines of it and one sentence, not a traceback a line."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path, encoding="utf-8", errors="backslashreplace")
+        self._told = False
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - logging's own name
+        error = sys.exc_info()[1]
+        if not isinstance(error, OSError):
+            super().handleError(record)
+        elif not self._told:
+            self._told = True
+            words = error.strerror or error
+            print(f"hiresvae: {self.baseFilename} cannot be written ({words})", file=sys.stderr)
+
+
 def _log_to(run: RunFolder) -> None:
     """Sends what is said to stderr and to ``train.log``."""
     log.setLevel(logging.INFO)
     log.propagate = False
     for old in list(log.handlers):
         log.removeHandler(old)
-        old.close()
+        with contextlib.suppress(OSError):  # what a full disk did not take
+            old.close()
     with explained("writing", run.log):
-        file = logging.FileHandler(run.log, encoding="utf-8")
+        file = _RunLog(run.log)
     file.setFormatter(logging.Formatter("%(asctime)s %(message)s"))
     console = logging.StreamHandler(sys.stderr)
     console.setFormatter(logging.Formatter("%(message)s"))
@@ -160,6 +242,23 @@ def _same_run(settings: Settings, run: RunFolder) -> None:
         raise UserError(
             f"{run.path} holds a run with {key} {was!r}, the settings now say {now!r}; choose "
             f"another folder with --out, or add --fresh to start again"
+        )
+
+
+def _same_data(data: "PictureData", run: RunFolder) -> None:
+    """Refuses to continue a run on other pictures than it began with."""
+    if not any(run.checkpoints.glob("[0-9]*")):
+        return
+    try:
+        before = json.loads(run.report.read_text(encoding="utf-8"))
+        key, count = str(before["key"]), int(before["used"])
+    except (OSError, ValueError, LookupError, TypeError):
+        return  # of a version that did not keep the key
+    if key != data.key:
+        raise UserError(
+            f"{run.path} holds a run on other pictures: {data.report.source!r} has changed since "
+            f"({count} then, {data.report.used} now); choose another folder with --out, or add "
+            "--fresh to start again"
         )
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 from hiresvae.data import embedded, named, remote
 from hiresvae.data.sources import (
@@ -14,6 +15,7 @@ from hiresvae.data.sources import (
     folder_source,
 )
 from hiresvae.errors import UserError, nearest
+from hiresvae.paths import readable, user_path
 
 
 def resolve(name: str, *, side: int, limit: int | None, cache: Path) -> Source:
@@ -30,12 +32,32 @@ def resolve(name: str, *, side: int, limit: int | None, cache: Path) -> Source:
     Raises:
         UserError: there is no such source, or it cannot be had on this machine.
     """
-    if "+" not in name or Path(name).exists():
-        return _resolve_one(name.strip(), side, limit, cache)
-    names = [part.strip() for part in name.split("+")]
-    if not all(names):
-        raise UserError(f"data.source {name!r} has a '+' with nothing beside it")
-    return _join(name, [_resolve_one(part, side, limit, cache) for part in names])
+    with readable(f"data.source {name!r}"):
+        if "+" not in name or user_path(name, "data.source").exists():
+            return _resolve_one(name.strip(), side, limit, cache)
+        names = [part.strip() for part in name.split("+")]
+        if not all(names):
+            raise UserError(f"data.source {name!r} has a '+' with nothing beside it")
+        return _join(name, [_resolve_one(part, side, limit, cache) for part in names])
+
+
+def as_source(path: Path) -> str:
+    """Returns what ``data.source`` says for a path, also where a named set is called the same."""
+    return str(user_path(path, "the folder").absolute())
+
+
+def known_channels(name: str) -> Literal[1, 3] | None:
+    """Returns the channels that a source has for certain, without looking at it; None if unsure.
+
+    Example:
+        >>> known_channels("mnist"), known_channels("mnist+embedded:faces"), known_channels("x")
+        (1, 3, None)
+    """
+    parts = [part.strip() for part in name.split("+")]
+    found = [3 if part.startswith("embedded:") else named.CHANNELS.get(part) for part in parts]
+    if 3 in found:
+        return 3
+    return 1 if all(found) else None
 
 
 def _resolve_one(name: str, side: int, limit: int | None, cache: Path) -> Source:
@@ -48,7 +70,7 @@ def _resolve_one(name: str, side: int, limit: int | None, cache: Path) -> Source
         return remote.shards_source(rest)
     if name in named.SETS:
         return named.named_source(name, cache)
-    path = Path(name).expanduser()
+    path = user_path(name, "data.source")
     if path.is_dir():
         return folder_source(path, name)
     if path.is_file():
@@ -81,4 +103,4 @@ def _join(name: str, parts: list[Source]) -> Source:
     # Only if every part knows its classes is there an order to keep.
     known = all(part.classes for part in parts)
     classes = tuple(dict.fromkeys(c for part in parts for c in part.classes)) if known else ()
-    return Source(name, identity, items, classes)
+    return Source(name, identity, items, classes, all(part.in_memory for part in parts))

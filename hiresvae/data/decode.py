@@ -2,6 +2,7 @@
 
 import io
 import zlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -59,6 +60,9 @@ def decode(raw: Raw, framing: Framing) -> Decoded:
     Raises:
         UnreadableError: the file is empty, no picture, broken, or above 100 million pixels.
     """
+    if not isinstance(raw, bytes) and _fits(raw, framing):
+        planes = raw if raw.ndim == 3 else raw[None]
+        return _decoded(planes, framing, (framing.side, framing.side))
     try:
         image = _upright(_open(raw)) if isinstance(raw, bytes) else _from_pixels(raw)
         image = _plain(image)
@@ -71,12 +75,37 @@ def decode(raw: Raw, framing: Framing) -> Decoded:
         raise UnreadableError("gigantic: more than 100 million pixels") from error
     except Exception as error:  # Pillow's plugins raise nearly anything on a broken file
         raise UnreadableError(f"broken: {error or type(error).__name__}") from error
+    return _decoded(pixels, framing, image.size)
+
+
+def attempt(read: Callable[[], Raw], framing: Framing) -> Decoded | str:
+    """Returns the picture that ``read`` gives, or in words why there is none."""
+    try:
+        return decode(read(), framing)
+    except UnreadableError as error:
+        return str(error)
+    except OSError as error:
+        return f"cannot be read: {error.strerror or error or type(error).__name__}"
+    except Exception as error:  # an archive's member can be broken in as many ways as a file
+        return f"cannot be read: {error or type(error).__name__}"
+
+
+def _fits(pixels: np.ndarray, framing: Framing) -> bool:
+    """Says whether pixels are the square already: resizing would give the very same."""
+    colours = len(pixels) if pixels.ndim == 3 else 1
+    known = colours == 1 or (colours == 3 and framing.channels != 1)
+    square = pixels.shape[-2:] == (framing.side, framing.side)
+    return known and square and pixels.ndim in (2, 3) and pixels.dtype == np.uint8
+
+
+def _decoded(pixels: np.ndarray, framing: Framing, size: tuple[int, int]) -> Decoded:
+    """Returns framed pixels ``(C, side, side)`` with as many channels as are wanted."""
     grey = len(pixels) == 1 or bool((pixels == pixels[:1]).all())
     if framing.channels == 3:
         pixels = np.broadcast_to(pixels, (3, *pixels.shape[1:]))
     elif grey:
         pixels = pixels[:1]
-    return Decoded(np.ascontiguousarray(pixels), image.size)
+    return Decoded(np.ascontiguousarray(pixels), size)
 
 
 def _open(raw: bytes) -> Image.Image:
@@ -164,3 +193,14 @@ def _frame(image: Image.Image, framing: Framing) -> np.ndarray:
 def _planes(image: Image.Image) -> np.ndarray:
     pixels = np.asarray(image)
     return pixels[None] if pixels.ndim == 2 else pixels.transpose(2, 0, 1)
+
+
+def whole(raw: bytes, channels: Literal[1, 3]) -> np.ndarray:
+    """Returns a picture at its own size, uint8 ``(C, H, W)``, else as `decode` has it.
+
+    Raises:
+        UnreadableError: as `decode` does.
+    """
+    decode(raw, Framing(8, channels))  # says what is wrong with it, if anything
+    image = _plain(_upright(_open(raw))).convert("L" if channels == 1 else "RGB")
+    return np.array(_planes(image), order="C")

@@ -3,6 +3,7 @@
 import contextlib
 import csv
 import os
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
@@ -10,11 +11,12 @@ import numpy as np
 
 from hiresvae.data.store import Store
 from hiresvae.errors import UserError, nearest
+from hiresvae.labelling import Labelling
+from hiresvae.paths import user_path
 
 if TYPE_CHECKING:
     import torch
 
-KINDS = ("none", "folders", "csv:FILE:COLUMN", "set", "clusters:K")
 MAX_CLASSES = 1000
 FILE_COLUMNS = ("file", "filename", "name", "image", "path")
 
@@ -22,40 +24,42 @@ Labels = tuple[np.ndarray | None, tuple[str, ...]]
 """Class indices int64 ``(N,)`` or None, and the names of the classes."""
 
 
-def make_labels(spec: str, store: Store, known: tuple[str, ...], source: str) -> Labels:
+def make_labels(spec: Labelling, store: Store, known: tuple[str, ...], source: str) -> Labels:
     """Returns the class of every picture of a store, and the names of the classes.
 
     Args:
-        spec: ``data.labels``, one of KINDS.
+        spec: ``data.labels``, taken apart.
         store: the decoded pictures.
         known: names of the set's own classes in their order; () to sort those that occur.
         source: ``data.source``, for the sentences.
 
     Raises:
-        UserError: there is no such kind of label, or this source does not have it.
+        UserError: this source does not have such labels.
     """
-    kind, _, rest = spec.partition(":")
-    if spec == "none":
-        return None, ()
-    if spec == "folders":
-        return _folders(store.header.folders, store.header.names, source)
-    if spec == "set":
-        if not all(store.header.labels):
-            raise UserError(
-                f"data.labels is 'set', but {source!r} has no classes of its own: use none, "
-                "folders, csv:FILE:COLUMN or clusters:K"
-            )
-        return _indexed(store.header.labels, known or _in_order(store.header.labels))
-    if kind == "csv":
-        file, colon, column = rest.rpartition(":")
-        if not (file and colon and column):
-            raise UserError(f"data.labels {spec!r} is not csv:FILE:COLUMN")
-        return _table(Path(file).expanduser(), column, store.header.names)
-    if kind == "clusters":
-        if not rest.isdigit():
-            raise UserError(f"data.labels {spec!r} is not clusters:K with a number K")
-        return _clusters(int(rest), store)
-    raise UserError(f"data.labels {spec!r} is not known: {nearest(spec, KINDS)}")
+    header = store.header
+    if spec.kind == "folders":
+        return _folders(header.folders, header.names, source)
+    if spec.kind == "set":
+        return _own(header.labels, header.names, known, source)
+    if spec.kind == "csv":
+        return _table(user_path(spec.file, "data.labels"), spec.column, header.names)
+    if spec.kind == "clusters":
+        return _clusters(spec.clusters, store)
+    return None, ()
+
+
+def _own(labels: list[str], names: list[str], known: tuple[str, ...], source: str) -> Labels:
+    if not any(labels):
+        raise UserError(
+            f"data.labels is 'set', but {source!r} has no classes of its own: use none, "
+            "folders, csv:FILE:COLUMN or clusters:K"
+        )
+    if not all(labels):
+        raise UserError(
+            f"data.labels is 'set', but {source!r} does not tell the class of {labels.count('')} "
+            f"of {len(labels)} pictures, the first is {names[labels.index('')]!r}"
+        )
+    return _indexed(labels, known or _in_order(labels))
 
 
 def _indexed(values: list[str], classes: tuple[str, ...]) -> Labels:
@@ -82,8 +86,31 @@ def _folders(folders: list[str], names: list[str], source: str) -> Labels:
     return _indexed(folders, _in_order(folders))
 
 
-def _table(path: Path, column: str, names: list[str]) -> Labels:
-    """Reads a column of a CSV file; shares in 0..1 (scores of a classifier) are cut at 0.5."""
+@dataclass(frozen=True)
+class Table:
+    """A CSV file with a row a picture.
+
+    Attributes:
+        columns: their names.
+        key: the column that names the pictures' files.
+        rows: value by column.
+    """
+
+    columns: list[str]
+    key: str
+    rows: list[dict[str, str | None]]
+
+
+def read_table(path: Path, option: str) -> Table:
+    """Returns a CSV file with a row a picture.
+
+    Args:
+        path: the file.
+        option: where it was named, for the sentences: "data.labels".
+
+    Raises:
+        UserError: there is no such file, it cannot be read, or it is empty.
+    """
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
             reader = csv.DictReader(file)
@@ -91,17 +118,26 @@ def _table(path: Path, column: str, names: list[str]) -> Labels:
     except FileNotFoundError as error:
         beside = [str(entry) for entry in sorted(path.parent.glob("*.csv"))]
         hint = nearest(path, beside) if beside else "there is no .csv file beside it either"
-        raise UserError(f"data.labels: there is no file {str(path)!r}: {hint}") from error
+        raise UserError(f"{option}: there is no file {str(path)!r}: {hint}") from error
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise UserError(f"data.labels: {str(path)!r} cannot be read ({error})") from error
-    if column not in header:
-        raise UserError(
-            f"data.labels: {path.name} has no column {column!r}: {nearest(column, header)}"
-        )
+        raise UserError(f"{option}: {str(path)!r} cannot be read ({error})") from error
+    if not header:
+        raise UserError(f"{option}: {path.name} is empty; its first line must name the columns")
     key = next((name for name in header if name.lower() in FILE_COLUMNS), header[0])
+    return Table(header, key, rows)
+
+
+def _table(path: Path, column: str, names: list[str]) -> Labels:
+    """Reads a column of a CSV file; shares in 0..1 (scores of a classifier) are cut at 0.5."""
+    table = read_table(path, "data.labels")
+    if column not in table.columns:
+        raise UserError(
+            f"data.labels: {path.name} has no column {column!r}: {nearest(column, table.columns)}"
+        )
+    named = [(row[table.key] or "", row[column] or "") for row in table.rows]
     # A full relative name goes before a bare file name, which may occur in several folders.
-    values = {row[key].rpartition("/")[2]: row[column] or "" for row in reversed(rows) if row[key]}
-    values |= {row[key]: row[column] or "" for row in rows if row[key]}
+    values = {name.rpartition("/")[2]: value for name, value in reversed(named) if name}
+    values |= {name: value for name, value in named if name}
     found = [values.get(name) or values.get(PurePosixPath(name).name, "") for name in names]
     if not all(found):
         raise UserError(

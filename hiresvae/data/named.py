@@ -8,21 +8,22 @@ import csv
 import gzip
 import os
 import sys
-import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
-from typing import cast
+from typing import Any, Literal, cast
 
 import numpy as np
 from filelock import FileLock
 
 from hiresvae.data import download
 from hiresvae.data.decode import Raw
-from hiresvae.data.sources import Item, Source, archive_source, digest, folder_source
+from hiresvae.data.folders import stamp
+from hiresvae.data.sources import BROKEN, Item, Source, archive_source, digest, folder_source
 from hiresvae.errors import UserError
+from hiresvae.paths import user_path
 
 # CycleGAN's paintings by Monet; its authors give no hash, so the number of pictures is checked.
 MONET_URL = "https://efrosgans.eecs.berkeley.edu/cyclegan/datasets/monet2photo.zip"
@@ -39,6 +40,10 @@ FASHION = (
 )  # fmt: skip
 CIFAR10 = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 SMILING = ("not smiling", "smiling")
+CHANNELS: dict[str, Literal[1, 3]] = {
+    "monet": 3, "lfw": 3, "celeba": 3, "cifar10": 3, "mnist": 1, "fashion_mnist": 1,
+}  # fmt: skip
+"""What is the same for each form in which a set is kept."""
 
 
 def named_source(name: str, cache: Path) -> Source:
@@ -56,7 +61,7 @@ def named_source(name: str, cache: Path) -> Source:
 
 def _places(cache: Path) -> list[Path]:
     given = os.environ.get("HIRESVAE_DATA")
-    return [Path(given).expanduser(), cache] if given else [cache]
+    return [user_path(given, "$HIRESVAE_DATA"), cache] if given else [cache]
 
 
 def _find(cache: Path, *names: str) -> Path | None:
@@ -105,17 +110,12 @@ def _lfw(cache: Path) -> Source:
             path = download.fetch(LFW_URL, cache / "lfw/lfw-funneled.tgz", sha256=LFW_SHA256)
     source = archive_source(path, "lfw")
     attributes = path.parent / "lfw/attributes.csv"
-    if not attributes.exists():
-        return source
+    return _with_smiles(source, attributes, _lfw_smiles) if attributes.exists() else source
 
-    def items() -> list[Item]:
-        with attributes.open(newline="", encoding="utf-8") as file:
-            smiles = {row["file"]: float(row["Smiling"]) > 0.5 for row in csv.DictReader(file)}
-        return [replace(item, label=SMILING[smiles[item.name]]) for item in source.items()]
 
-    stat = attributes.stat()
-    identity = digest(source.identity, stat.st_size, stat.st_mtime_ns)
-    return Source("lfw", identity, items, SMILING)
+def _lfw_smiles(table: Path) -> dict[str, bool]:
+    with table.open(newline="", encoding="utf-8") as file:
+        return {row["file"]: float(row["Smiling"]) > 0.5 for row in csv.DictReader(file)}
 
 
 def _celeba(cache: Path) -> Source:
@@ -128,16 +128,30 @@ def _celeba(cache: Path) -> Source:
         pictures = cache / "celeba/img_align_celeba"
     source = (folder_source if pictures.is_dir() else archive_source)(pictures, "celeba")
     attributes = _find(cache, "celeba/list_attr_celeba.txt")
-    if attributes is None:
-        return source
+    return source if attributes is None else _with_smiles(source, attributes, _celeba_smiles)
+
+
+def _celeba_smiles(table: Path) -> dict[str, bool]:
+    rows = [line.split() for line in table.read_text(encoding="utf-8").splitlines()]
+    column = rows[1].index("Smiling") + 1  # the header has no name for the file's column
+    return {row[0]: row[column] == "1" for row in rows[2:]}
+
+
+def _with_smiles(source: Source, table: Path, read: Callable[[Path], dict[str, bool]]) -> Source:
+    """Returns the source with the classes SMILING, which a table gives by the names of files.
+
+    What the table does not name has no class: it may be a stray file, which is no picture.
+    """
 
     def items() -> list[Item]:
-        rows = [line.split() for line in attributes.read_text().splitlines()]
-        column = rows[1].index("Smiling") + 1  # the header has no name for the file's column
-        smiles = {row[0]: row[column] == "1" for row in rows[2:]}
-        return [replace(item, label=SMILING[smiles[item.name]]) for item in source.items()]
+        try:
+            smiles = read(table)
+        except (*BROKEN, LookupError, TypeError, csv.Error) as error:
+            raise UserError(f"{source.name}: {table.name} is broken ({error})") from error
+        known = {name: SMILING[smiling] for name, smiling in smiles.items()}
+        return [replace(item, label=known.get(item.name, "")) for item in source.items()]
 
-    return Source("celeba", source.identity, items, SMILING)
+    return Source(source.name, digest(source.identity, *stamp(table)), items, SMILING)
 
 
 def _filled(folder: Path | None) -> Path | None:
@@ -175,7 +189,7 @@ def _idx_source(name: str, folder: Path, classes: tuple[str, ...]) -> Source:
     def load() -> tuple[np.ndarray, np.ndarray]:
         return _idx(files[0]), _idx(files[1])
 
-    return _array_source(name, "train", files, load, classes)
+    return _array_source(name, files, load, classes)
 
 
 def _idx(path: Path) -> np.ndarray:
@@ -190,7 +204,7 @@ def _idx(path: Path) -> np.ndarray:
 def _cifar10(cache: Path) -> Source:
     path = _find(cache, "cifar10/cifar10_jpeg.npz", "cifar10_jpeg.npz")
     if path:
-        return _array_source("cifar10", "train", [path], partial(_jpegs, path), CIFAR10)
+        return _array_source("cifar10", [path], partial(_jpegs, path), CIFAR10, in_memory=False)
     from torchvision.datasets import CIFAR10 as Cifar10  # noqa: N811 - a class, named like ours
 
     with _downloading("cifar10", cache, "cifar10/cifar10_jpeg.npz"):
@@ -200,14 +214,21 @@ def _cifar10(cache: Path) -> Source:
     def load() -> tuple[np.ndarray, np.ndarray]:
         return full.data.transpose(0, 3, 1, 2), np.asarray(full.targets)
 
-    return _array_source("cifar10", "train", files, load, CIFAR10)
+    return _array_source("cifar10", files, load, CIFAR10)
 
 
 def _jpegs(path: Path) -> tuple[list[bytes], np.ndarray]:
-    with np.load(path) as file:
+    with _packed(path) as file:
         raw, ends, labels = (file[f"train_{part}"] for part in ("jpeg", "offsets", "labels"))
     encoded = raw.tobytes()
     return [encoded[a:b] for a, b in pairwise(ends.tolist())], labels
+
+
+@contextlib.contextmanager
+def _packed(path: Path) -> Iterator[Any]:
+    """Opens the arrays of an .npz; of one that is broken numpy alone would leave the file open."""
+    with path.open("rb") as raw, np.load(raw) as file:
+        yield file
 
 
 def _textures(cache: Path) -> Source:
@@ -219,16 +240,16 @@ def _textures(cache: Path) -> Source:
             DTD(str(cache), download=True)
         return folder_source(cache / "dtd/dtd/images", "textures", label_folders=True)
     try:
-        with np.load(path) as file:
+        with _packed(path) as file:
             classes = tuple(str(name) for name in file["classes"])
-    except (OSError, ValueError, KeyError, EOFError) as error:
+    except (*BROKEN, LookupError, TypeError) as error:
         raise UserError(f"textures: {path.name} is broken ({error})") from error
 
     def load() -> tuple[np.ndarray, np.ndarray]:
-        with np.load(path) as file:
+        with _packed(path) as file:
             return file["train"], file["train_labels"]
 
-    return _array_source("textures", "train", [path], load, classes)
+    return _array_source("textures", [path], load, classes)
 
 
 def _documents(cache: Path) -> Source:
@@ -244,12 +265,21 @@ def _documents(cache: Path) -> Source:
 
 def _array_source(
     name: str,
-    part: str,
     files: list[Path],
     load: Callable[[], tuple[list[bytes] | np.ndarray, np.ndarray]],
     classes: tuple[str, ...],
+    *,
+    in_memory: bool = True,
 ) -> Source:
-    """Returns a source over arrays in files: pictures (encoded, or pixels) and class indices."""
+    """Returns a source over arrays in files: pictures and class indices of the training part.
+
+    Args:
+        name: of the set.
+        files: where the arrays are.
+        load: reads them.
+        classes: names of the classes.
+        in_memory: the pictures are pixels; otherwise they are encoded files.
+    """
     missing = [file.name for file in files if not file.exists()]
     if missing:
         raise UserError(f"{name}: {missing[0]} is missing beside the set's other files")
@@ -257,17 +287,18 @@ def _array_source(
     def items() -> list[Item]:
         try:
             pictures, labels = load()
-        except (OSError, EOFError, ValueError, KeyError, zlib.error) as error:
+            named = [classes[label] for label in labels.tolist()]
+        except (*BROKEN, LookupError, TypeError) as error:
             raise UserError(f"{name}: {files[0].name} is broken ({error})") from error
         if len(pictures) != len(labels):
             raise UserError(f"{name} has {len(pictures)} pictures but {len(labels)} labels")
         return [
-            Item(f"{name} {part} {i}", partial(_entry, pictures, i), label=classes[label])
-            for i, label in enumerate(labels.tolist())
+            Item(f"{name} train {i}", partial(_entry, pictures, i), label=label)
+            for i, label in enumerate(named)
         ]
 
-    stamps = [(file.name, file.stat().st_size, file.stat().st_mtime_ns) for file in files]
-    return Source(name, digest(name, *stamps), items, classes)
+    stamps = [(file.name, *stamp(file)) for file in files]
+    return Source(name, digest(name, *stamps), items, classes, in_memory)
 
 
 def _entry(pictures: list[bytes] | np.ndarray, index: int) -> Raw:

@@ -4,7 +4,6 @@ import hashlib
 import json
 from collections import Counter
 from dataclasses import asdict, dataclass
-from pathlib import Path
 
 import numpy as np
 
@@ -12,6 +11,7 @@ from hiresvae.data.catalogue import resolve
 from hiresvae.data.decode import Framing
 from hiresvae.data.labels import make_labels
 from hiresvae.data.store import Header, cache_folder, open_store
+from hiresvae.labelling import parse_labels
 from hiresvae.settings import DataSettings
 
 
@@ -30,6 +30,7 @@ class DataReport:
         num_train: pictures for training.
         num_held_out: pictures kept out of training.
         classes: number of pictures in each class.
+        key: hash of pictures, labels and split: a run that is continued must find it again.
     """
 
     source: str
@@ -42,6 +43,7 @@ class DataReport:
     num_train: int
     num_held_out: int
     classes: dict[str, int]
+    key: str
 
     def to_json(self) -> str:
         """Returns the report as indented JSON."""
@@ -60,7 +62,6 @@ class PictureData:
         names: where each picture came from.
         train: int64 indices of the pictures for training.
         held_out: int64 indices of the others.
-        key: hash of content and settings: equal keys mean equal data.
         report: what was found.
     """
 
@@ -70,8 +71,12 @@ class PictureData:
     names: tuple[str, ...]
     train: np.ndarray
     held_out: np.ndarray
-    key: str
     report: DataReport
+
+    @property
+    def key(self) -> str:
+        """Hash of pictures, labels and split: equal keys mean equal data."""
+        return self.report.key
 
     def describe(self) -> str:
         """Returns the report in a few lines for people."""
@@ -92,20 +97,13 @@ class PictureData:
         return "\n".join(lines)
 
 
-def open_data(
-    settings: DataSettings,
-    *,
-    seed: int = 0,
-    report_to: Path | None = None,
-    progress: bool = True,
-) -> PictureData:
+def open_data(settings: DataSettings, *, progress: bool = True) -> PictureData:
     """Returns the pictures that the settings name, decoding them into the cache at first use.
+
+    Nothing is random: runs of every seed have the same pictures, labels and split.
 
     Args:
         settings: the section ``data``.
-        seed: the run's. Pictures, labels and split are the same for every seed, so that runs
-            stay comparable; it is part of the call because sources may come that need one.
-        report_to: folder that gets ``data_report.json``; None for no file.
         progress: show a bar on stderr while decoding, if that is a terminal.
 
     Raises:
@@ -116,13 +114,14 @@ def open_data(
         >>> data.pictures.shape  # doctest: +SKIP
         (16, 3, 64, 64)
     """
+    labelling = parse_labels(settings.labels, settings.limit)  # before hours of decoding
     cache = cache_folder(settings.cache)
     side = stored_side(settings.size, settings.crop)
     source = resolve(settings.source, side=side, limit=settings.limit, cache=cache)
     framing = Framing(side, settings.channels, settings.crop, settings.pad)
     store = open_store(source, framing, limit=settings.limit, cache=cache, progress=progress)
     header = store.header
-    labels, classes = make_labels(settings.labels, store, source.classes, settings.source)
+    labels, classes = make_labels(labelling, store, source.classes, settings.source)
     train, held_out = split(header.digests, settings.held_out)
     counts = Counter() if labels is None else Counter(labels.tolist())
     report = DataReport(
@@ -136,12 +135,8 @@ def open_data(
         num_train=len(train),
         num_held_out=len(held_out),
         classes={name: counts[i] for i, name in enumerate(classes)},
+        key=_key(header, labels, classes, held_out),
     )
-    if report_to is not None:
-        report_to.mkdir(parents=True, exist_ok=True)
-        aside = report_to / ".data_report.json.part"
-        aside.write_text(report.to_json() + "\n", encoding="utf-8")
-        aside.replace(report_to / "data_report.json")
     return PictureData(
         pictures=store.pictures,
         labels=labels,
@@ -149,7 +144,6 @@ def open_data(
         names=tuple(header.names),
         train=train,
         held_out=held_out,
-        key=_key(settings, header, labels),
         report=report,
     )
 
@@ -192,9 +186,11 @@ def _sizes(header: Header) -> dict[str, tuple[int, int]]:
     return {name: (w, h) for name, (_, w, h) in zip(names, picked, strict=True)}
 
 
-def _key(settings: DataSettings, header: Header, labels: np.ndarray | None) -> str:
-    chosen = settings.model_dump_json(exclude={"source", "cache", "device_cache", "mirror"})
-    content = hashlib.sha256(chosen.encode())
-    content.update("".join(header.digests).encode())
+def _key(
+    header: Header, labels: np.ndarray | None, classes: tuple[str, ...], held_out: np.ndarray
+) -> str:
+    words = json.dumps([header.shape, header.digests, classes])
+    content = hashlib.sha256(words.encode())
     content.update(b"" if labels is None else labels.tobytes())
+    content.update(held_out.tobytes())
     return content.hexdigest()[:32]

@@ -1,6 +1,8 @@
 """Pictures that a person points at, decoded as a model expects them; nothing is stored."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -8,10 +10,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from hiresvae.data.catalogue import resolve
-from hiresvae.data.decode import Framing, UnreadableError, decode
-from hiresvae.data.store import cache_folder
+from hiresvae.data.decode import Framing, attempt
+from hiresvae.data.folders import read_file
+from hiresvae.data.sources import Item, archive_source, folder_source, is_archive
 from hiresvae.errors import UserError
+from hiresvae.paths import readable
+
+PACKED = (".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz")
+"""Endings of archives: such a file is one, or a broken one, whatever is in it."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +45,8 @@ def read_pictures(
 ) -> Read:
     """Returns the pictures of a file, a folder or an archive.
 
+    A path is a path here: ``monet`` is the folder of that name, never the named set.
+
     Args:
         path: picture, folder, zip or tar.
         size: side of the squares in pixels.
@@ -47,25 +55,30 @@ def read_pictures(
         pad: what fills the padding.
 
     Raises:
-        UserError: there is no such file.
+        UserError: there is no such file, it cannot be read, or it is a broken archive.
     """
     framing = Framing(size, channels, crop, pad)
-    if not path.exists():
-        raise UserError(f"{path} does not exist; give a picture, a folder, a zip or a tar")
     names: list[str] = []
     pixels: list[np.ndarray] = []
     skipped: list[tuple[str, str]] = []
-    archive = path.is_dir() or path.suffix.lower() in (".zip", ".tar", ".gz", ".tgz")
-    if archive:
-        source = resolve(f"{path}", side=size, limit=None, cache=cache_folder(None))
-        readers = [(item.name, item.read) for item in source.items()]
-    else:
-        readers = [(path.name, path.read_bytes)]
-    for name, read in readers:
-        try:
-            pixels.append(decode(read(), framing).pixels)
-            names.append(name)
-        except (UnreadableError, OSError) as error:
-            skipped.append((name, str(error)))
+    for item in _items(path):
+        outcome = attempt(item.read, framing)
+        if isinstance(outcome, str):
+            skipped.append((item.name, outcome))
+        else:
+            names.append(item.name)
+            pixels.append(outcome.pixels)
     stacked = np.stack(pixels) if pixels else np.zeros((0, channels, size, size), np.uint8)
     return Read(names, torch.from_numpy(stacked), skipped)
+
+
+def _items(path: Path) -> Iterable[Item]:
+    """Returns the pictures that a path may hold; only a regular file is opened."""
+    with readable(str(path)):
+        if not path.exists():
+            raise UserError(f"{path} does not exist; give a picture, a folder, a zip or a tar")
+        if path.is_dir():
+            return folder_source(path, str(path)).items()
+        if path.is_file() and (path.suffix.lower() in PACKED or is_archive(path)):
+            return archive_source(path, str(path)).items()
+    return [Item(path.name, partial(read_file, path))]

@@ -1,18 +1,25 @@
 """Collections read through other libraries: Hugging Face data sets and WebDataset shards."""
 
 import os
+import re
 from collections.abc import Iterator
 from functools import partial
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
 from typing import Any
+from urllib.parse import urlsplit
 
 from hiresvae.data.decode import Raw
-from hiresvae.data.sources import Item, Source, digest
+from hiresvae.data.folders import stamp
+from hiresvae.data.sources import BROKEN, Item, Source, digest
 from hiresvae.errors import UserError
 
 SUFFIXES = ("jpg", "jpeg", "png", "webp", "gif", "bmp", "tif", "tiff", "ppm")
+SCHEMES = ("", "file", "http", "https")
+"""Kinds of address that WebDataset opens without running what they say."""
+# Some versions of it hand addresses to a shell: nothing in them may end the quotes about them.
+_ADDRESS = re.compile(r"[\w.~:/?#@!&*+,=%\[\]-]+", re.ASCII)
 
 
 def hub_source(name: str) -> Source:
@@ -55,26 +62,53 @@ def shards_source(pattern: str) -> Source:
     The shards are streamed once; only the decoded store stays on disk.
 
     Raises:
-        UserError: ``webdataset`` is not installed, or the pattern would run a command.
+        UserError: ``webdataset`` is not installed, an address could run a command, or, when they
+            are listed, the shards cannot be read.
     """
-    if "pipe:" in pattern:
-        raise UserError(f"shards:{pattern} would run a command; give files or addresses")
     shards = _extra("webdataset", "shards", f"shards:{pattern}")
-    urls = shards.shardlists.expand_urls(pattern)
-    files = [Path(url).stat() for url in urls if os.path.exists(url)]
-    stamps = [(stat.st_size, stat.st_mtime_ns) for stat in files]
+    try:
+        urls: list[str] = shards.shardlists.expand_urls(pattern)
+    except (ValueError, AssertionError) as error:
+        raise UserError(f"shards:{pattern} is no pattern of addresses ({error})") from error
+    for url in urls:
+        _check_address(url, pattern)
+    stamps = [stamp(Path(url)) for url in urls if os.path.isfile(url)]
 
     def items() -> Iterator[Item]:
         try:
-            for sample in shards.WebDataset(urls, shardshuffle=False):
+            # One process reads for all, so nothing is to be split over processes.
+            opened = shards.WebDataset(
+                urls, shardshuffle=False, nodesplitter=None, empty_check=False
+            )
+            for sample in opened:
                 suffix = next((suffix for suffix in SUFFIXES if suffix in sample), None)
                 if suffix:
                     raw, label = sample[suffix], sample.get("cls", b"").decode().strip()
                     yield Item(f"{sample['__key__']}.{suffix}", partial(bytes, raw), label=label)
-        except OSError as error:
+        except (*BROKEN, AssertionError) as error:
             raise UserError(f"shards:{pattern} cannot be read ({error})") from error
 
     return Source(f"shards:{pattern}", digest("shards", *urls, *stamps), items)
+
+
+def _check_address(url: str, pattern: str) -> None:
+    """Refuses what could run a command, or be waited for; braces must be expanded already."""
+    scheme = _scheme(url)
+    if scheme not in SCHEMES or (scheme.startswith("http") and not _ADDRESS.fullmatch(url)):
+        raise UserError(
+            f"shards:{pattern} would run a command ({url!r}); give files, or addresses of http or "
+            "https without characters that a shell understands"
+        )
+    local = url.removeprefix("file://")
+    if local == "-" or (os.path.exists(local) and not os.path.isfile(local)):
+        raise UserError(f"shards:{pattern}: {url!r} is no file")
+
+
+def _scheme(url: str) -> str:
+    try:
+        return urlsplit(url).scheme
+    except ValueError:  # brackets that hold no address of the network
+        return "?"
 
 
 def _extra(library: str, extra: str, what: str) -> ModuleType:

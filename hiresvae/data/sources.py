@@ -5,6 +5,7 @@ store has to be built.
 """
 
 import hashlib
+import lzma
 import os
 import shutil
 import tarfile
@@ -20,11 +21,21 @@ from pathlib import Path, PurePosixPath
 from typing import IO, cast
 
 from hiresvae.data.decode import Raw, UnreadableError
+from hiresvae.data.folders import check_length, ignored, read_file, stamp, walk
 from hiresvae.errors import UserError, nearest
 
 EMBEDDED_COUNT = 4096
-MAX_BYTES = 1 << 30
-"""Files above this are not read at all: an archive may declare any length."""
+BROKEN = (
+    OSError,
+    EOFError,
+    ValueError,
+    NotImplementedError,
+    zlib.error,
+    lzma.LZMAError,
+    tarfile.TarError,
+    zipfile.BadZipFile,
+)
+"""What the libraries raise on archives and packed arrays that are damaged or cut short."""
 
 
 @dataclass(frozen=True)
@@ -53,12 +64,14 @@ class Source:
         identity: changes when the pictures do, as far as that can be told without reading them.
         items: lists the candidates; an iterator where the collection can only be read in order.
         classes: names of the set's own classes in their order; () to sort those that occur.
+        in_memory: its pictures lie in memory as pixels, so that no thread is worth its while.
     """
 
     name: str
     identity: str
     items: Callable[[], Iterable[Item]]
     classes: tuple[str, ...] = ()
+    in_memory: bool = False
 
 
 def choose(items: Iterable[Item], limit: int | None) -> Iterable[Item]:
@@ -76,32 +89,36 @@ def choose(items: Iterable[Item], limit: int | None) -> Iterable[Item]:
 
 
 def digest(*parts: object) -> str:
-    """Returns the SHA-256 of the parts as 64 hexadecimal digits."""
-    return hashlib.sha256("\0".join(map(str, parts)).encode()).hexdigest()
+    """Returns the SHA-256 of the parts as 64 hexadecimal digits; names may be in any encoding."""
+    text = "\0".join(map(str, parts))
+    return hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()
 
 
 def folder_source(folder: Path, name: str, *, label_folders: bool = False) -> Source:
     """Returns all files below a folder, sorted; hidden ones and ``__MACOSX`` are ignored.
 
+    Links to folders are followed. A sub-folder that cannot be read is a candidate that cannot.
+
     Args:
         folder: an existing folder.
         name: what the source is called.
         label_folders: first-level sub-folders are the set's own classes.
+
+    Raises:
+        OSError: the folder cannot be read.
     """
-    paths: dict[str, Path] = {}
-    for root, folders, files in os.walk(folder):
-        folders[:] = [entry for entry in folders if not _ignored(entry)]
-        for file in files:
-            if not _ignored(file):
-                path = Path(root, file)
-                paths[path.relative_to(folder).as_posix()] = path
-    names = sorted(paths)
-    stats = ((entry, paths[entry].lstat()) for entry in names)
-    identity = digest(*((entry, stat.st_size, stat.st_mtime_ns) for entry, stat in stats))
+    found = walk(folder)
+    stamps = [(entry, *stamp(found.files[entry])) for entry in sorted(found.files)]
+    # Of two folders with files of the same names, sizes and times each has its own store.
+    identity = digest(os.path.realpath(folder), *stamps, *sorted(found.left_out.items()))
 
     def items() -> list[Item]:
-        found = [_file_item(entry, partial(_read_file, paths[entry])) for entry in names]
-        return [replace(item, label=item.folder) for item in found] if label_folders else found
+        readers: dict[str, Callable[[], Raw]] = {
+            entry: partial(read_file, path) for entry, path in found.files.items()
+        }
+        readers |= {entry: partial(_refuse, why) for entry, why in found.left_out.items()}
+        listed = [_file_item(entry, readers[entry]) for entry in sorted(readers)]
+        return [replace(item, label=item.folder) for item in listed] if label_folders else listed
 
     return Source(name, identity, items)
 
@@ -121,20 +138,19 @@ def archive_source(path: Path, name: str, *, under: str = "") -> Source:
     """
     if zipfile.is_zipfile(path):
         reader = _zip_members
-    elif tarfile.is_tarfile(path):
+    elif _is_tar(path):
         reader = _tar_members
     else:
-        raise UserError(f"data.source {name!r} is a file, but neither a zip nor a tar of pictures")
-    stat = path.stat()
+        raise UserError(f"{name!r} is a file, but neither a zip nor a tar of pictures")
 
     def items() -> list[Item]:
         try:
             members = list(reader(path))
-        except (OSError, EOFError, zlib.error, tarfile.TarError, zipfile.BadZipFile) as error:
+        except BROKEN as error:
             raise UserError(f"the archive {name!r} is broken or cut short ({error})") from error
         # A member may call itself ../../x or /x: it is only a name here, and is shown without.
         named = [(_safe_parts(member), read) for member, read in members]
-        named = [(parts, read) for parts, read in named if parts and not any(map(_ignored, parts))]
+        named = [(parts, read) for parts, read in named if parts and not any(map(ignored, parts))]
         inside = PurePosixPath(under).parts
         named = [
             (parts[len(inside) :], read) for parts, read in named if parts[: len(inside)] == inside
@@ -143,7 +159,20 @@ def archive_source(path: Path, name: str, *, under: str = "") -> Source:
             named = [(parts[1:], read) for parts, read in named]
         return sorted((_file_item("/".join(parts), read) for parts, read in named), key=_by_name)
 
-    return Source(name, digest(path.name, stat.st_size, stat.st_mtime_ns, under), items)
+    return Source(name, digest(os.path.realpath(path), *stamp(path), under), items)
+
+
+def is_archive(path: Path) -> bool:
+    """Says by its content whether a regular file is a zip or a tar, packed or not.
+
+    A picture with a zip behind its last byte is a picture.
+
+    Raises:
+        OSError: the file cannot be read.
+    """
+    with path.open("rb") as file:
+        begins = file.read(2)
+    return (begins == b"PK" and zipfile.is_zipfile(path)) or _is_tar(path)
 
 
 def embedded_source(name: str, *, side: int, limit: int | None) -> Source:
@@ -172,10 +201,6 @@ def embedded_source(name: str, *, side: int, limit: int | None) -> Source:
     return Source(f"embedded:{name}", identity, items, tuple(drawn.CLASSES))
 
 
-def _ignored(entry: str) -> bool:
-    return entry.startswith(".") or entry == "__MACOSX"
-
-
 def _safe_parts(member: str) -> tuple[str, ...]:
     parts = member.replace("\\", "/").split("/")
     return tuple(part for part in parts if part not in ("", ".", ".."))
@@ -190,14 +215,15 @@ def _by_name(item: Item) -> str:
     return item.name
 
 
-def _check_length(length: int) -> None:
-    if length > MAX_BYTES:
-        raise UnreadableError(f"gigantic: a file of {length / 2**30:.1f} GiB")
+def _refuse(reason: str) -> Raw:
+    raise UnreadableError(reason)
 
 
-def _read_file(path: Path) -> bytes:
-    _check_length(path.stat().st_size)
-    return path.read_bytes()
+def _is_tar(path: Path) -> bool:
+    try:
+        return tarfile.is_tarfile(path)
+    except (EOFError, zlib.error, lzma.LZMAError):  # packed, but nothing comes out
+        return False
 
 
 Member = tuple[str, Callable[[], Raw]]
@@ -207,7 +233,7 @@ def _zip_members(path: Path) -> Iterator[Member]:
     archive = zipfile.ZipFile(path)  # closed with the last member that refers to it
 
     def read(info: zipfile.ZipInfo) -> bytes:
-        _check_length(info.file_size)
+        check_length(info.file_size)
         return archive.read(info)
 
     for info in archive.infolist():
@@ -232,7 +258,7 @@ class _Plain:
                 shutil.copyfileobj(unpacked, self.file)
 
     def read(self, offset: int, length: int) -> bytes:
-        _check_length(length)
+        check_length(length)
         with self._lock:
             self.file.seek(offset)
             return self.file.read(length)

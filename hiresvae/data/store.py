@@ -11,19 +11,21 @@ import os
 import shutil
 import warnings
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from itertools import islice
 from pathlib import Path
 
 import numpy as np
 from filelock import FileLock
 
-from hiresvae.data.decode import Decoded, Framing, UnreadableError, decode
+from hiresvae.data.decode import Decoded, Framing, attempt
 from hiresvae.data.progress import bar
 from hiresvae.data.sources import Item, Source, choose, digest
 from hiresvae.errors import UserError
+from hiresvae.paths import user_path
 
 FORMAT = 1
 """Raised when stores of older versions must not be used."""
@@ -76,10 +78,15 @@ class Store:
 
 
 def cache_folder(given: str | None) -> Path:
-    """Returns the cache: ``data.cache``, else $HIRESVAE_CACHE, else the user's cache folder."""
-    chosen = given or os.environ.get("HIRESVAE_CACHE")
-    if chosen:
-        return Path(chosen).expanduser()
+    """Returns the cache: ``data.cache``, else $HIRESVAE_CACHE, else the user's cache folder.
+
+    Raises:
+        UserError: it is below the home folder of somebody who is not known here.
+    """
+    if given:
+        return user_path(given, "data.cache")
+    if os.environ.get("HIRESVAE_CACHE"):
+        return user_path(os.environ["HIRESVAE_CACHE"], "$HIRESVAE_CACHE")
     from platformdirs import user_cache_path
 
     return user_cache_path("hiresvae")
@@ -131,13 +138,14 @@ def _build(
     aside = place.with_suffix(".part")
     shutil.rmtree(aside, ignore_errors=True)  # left by a process that was killed
     candidates = choose(source.items(), limit)
+    decoded = _at_once if source.in_memory else _in_threads
     try:
         writer = _Writer(aside, 3 if framing.channels == 3 else 1, framing.side)
         try:
             # Broken files also make Pillow warn; they are reported in our own words.
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
-                for item, outcome in _decoded(candidates, framing, progress):
+                for item, outcome in decoded(candidates, framing, progress):
                     writer.add(item, outcome)
             header = writer.finish()
         finally:
@@ -169,24 +177,35 @@ def _nothing(source: Source, header: Header) -> str:
     )
 
 
-def _decoded(
+def _in_threads(
     items: Iterable[Item], framing: Framing, progress: bool
 ) -> Iterator[tuple[Item, Decoded | str]]:
     """Yields each item in order with its picture, or with the reason why it has none."""
 
-    def attempt(item: Item) -> Decoded | str:
-        try:
-            return decode(item.read(), framing)
-        except UnreadableError as error:
-            return str(error)
-        except Exception as error:  # an archive's member can be broken in as many ways as a file
-            return f"cannot be read: {error or type(error).__name__}"
+    def one(item: Item) -> Decoded | str:
+        return attempt(item.read, framing)
 
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        yield from _in_chunks(items, progress, partial(pool.map, one))
+
+
+def _at_once(
+    items: Iterable[Item], framing: Framing, progress: bool
+) -> Iterator[tuple[Item, Decoded | str]]:
+    """Does the same here and now: handing pixels to a thread costs more than looking at them."""
+    yield from _in_chunks(items, progress, lambda chunk: (attempt(i.read, framing) for i in chunk))
+
+
+def _in_chunks(
+    items: Iterable[Item],
+    progress: bool,
+    work: Callable[[list[Item]], Iterable[Decoded | str]],
+) -> Iterator[tuple[Item, Decoded | str]]:
     total, queue = (len(items) if isinstance(items, list) else None), iter(items)
-    with ThreadPoolExecutor(os.cpu_count()) as pool, bar(progress) as bars:
+    with bar(progress) as bars:
         task = bars.add_task("decoding pictures", total=total)
         while chunk := list(islice(queue, CHUNK)):
-            yield from zip(chunk, pool.map(attempt, chunk), strict=True)
+            yield from zip(chunk, work(chunk), strict=True)
             bars.advance(task, len(chunk))
 
 
@@ -207,15 +226,15 @@ class _Writer:
         if isinstance(outcome, str):
             header.skipped.append((item.name, outcome))
             return
-        pixels = outcome.pixels
-        if len(pixels) > self.channels:
+        raw = outcome.pixels.tobytes()
+        if len(outcome.pixels) > self.channels:
             self._widen()
-        self.file.write(np.broadcast_to(pixels, (self.channels, *pixels.shape[1:])).tobytes())
+        self.file.write(raw * (self.channels // len(outcome.pixels)))
         header.names.append(item.name)
         header.folders.append(item.folder)
         header.labels.append(item.label)
         header.sizes.append(outcome.size)
-        header.digests.append(hashlib.sha256(pixels.tobytes()).hexdigest()[:32])
+        header.digests.append(hashlib.sha256(raw).hexdigest()[:32])
 
     def finish(self) -> Header:
         """Returns the header once everything is on disk."""
@@ -223,7 +242,7 @@ class _Writer:
         header = self.header
         header.shape = (len(header.names), self.channels, self.side, self.side)
         header.checksums = [zlib.crc32(block) for block in _blocks(self.path)]
-        text = json.dumps({"format": FORMAT, **asdict(header)})
+        text = json.dumps({"format": FORMAT, **vars(header)})
         (self.folder / "header.json").write_text(text, encoding="utf-8")
         return header
 
@@ -257,10 +276,12 @@ def _read(place: Path) -> Store | None:
         lists = (header.names, header.folders, header.labels, header.sizes, header.digests)
         if size != np.prod(header.shape) or any(len(entries) != count for entries in lists):
             return None
+        if len(header.shape) != 4 or len(header.checksums) != -(-size // BLOCK_BYTES):
+            return None
         if not _sound(path, header.checksums):
             return None
         return Store(np.memmap(path, np.uint8, "r", shape=header.shape), header, place)
-    except (OSError, ValueError, TypeError, KeyError, AttributeError):
+    except (OSError, ValueError, TypeError, LookupError, AttributeError):
         return None
 
 

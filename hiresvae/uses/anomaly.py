@@ -15,21 +15,21 @@ from PIL import Image
 from torch import Tensor
 
 from hiresvae.errors import UserError
-from hiresvae.generator import PictureModel, picture_noise
+from hiresvae.generator import PictureModel
 from hiresvae.images import to_float, to_pil
 from hiresvae.models.draws import FromPosterior
+from hiresvae.uses.bounds import importance_bound
 from hiresvae.uses.codes import BATCH
-
-LEVELS = 127.5
-"""A level of 8 bits is 1 / 127.5 on the scale of [-1, 1]."""
 
 
 @dataclass(frozen=True)
 class Scores:
     """Figures of pictures, each ``(N,)`` but where told; higher is less like the training data.
 
+    Those that rest on a likelihood are None of an autoencoder, which has none.
+
     Attributes:
-        bits: upper bound of -log2 p(x): the importance weighted negative ELBO.
+        bits: upper bound of -log2 p(x) of an 8-bit picture: the importance weighted one.
         complexity: bits that a lossless compressor needs.
         score: ``bits - complexity``.
         error: mean squared error of the reconstruction in [-1, 1].
@@ -37,11 +37,11 @@ class Scores:
         squares: squared error by pixel, averaged over channels ``(N, S, S)``.
     """
 
-    bits: Tensor
+    bits: Tensor | None
     complexity: Tensor
-    score: Tensor
+    score: Tensor | None
     error: Tensor
-    rates: Tensor
+    rates: Tensor | None
     squares: Tensor
 
 
@@ -72,19 +72,17 @@ def scores(painter: PictureModel, pictures: Tensor, *, draws: int = 8, seed: int
     """Returns how unlike the training data pictures are.
 
     ``score = -log2 p(x) - L(x)``, L the bits of a lossless compressor; p by importance weighting,
-    ``logsumexp_k [ln p(x | z_k) + ln p(z_k) - ln q(z_k | x)] - ln K``. A density over [-1, 1] is
-    turned into one over 256 levels by the width of a level.
+    see `hiresvae.uses.bounds.importance_bound`.
 
     Args:
         painter: the model.
         pictures: uint8 ``(N, C, S, S)``.
-        draws: K.
+        draws: of the posterior, for the bound.
         seed: of the draws; picture i depends on (seed, i) only.
 
-    Source: Serra et al. 2020 (arXiv 1909.11480), equation 1; Burda et al. 2016 (arXiv 1509.00519).
+    Source: Serra et al. 2020 (arXiv 1909.11480), equation 1.
     """
-    model = painter.model
-    dims = pictures[0].numel()
+    model, noisy = painter.model, painter.settings.model.stochastic
     nats, rates, squares = [], [], []
     for rows in torch.arange(len(pictures)).split(BATCH):
         part = pictures[rows]
@@ -94,31 +92,17 @@ def scores(painter: PictureModel, pictures: Tensor, *, draws: int = 8, seed: int
         mean = model.walk(FromPosterior(features, None), labels, len(part))
         picture = model.likelihood(mean.head).mean
         squares.append((picture - images).square().mean(1).cpu())
-        rates.append(torch.stack([drawn.rate() for drawn in mean.drawn], 1).cpu())
-        weights = []
-        for k in range(draws):
-            noise = picture_noise(seed + 7919 * k, rows.tolist(), painter.device)
-            walk = model.walk(FromPosterior(features, noise), labels, len(part))
-            weight = model.likelihood(walk.head).log_prob(images)
-            for drawn in walk.drawn:
-                assert drawn.posterior is not None
-                weight = weight - drawn.posterior.log_prob(drawn.z)
-                weight = weight + _prior_log_prob(drawn.prior, drawn.z)
-            weights.append(weight)
-        nats.append((math.log(draws) - torch.stack(weights).logsumexp(0)).cpu())
-    total = torch.cat(nats).double()
-    if not model.likelihood.discrete:
-        total = total + dims * math.log(LEVELS)
-    bits, packed = total / math.log(2), complexity(pictures)
-    by_pixel = torch.cat(squares)
-    return Scores(bits, packed, bits - packed, by_pixel.mean((1, 2)), torch.cat(rates), by_pixel)
-
-
-def _prior_log_prob(prior: object, z: Tensor) -> Tensor:
-    from hiresvae.distributions.gaussian import DiagonalGaussian, standard_like
-
-    normal = prior if isinstance(prior, DiagonalGaussian) else standard_like(z)
-    return normal.log_prob(z)
+        if noisy:
+            rates.append(torch.stack([drawn.rate() for drawn in mean.drawn], 1).cpu())
+            numbers = rows.tolist()
+            bound = importance_bound(painter, images, features, labels, seed, numbers, draws)
+            nats.append(bound)
+    packed, by_pixel = complexity(pictures), torch.cat(squares)
+    error = by_pixel.mean((1, 2))
+    if not noisy:
+        return Scores(None, packed, None, error, None, by_pixel)
+    bits = -torch.cat(nats) / math.log(2)
+    return Scores(bits, packed, bits - packed, error, torch.cat(rates), by_pixel)
 
 
 def threshold(held_out: Tensor, quantile: float) -> float:

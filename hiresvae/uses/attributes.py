@@ -90,7 +90,7 @@ def of_data(
     if source is not None:
         new = {"source": source, "labels": "none", "limit": None, "held_out": 0.0}
         settings = settings.model_copy(update={**new, "channels": painter.model.channels})
-    data = open_data(settings, seed=painter.settings.seed)
+    data = open_data(settings)
     order = torch.randperm(len(data.train), generator=generator(0, "examples"))[:limit]
     rows = data.train[order.numpy()]
     size, room = painter.model.size, data.pictures.shape[-1] - painter.model.size

@@ -1,7 +1,7 @@
 """Pictures as a person points at them, and the codes that are moved about: latents and labels."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import torch
@@ -12,6 +12,8 @@ from hiresvae.data.reading import Read, read_pictures
 from hiresvae.errors import UserError
 from hiresvae.generator import PictureModel, PriorName, picture_noise
 from hiresvae.images import to_uint8
+from hiresvae.models.contract import NormalNoise
+from hiresvae.models.decoder import Grain
 from hiresvae.models.draws import (
     FromPosterior,
     Relative,
@@ -32,24 +34,29 @@ class Codes:
         latents: of each rung, top first, ``(N, D, h, w)``: on top the latent itself, below in units
             of the rung's prior, so that fine detail follows what is changed above it.
         labels: how much of each label ``(N, K)``; None for a model without.
+        grain: noise of the texture by its stream, ``(N, 1, side, side)`` each; empty: that of a
+            picture that was not drawn, the same for all.
     """
 
     latents: list[Tensor]
     labels: Tensor | None = None
+    grain: Mapping[str, Tensor] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.latents[0])
 
     def __getitem__(self, rows: slice | Tensor | list[int]) -> "Codes":
         labels = None if self.labels is None else self.labels[rows]
-        return Codes([z[rows] for z in self.latents], labels)
+        grain = {name: noise[rows] for name, noise in self.grain.items()}
+        return Codes([z[rows] for z in self.latents], labels, grain)
 
     @staticmethod
     def joined(parts: Sequence["Codes"]) -> "Codes":
         """Returns the codes of several batches as one."""
         latents = [torch.cat(zs) for zs in zip(*(part.latents for part in parts), strict=True)]
         labels = [part.labels for part in parts if part.labels is not None]
-        return Codes(latents, torch.cat(labels) if labels else None)
+        grain = {name: torch.cat([part.grain[name] for part in parts]) for name in parts[0].grain}
+        return Codes(latents, torch.cat(labels) if labels else None, grain)
 
     def vector(self, rungs: int = 1) -> Tensor:
         """Returns the latents of the first rungs as one vector a picture, ``(N, D)``."""
@@ -63,7 +70,7 @@ class Codes:
             new = vector[:, start:stop].view_as(z) if stop <= vector.shape[1] else z
             moved.append(new)
             start = stop
-        return Codes(moved, self.labels)
+        return replace(self, latents=moved)
 
 
 @torch.inference_mode()
@@ -89,7 +96,7 @@ def encode(painter: PictureModel, pictures: Tensor, labels: Tensor | None = None
             for drawn in walk.drawn
         ]
         weights = None if chosen is None else one_hot(chosen, model.classes).float()
-        parts.append(Codes(latents, weights))
+        parts.append(Codes(latents, weights, _still(painter, len(part))))
     return Codes.joined(parts)
 
 
@@ -102,7 +109,10 @@ def drawn(
     temperature: Temperature = 1.0,
     label: str | None = None,
 ) -> Codes:
-    """Returns the code of picture 0 that `PictureModel.sample` draws with this seed."""
+    """Returns the code of picture 0 that `PictureModel.sample` draws with this seed.
+
+    All streams of noise are those of sampling, the grain's too, so it is that very picture.
+    """
     check_temperature(temperature, len(painter.model.latent_shapes))
     labels = painter._labels(seed, [0], label)
     top = painter.latents([0], seed=seed, prior=prior, temperature=temperature, labels=labels)
@@ -113,7 +123,20 @@ def drawn(
         if number > 0
     ]
     weights = None if labels is None else one_hot(labels, painter.model.classes).float()
-    return Codes([top, *lower], weights)
+    grain = {name: noise(name, *still.shape[1:]) for name, still in _still(painter, 1).items()}
+    return Codes([top, *lower], weights, grain)
+
+
+def _still(painter: PictureModel, count: int) -> dict[str, Tensor]:
+    """Returns the grain of pictures that were not drawn, ``(count, 1, side, side)`` by stream."""
+    layers = [layer for layer in painter.model.decoder.modules() if isinstance(layer, Grain)]
+    # By the names under which these layers ask for their noise.
+    return {f"grain {layer.shape[1]}": layer.still.expand(count, *layer.shape) for layer in layers}
+
+
+def _handing_out(grain: Mapping[str, Tensor]) -> NormalNoise | None:
+    """Returns noise that is given by stream; None lets the model take its own."""
+    return (lambda stream, *_: grain[stream]) if grain else None
 
 
 @torch.inference_mode()
@@ -122,7 +145,8 @@ def decode(painter: PictureModel, codes: Codes) -> Tensor:
     model, parts = painter.model, []
     for rows in torch.arange(len(codes)).split(BATCH):
         part = codes[rows]
-        walk = model.walk(Relative(part.latents), part.labels, len(part))
+        grain = _handing_out(part.grain)
+        walk = model.walk(Relative(part.latents), part.labels, len(part), grain)
         parts.append(to_uint8(model.likelihood(walk.head).mean).cpu())
     return torch.cat(parts).contiguous()
 
@@ -144,6 +168,16 @@ class Inputs:
     codes: Codes
     real: list[bool]
     skipped: list[tuple[str, str]]
+
+    def closed(self) -> "Inputs":
+        """Returns the pictures with the first once more at the end."""
+        return Inputs(
+            [*self.names, self.names[0]],
+            torch.cat([self.pictures, self.pictures[:1]]),
+            Codes.joined([self.codes, self.codes[:1]]),
+            [*self.real, self.real[0]],
+            self.skipped,
+        )
 
 
 def gather(

@@ -75,8 +75,12 @@ def _usable(others: Tensor | None, y: Tensor) -> Tensor:
     if others is None:
         return y.new_zeros(len(y), 0)
     columns = [in_units(column) for column in others.double().T if column.max() > column.min()]
-    columns = [column for column in columns if abs(float((column * y).mean())) < 0.98]
+    columns = [column for column in columns if abs(_correlation(column, y)) < 0.98]
     return torch.stack(columns, 1) if columns else y.new_zeros(len(y), 0)
+
+
+def _correlation(x: Tensor, y: Tensor) -> float:
+    return float(torch.corrcoef(torch.stack([x, y]))[0, 1])
 
 
 def _slopes(z: Tensor, x: Tensor) -> Tensor:

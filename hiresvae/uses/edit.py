@@ -1,6 +1,6 @@
 """Moves one attribute of pictures and says what else moved."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -42,13 +42,15 @@ class Edit:
     def apply(self, codes: Codes, strength: float) -> Codes:
         """Returns the codes moved by so many units; strength 0 changes nothing.
 
-        With labels, strength 1 is the other label and what is between mixes the two.
+        With labels, strength 2 is the other label, as it is the way from class to class elsewhere;
+        what is between mixes the two, and beyond either there is nothing.
         """
         if self.label is not None:
             assert codes.labels is not None
             target = torch.zeros_like(codes.labels)
             target[:, self.label] = 1
-            return Codes(codes.latents, codes.labels + strength * (target - codes.labels))
+            share = min(max(strength / 2, 0.0), 1.0)
+            return replace(codes, labels=torch.lerp(codes.labels, target, share))
         return codes.with_vector(codes.vector(self.rungs) + strength * self.step)
 
 

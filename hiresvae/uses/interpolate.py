@@ -60,19 +60,18 @@ def between(
     """Returns the codes on the way from each key to the next, both ends included: one a leg.
 
     The arc of the top rung goes round the middle of the fitted prior, those below round their
-    priors' means.
+    priors' means. Grain always goes along an arc: on a straight line it would fade on the way.
 
     Args:
         painter: the model.
         keys: two or more codes.
         steps: pictures in a leg, at least 2.
         way: along a straight line or an arc.
-        rung: the only rung that moves, counted from the top; the others stay those of the first
-            key. None moves all, and the labels.
+        rung: the only rung that moves, counted from the top; the others, and the grain, stay those
+            of the first key. None moves all, and the labels.
     """
     move = lerp if way == "linear" else slerp
-    weights = painter.prior.log_weights.exp()
-    middle = (weights @ painter.prior.means / weights.sum()).to(painter.device)
+    middle = painter.prior.center(1)[0].to(painter.device)
     shares = torch.linspace(0, 1, steps, device=painter.device)
     legs = []
     for a, b in zip(range(len(keys) - 1), range(1, len(keys)), strict=True):
@@ -89,8 +88,17 @@ def between(
         if labels is not None:
             moving = rung is None or rung == 0
             labels = lerp(labels[a if moving else 0], labels[b if moving else 0], shares)
-        legs.append(Codes(latents, labels))
+        ends_of_grain = (a, b) if rung is None else (0, 0)
+        grain = {name: _moved(noise, *ends_of_grain, shares) for name, noise in keys.grain.items()}
+        legs.append(Codes(latents, labels, grain))
     return legs
+
+
+def _moved(noise: Tensor, a: int, b: int, shares: Tensor) -> Tensor:
+    """Returns noise ``(T, 1, side, side)`` on the arc from row a to row b, ends to the last bit."""
+    path = slerp(noise[a].flatten(), noise[b].flatten(), shares)
+    path[0], path[-1] = noise[a].flatten(), noise[b].flatten()
+    return path.view(len(shares), *noise.shape[1:])
 
 
 def interpolate(

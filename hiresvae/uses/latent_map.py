@@ -7,14 +7,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from hiresvae.distributions.gaussian import ACTIVE
 from hiresvae.errors import UserError
 from hiresvae.generator import PictureModel
 from hiresvae.models.draws import FromPosterior
 from hiresvae.uses.codes import BATCH, Codes, decode
 
 Projection = Literal["pca", "tsne", "umap"]
-ACTIVE = 0.01
-"""A latent whose posterior mean varies by more than this over the data is active."""
 
 
 @dataclass(frozen=True)

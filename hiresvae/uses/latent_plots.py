@@ -9,7 +9,8 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from hiresvae.uses.latent_map import ACTIVE, Posteriors
+from hiresvae.distributions.gaussian import ACTIVE
+from hiresvae.uses.latent_map import Posteriors
 
 COLOURS = (
     "#4477aa", "#ee6677", "#228833", "#ccbb44", "#66ccee", "#aa3377", "#bbbbbb", "#000000",

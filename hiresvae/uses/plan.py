@@ -21,6 +21,8 @@ GROUPS = {
     "likelihood": "ELBO, IWAE, bits/dim, KL of each rung, active units",
 }
 OF_FEATURES = {"distance", "coverage", "diversity", "memory"}
+# Fewer pictures of a kind than this say nothing.
+LEAST_PICTURES = 8
 
 
 @dataclass
@@ -29,7 +31,7 @@ class Plan:
 
     Attributes:
         groups: names from `GROUPS`.
-        samples: pictures drawn for each prior.
+        samples: pictures drawn for each prior, if any are needed.
         seed: of everything random.
         iwae: importance samples.
         network: of features, or None.

@@ -1,7 +1,7 @@
 """The pictures of an evaluation: real ones as they are drawn, and room for many made ones."""
 
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 MOST_REALS = 2000
 # More bytes of pictures than this lie in a file that the system pages, not in memory.
 IN_MEMORY = 256 << 20
+# Pictures that are read at a time.
+BLOCK = 256
 
 
 @dataclass(frozen=True)
@@ -30,41 +32,66 @@ class Reals:
         held_out: uint8 ``(M, C, H, W)`` never trained on, as many at most; the training part
             where nothing is held out.
         has_held_out: whether ``held_out`` is what it says.
+        blocks: gives all pictures of the training part, however many, uint8 ``(n, C, H, W)`` at a
+            time.
+        total: how many these are.
+        name: what the training part is called: ``train``, or ``reference`` where others stand for
+            the pictures that were trained on.
         train_labels: int64 ``(N,)``, or None.
     """
 
     train: Tensor
     held_out: Tensor
     has_held_out: bool
+    blocks: Callable[[], Iterator[Tensor]]
+    total: int
+    name: str = "train"
     train_labels: np.ndarray | None = None
 
     @classmethod
-    def of(cls, data: "PictureData", size: int, most: int = MOST_REALS) -> "Reals":
+    def of(
+        cls, data: "PictureData", size: int, most: int = MOST_REALS, name: str = "train"
+    ) -> "Reals":
         """Returns the real pictures of opened data, cut to their middle of ``size`` pixels.
 
         The draw is the same for every seed of the evaluation, so that the features of real
         pictures are computed once and two evaluations differ by what was made alone.
+
+        Args:
+            data: with a training part; its held-out part may be empty.
+            size: side in pixels.
+            most: pictures of a part.
+            name: what the training part is called.
         """
         top = (data.pictures.shape[-1] - size) // 2
         cut = slice(top, top + size)
 
+        def read(indices: np.ndarray) -> Iterator[Tensor]:
+            for first in range(0, len(indices), BLOCK):
+                rows = indices[first : first + BLOCK]
+                yield torch.from_numpy(data.pictures[rows][..., cut, cut].copy())
+
         def some(indices: np.ndarray, part: str) -> tuple[Tensor, np.ndarray]:
             order = torch.randperm(len(indices), generator=generator(0, "reals", part))
             chosen = indices[order[:most].numpy()]
-            parts = (chosen[i : i + 256] for i in range(0, len(chosen), 256))
-            cuts = (torch.from_numpy(data.pictures[rows][..., cut, cut].copy()) for rows in parts)
-            return filled(len(chosen), cuts), chosen
+            return filled(len(chosen), read(chosen)), chosen
 
         train, chosen = some(data.train, "train")
-        labels = None if data.labels is None else np.asarray(data.labels)[chosen]
-        if len(data.held_out) == 0:
-            return cls(train, train, False, labels)
-        return cls(train, some(data.held_out, "held_out")[0], True, labels)
+        held_out = some(data.held_out, "held_out")[0] if len(data.held_out) else train
+        return cls(
+            train,
+            held_out,
+            has_held_out=len(data.held_out) > 0,
+            blocks=lambda: read(data.train),
+            total=len(data.train),
+            name=name,
+            train_labels=None if data.labels is None else np.asarray(data.labels)[chosen],
+        )
 
     @property
     def role(self) -> str:
         """What the pictures are called that stand for the unseen ones."""
-        return "held_out" if self.has_held_out else "train"
+        return "held_out" if self.has_held_out else self.name
 
 
 def filled(count: int, batches: Iterable[Tensor], progress: str | None = None) -> Tensor:

@@ -1,9 +1,17 @@
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 from PIL import Image
 
 from hiresvae.commands.data import COLUMNS, run
 from hiresvae.errors import UserError
+from hiresvae.images import LARGEST
+
+ROOT = str(Path(__file__).parents[2])
 
 
 @pytest.fixture
@@ -54,11 +62,33 @@ def test_without_labels_the_sheet_is_spread_over_the_source(pictures, tmp_path):
         ({"size": 4}, "data.size is 4, but must be a whole number from 8 to 2048; nearest is 8"),
         ({"limit": 0}, "data.limit is 0"),
         ({"labels": "folder"}, "did you mean 'folders'"),
+        ({"labels": "clusters:²"}, "nearest valid: 'clusters:8'"),
+        ({"labels": "clusters:9", "limit": 5}, "nearest valid: 'clusters:5'"),
     ],
 )
 def test_mistakes_are_sentences(pictures, options, sentence):
     with pytest.raises(UserError, match=sentence):
         run(str(pictures), **options)
+
+
+def test_names_in_another_encoding_are_shown_escaped(pictures):
+    odd = pictures / "cats" / os.fsdecode(b"caf\xe9.png")
+    odd.write_text("no picture")
+    (pictures / os.fsdecode(b"\xfcbung")).mkdir()
+    copy = (pictures / "cats" / "0.png").read_bytes()
+    (pictures / os.fsdecode(b"\xfcbung") / "a.png").write_bytes(copy)
+    command = [sys.executable, "-m", "hiresvae", "data", str(pictures), "--labels", "folders"]
+    environment = os.environ | {"PYTHONPATH": ROOT, "PYTHONIOENCODING": "utf-8:strict"}
+    done = subprocess.run(command, capture_output=True, text=True, env=environment)
+    assert done.returncode == 0, done.stderr
+    assert "skipped cats/caf\\udce9.png: not a picture" in done.stdout
+    assert "label \\udcfcbung: 1 pictures" in done.stdout
+
+
+def test_a_sheet_that_its_format_cannot_hold_is_a_sentence(pictures, tmp_path, monkeypatch):
+    monkeypatch.setitem(LARGEST, "webp", 50)
+    with pytest.raises(UserError, match=r"webp holds 50 at most; nearest valid: sheet\.png"):
+        run(str(pictures), size=8, out=tmp_path / "sheet.webp")
 
 
 def test_a_sheet_that_cannot_be_written_is_a_sentence(pictures, tmp_path):

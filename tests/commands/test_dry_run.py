@@ -1,9 +1,12 @@
 import re
+from pathlib import Path
 
 import pytest
 
 from hiresvae.commands.dry_run import count, describe
 from hiresvae.configuration import load_settings
+
+LESSON = Path(__file__).parents[2] / "configs" / "classic_mnist.yaml"
 
 
 @pytest.fixture
@@ -31,6 +34,29 @@ def test_parameters_are_those_of_the_training(said, make_trainer):
     assert number(words, "encoder") == count(trainer.vae.encoder)
     assert number(words, "decoder") == count(trainer.vae.decoder)
     assert number(words, "critic") == count(trainer.networks.critic)
+
+
+@pytest.mark.parametrize(
+    ("source", "channels", "title"),
+    [
+        ("mnist", 1, "parameters"),
+        ("monet", 3, "parameters"),
+        ("embedded:faces+mnist", 3, "parameters"),
+        ("my_pictures", 3, "parameters, if a picture has colour"),
+    ],
+)
+def test_the_channels_are_those_of_the_set(said, source, channels, title):
+    words = said(f"data.source={source}").splitlines()
+    assert title in words
+    expected = said(f"data.source={source}", f"data.channels={channels}")
+    assert number("\n".join(words), "encoder") == number(expected, "encoder")
+
+
+def test_the_classic_lesson_has_the_parameters_of_grey_digits():
+    words = describe(load_settings(LESSON))
+    assert "parameters" in words.splitlines()
+    colour = describe(load_settings(LESSON, ["data.channels=3"]))
+    assert number(words, "encoder") < number(colour, "encoder")
 
 
 def test_without_an_adversary_there_is_no_critic(said):

@@ -25,7 +25,7 @@ def test_prints_every_figure_with_its_unit_and_where_it_wrote(
     monkeypatch.setenv("COLUMNS", "140")
     out = tmp_path / "f.json"
     assert command.evaluate("some/[model]", out, samples=40, seed=3, iwae=5) is report
-    assert given["samples"] == 40 and given["seed"] == 3 and given["features"] == "auto"
+    assert given["samples"] == 40 and given["seed"] == 3 and given["features"] is None
     assert given["iwae"] == 5 and given["metrics"] == "all"
     printed = capsys.readouterr().out
     for part in (

@@ -1,4 +1,5 @@
 import json
+import os
 
 import numpy as np
 import pytest
@@ -43,7 +44,7 @@ def test_single_files_and_several_paths(labelled, pictures, tmp_path):
 
 
 def test_nothing_to_reconstruct_is_a_sentence(trained, pictures, tmp_path):
-    with pytest.raises(UserError, match="no pictures to reconstruct"):
+    with pytest.raises(UserError, match=r"no pictures to reconstruct in .*\(broken\.png: "):
         run(model=str(trained), paths=[pictures / "dogs" / "broken.png"], out=tmp_path / "out")
     with pytest.raises(UserError, match="does not exist"):
         run(model=str(trained), paths=[tmp_path / "none.png"], out=tmp_path / "out")
@@ -53,3 +54,9 @@ def test_nothing_to_reconstruct_is_a_sentence(trained, pictures, tmp_path):
 def test_names_are_told_apart():
     names = ["a/1.png", "b/1.jpg", "1_2.png", "c/1.png"]
     assert distinct(names) == ["a/1.png", "b/1_2.jpg", "1_2_2.png", "c/1_3.png"]
+
+
+def test_a_pipe_is_not_waited_for(trained, tmp_path):
+    os.mkfifo(tmp_path / "a.png")
+    with pytest.raises(UserError, match=r"no pictures .*\(a\.png: no regular file\)"):
+        run(model=str(trained), paths=[tmp_path / "a.png"], out=tmp_path / "out")

@@ -1,8 +1,10 @@
+from pathlib import Path
+
 import numpy as np
 import pytest
 from PIL import Image
 
-from hiresvae.commands.sample import run
+from hiresvae.commands.sample import _beside, run
 from hiresvae.errors import UserError
 
 
@@ -14,13 +16,44 @@ def pixels(path):
 def test_each_picture_has_its_file_and_a_place_in_the_grid(trained, tmp_path, capsys):
     grid = run(model=str(trained), n=5, out=tmp_path / "made", seed=3, device="cpu")
     names = sorted(path.name for path in (tmp_path / "made").iterdir())
-    assert names == [f"{i:06d}.png" for i in range(5)] + ["grid.png"]
-    assert grid == tmp_path / "made" / "grid.png"
+    assert names == [f"{i:06d}.png" for i in range(5)], "what is in the folder is all samples"
+    assert grid == tmp_path / "made_grid.png"
     first = pixels(tmp_path / "made" / "000000.png")
     assert first.shape == (16, 16, 3)
     assert (pixels(grid)[:16, :16] == first).all()
     assert pixels(grid).shape == (2 * 18 - 2, 3 * 18 - 2, 3)
-    assert "5 pictures in" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "5 pictures in" in said and "careful" not in said
+
+
+def test_pictures_of_an_earlier_call_stay_and_are_told(trained, tmp_path, capsys):
+    out = tmp_path / "made"
+    run(model=str(trained), n=4, out=out, device="cpu")
+    capsys.readouterr()
+    run(model=str(trained), n=2, out=out, seed=1, grid=out / "grid.png", device="cpu")
+    assert len(list(out.glob("0*.png"))) == 4
+    assert "also holds 2 pictures not of this call, such as 000002.png" in capsys.readouterr().out
+
+
+def test_a_grid_has_its_place_beside_any_folder(tmp_path, monkeypatch):
+    (tmp_path / "here" / "made").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path / "here")
+    assert _beside(Path("made")) == Path("made_grid.png")
+    assert _beside(Path("a/made")) == Path("a/made_grid.png")
+    assert _beside(Path()) == tmp_path / "here_grid.png"
+    assert _beside(Path("made/..")) == tmp_path / "here_grid.png"
+
+
+def test_a_folder_of_samples_is_measured_without_its_grid(trained, tmp_path):
+    from hiresvae.uses.evaluate import evaluate
+
+    for name, seed in (("made", 0), ("real", 1)):
+        run(model=str(trained), n=9, out=tmp_path / name, seed=seed, device="cpu")
+    report = evaluate(
+        str(tmp_path / "made"), tmp_path / "f.json", reference=tmp_path / "real",
+        features="none", metrics="texture", device="cpu",
+    )  # fmt: skip
+    assert report["counts"] == {"pictures": 9, "reference": 9}
 
 
 def test_the_seed_decides_and_more_pictures_change_none(trained, tmp_path):

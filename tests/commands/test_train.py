@@ -1,7 +1,25 @@
+import errno
+import json
+import logging
+import os
+import shutil
+import struct
+import zlib
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
 import pytest
+from accelerate import tracking
+from accelerate.tracking import GeneralTracker
+from accelerate.utils import LoggerType
+from PIL import Image
 
 from hiresvae.cli import main
+from hiresvae.commands.train import _log_to, less_memory
 from hiresvae.errors import UserError
+from hiresvae.run import RunFolder
+from hiresvae.settings import DataSettings, Settings, TrainingSettings
 
 
 def test_a_folder_of_other_settings_is_refused_and_stays(trained, train, content, refused):
@@ -61,3 +79,211 @@ def test_a_conditional_run_knows_its_labels(labelled):
     card = (labelled / "model" / "README.md").read_text()
     (line,) = (line for line in card.splitlines() if line.startswith("- labels: "))
     assert "haystacks" in line
+
+
+def test_fresh_with_data_that_cannot_be_opened_leaves_everything(train, content, tmp_path, refused):
+    run = train(tmp_path / "run", "training.images=16")
+    before = content(run)
+    with refused("did you mean 'monet'"):
+        train(run, "data.source=monett", fresh=True)
+    with refused("'/nowhere/at/all'"):
+        train(run, "data.source=/nowhere/at/all", fresh=True)
+    assert content(run) == before
+
+
+def test_fresh_begins_anew_whatever_the_old_settings_were(train, tmp_path):
+    run = train(tmp_path / "run", "training.images=16")
+    (run / "config.yaml").write_text("data: {sise: 3}")
+    train(run, "training.images=16", "training.lr=1e-3", fresh=True)
+    assert "lr: 0.001" in (run / "config.yaml").read_text()
+
+
+def test_fresh_takes_a_link_to_checkpoints_and_not_what_it_leads_to(train, tmp_path):
+    run = train(tmp_path / "run", "training.images=16")
+    (run / "checkpoints").rename(tmp_path / "disk")
+    (run / "checkpoints").symlink_to(tmp_path / "disk")
+    train(run, "training.images=32", "seed=3", fresh=True)
+    assert "continuing" not in (run / "train.log").read_text()
+    assert [path.name for path in (tmp_path / "disk").iterdir()] == ["000000016"]
+
+
+@pytest.fixture
+def pictures(tmp_path):
+    """Thirty pictures of noise, in a folder."""
+    rng = np.random.default_rng(0)
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    for i in range(30):
+        noise = rng.integers(0, 256, (20, 24, 3), dtype=np.uint8)
+        Image.fromarray(noise).save(folder / f"{i:02}.png")
+    return folder
+
+
+def test_a_run_on_pictures_that_changed_is_refused(train, content, pictures, tmp_path, refused):
+    words = (f"data.source={pictures}", "training.images=16")
+    run = train(tmp_path / "run", *words)
+    train(run, *words)
+    before = content(run)
+    (pictures / "00.png").unlink()
+    with refused("other pictures", "(30 then, 29 now)", "--out", "--fresh"):
+        train(run, *words)
+    assert content(run) == before
+    train(run, *words, fresh=True)
+    assert json.loads((run / "data_report.json").read_text())["used"] == 29
+
+
+def test_a_run_that_never_kept_a_key_or_a_state_goes_on(train, pictures, tmp_path):
+    words = (f"data.source={pictures}", "training.images=16")
+    run = train(tmp_path / "run", *words)
+    report = json.loads((run / "data_report.json").read_text())
+    del report["key"]
+    (run / "data_report.json").write_text(json.dumps(report))
+    (pictures / "00.png").unlink()
+    train(run, *words)
+    shutil.rmtree(run / "checkpoints")
+    (pictures / "01.png").unlink()
+    train(run, *words)
+    assert json.loads((run / "data_report.json").read_text())["used"] == 28
+
+
+def gigantic() -> bytes:
+    """A PNG whose header announces 12,000 x 12,000 pixels."""
+
+    def chunk(kind: bytes, body: bytes) -> bytes:
+        check = struct.pack(">I", zlib.crc32(kind + body))
+        return struct.pack(">I", len(body)) + kind + body + check
+
+    header = chunk(b"IHDR", struct.pack(">IIBBBBB", 12_000, 12_000, 8, 2, 0, 0, 0))
+    data = chunk(b"IDAT", zlib.compress(bytes(100)))
+    return b"\x89PNG\r\n\x1a\n" + header + data + chunk(b"IEND", b"")
+
+
+def test_a_folder_of_good_and_bad_files_is_trained_on(train, pictures, tmp_path):
+    whole = (pictures / "00.png").read_bytes()
+    (pictures / "empty.jpg").touch()
+    (pictures / "text.png").write_text("hello")
+    (pictures / "cut.png").write_bytes(whole[: len(whole) // 2])
+    (pictures / "gigantic.png").write_bytes(gigantic())
+    (pictures / "nowhere.png").symlink_to(tmp_path / "nothing")
+    (pictures / "device.png").symlink_to("/dev/zero")
+    os.mkfifo(pictures / "pipe.png")
+    (pictures / "again").symlink_to(pictures)
+    (pictures / os.fsdecode(b"caf\xe9.png")).write_text("hello")
+    run = train(tmp_path / "run", f"data.source={pictures}", "training.images=32")
+    report = json.loads((run / "data_report.json").read_text())
+    reasons = dict(report["skipped"])
+    assert (report["found"], report["used"], len(reasons)) == (39, 30, 9)
+    assert reasons.pop("cut.png").startswith("broken: ")
+    assert reasons == {
+        "empty.jpg": "empty file",
+        "text.png": "not a picture",
+        "caf\udce9.png": "not a picture",
+        "gigantic.png": "gigantic: 12000 x 12000 pixels",
+        "nowhere.png": "cannot be read: No such file or directory",
+        "device.png": "no regular file",
+        "pipe.png": "no regular file",
+        "again": "a link to a folder that is read already",
+    }
+    assert "9 skipped" in (run / "train.log").read_text()
+    assert (run / "model/model.safetensors").exists()
+
+
+class Lines(GeneralTracker):
+    """A tracker that keeps a line of JSON a call, in place of one that may not be installed."""
+
+    name = "tensorboard"
+    requires_logging_directory = True
+
+    def __init__(self, run_name, logging_dir):
+        super().__init__()
+        self.path = Path(logging_dir) / f"{run_name}.jsonl"
+
+    @property
+    def tracker(self):
+        return self.path
+
+    def log(self, values, step=None, **_):
+        with self.path.open("a") as file:
+            file.write(json.dumps({"step": step, **values}) + "\n")
+
+    def finish(self):
+        self.log({"finished": True})
+
+
+def test_trackers_are_told_every_tick_and_the_end(train, tmp_path, monkeypatch):
+    monkeypatch.setattr("hiresvae.commands.train._importable", lambda name: True)
+    monkeypatch.setitem(tracking.LOGGER_TYPE_TO_CLASS, "tensorboard", Lines)
+    available = [*tracking.get_available_trackers(), LoggerType.TENSORBOARD]
+    monkeypatch.setattr(tracking, "get_available_trackers", lambda: available)
+    run = train(tmp_path / "run", "training.images=32", "training.trackers=[tensorboard]")
+    lines = [json.loads(line) for line in (run / "tiny.jsonl").read_text().splitlines()]
+    assert [line["step"] for line in lines[:-1]] == [16, 32]
+    assert all("distortion_nats" in line and "time" not in line for line in lines[:-1])
+    assert lines[-1]["finished"]
+
+
+def test_tensorboard_gets_its_events(train, tmp_path):
+    pytest.importorskip("tensorboard")
+    run = train(tmp_path / "run", "training.images=16", "training.trackers=[tensorboard]")
+    assert list(run.rglob("events.out.tfevents.*"))
+
+
+def test_a_full_disk_costs_the_log_one_sentence(tmp_path, capsys):
+    run = RunFolder(tmp_path)
+    _log_to(run)
+    log = logging.getLogger("hiresvae")
+    file = log.handlers[0]
+
+    def full(_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    whole = file.stream
+    file.stream = SimpleNamespace(write=full, flush=lambda: None, close=lambda: None)
+    log.info("one")
+    log.info("two")
+    file.stream = whole
+    said = capsys.readouterr().err.splitlines()
+    assert len(said) == 3 and {"one", "two"} <= set(said)
+    assert "train.log cannot be written (No space left on device)" in "".join(said)
+    log.removeHandler(log.handlers[1])
+    log.info("three %s", "caf\udce9")
+    assert "three caf\\udce9" in run.log.read_text(), "names in another encoding are escaped"
+
+
+def test_a_report_that_cannot_be_written_is_a_sentence(train, tmp_path, monkeypatch, refused):
+    write = Path.write_text
+
+    def full(self, text, **options):
+        if "data_report" in self.name:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return write(self, text, **options)
+
+    monkeypatch.setattr(Path, "write_text", full)
+    with refused("data_report.json", "no space is left on the disk"):
+        train(tmp_path / "run", "training.images=16")
+
+
+def test_the_device_can_be_chosen(train, tmp_path, refused):
+    run = train(tmp_path / "run", "training.images=16", device="cpu")
+    assert "images on cpu" in (run / "train.log").read_text()
+    with refused("device 'gpu' is not on this machine"):
+        train(tmp_path / "other", device="gpu")
+    assert not (tmp_path / "other").exists()
+
+
+def test_memory_that_ran_out_names_smaller_settings(train, tmp_path, monkeypatch, refused):
+    def fit(self):
+        raise RuntimeError("CUDA out of memory. Tried to allocate 20.00 MiB")
+
+    monkeypatch.setattr("hiresvae.training.trainer.Trainer.fit", fit)
+    with refused("memory ran out", "training.accumulation 2", "training.batch_size 4 instead of 8",
+                 "data.size 14 instead of 16"):  # fmt: skip
+        train(tmp_path / "run")
+
+
+def test_the_smaller_batch_fits_the_processes():
+    settings = Settings(training=TrainingSettings(batch_size=6, accumulation=1))
+    words = less_memory(settings, processes=3)
+    assert "training.accumulation 2" in words and "training.batch_size 3 instead of 6" in words
+    words = less_memory(settings.model_copy(update={"data": DataSettings(size=8)}), processes=6)
+    assert words.startswith("a smaller model")

@@ -4,6 +4,7 @@ import csv
 import json
 import sys
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image
@@ -21,6 +22,19 @@ def call():
         return done.output
 
     return run
+
+
+@pytest.fixture
+def autoencoder(trained, tmp_path):
+    """The tiny training's model, as if it had been trained without noise."""
+    from hiresvae.generator import load
+
+    painter = load(trained, device="cpu")
+    plain = painter.settings.model.model_copy(update={"stochastic": False})
+    painter.settings = painter.settings.model_copy(update={"model": plain})
+    (tmp_path / "autoencoder").mkdir()
+    painter.save(tmp_path / "autoencoder")
+    return tmp_path / "autoencoder"
 
 
 @pytest.fixture
@@ -48,6 +62,9 @@ def test_interpolate_writes_strips_and_films(trained, folder, tmp_path, call, mo
     with Image.open(film) as file:
         assert file.n_frames == 6, "two legs of four share their ends"
         assert file.size == (256, 256)
+    strip = tmp_path / "folder.png"
+    words = call("interpolate", trained, folder, "sample:1", "--loop", "--steps", 2, "--out", strip)
+    assert "4 x 2 pictures" in words, "a loop ends with the first picture, not with the folder"
     written = []
 
     class Writer:
@@ -82,8 +99,13 @@ def test_edit_writes_pictures_a_sheet_and_a_report(trained, folder, tmp_path, ca
 
 
 def test_edit_under_another_label(labelled, tmp_path, call):
-    call("edit", labelled, "sample:1", "--attribute", "sea", "--strength", 1, "--out", tmp_path)
-    assert json.loads((tmp_path / "edit.json").read_text())["method"] == "label"
+    call("edit", labelled, "sample:1", "--attribute", "sea", "--out", tmp_path)
+    report = json.loads((tmp_path / "edit.json").read_text())
+    assert report["method"] == "label"
+    assert list(report["change_by_strength"]) == ["0", "0.5", "1", "1.5", "2"]
+    words = ["edit", str(labelled), "sample:1", "--attribute", "sea", "--strength", "-2"]
+    done = CliRunner().invoke(app, [*words, "--out", str(tmp_path), "--device", "cpu"])
+    assert done.exit_code == 2 and "--strength -2 leads away from the label" in done.output
 
 
 def test_latent_writes_its_maps(labelled, tmp_path, call):
@@ -105,6 +127,22 @@ def test_anomaly_writes_a_table_and_heat_maps(trained, folder, tmp_path, call):
     assert found == sorted(found, reverse=True)
     assert f"{sum(row['unusual'] == 'yes' for row in rows)} of 3 pictures unusual" in words
     assert len(list((tmp_path / "heat").glob("*_heat.png"))) == 3
+    assert "iwae_8_bits" in rows[0] and "elbo_bits" not in rows[0]
+    call("anomaly", trained, folder, "--out", table, "--draws", 2, "--by", "bits")
+    assert "iwae_2_bits" in table.read_text().splitlines()[0].split(",")
+
+
+def test_anomaly_of_an_autoencoder_is_by_its_error(autoencoder, folder, tmp_path, call):
+    table = tmp_path / "scores.csv"
+    call("anomaly", autoencoder, folder, "--out", table, "--by", "error")
+    with table.open() as file:
+        rows = list(csv.DictReader(file))
+    found = [float(row["mean_squared_error"]) for row in rows]
+    assert found == sorted(found, reverse=True) and len(found) == 3
+    assert not [name for name in rows[0] if "iwae" in name or "score" in name or "rate_" in name]
+    words = ["anomaly", str(autoencoder), str(folder), "--out", str(table), "--device", "cpu"]
+    done = CliRunner().invoke(app, words)
+    assert done.exit_code == 2 and "take --by error" in " ".join(done.output.split())
 
 
 def test_restore_keeps_size_and_what_the_mask_leaves(trained, folder, tmp_path, call):
@@ -120,6 +158,19 @@ def test_restore_keeps_size_and_what_the_mask_leaves(trained, folder, tmp_path, 
         with Image.open(before) as one, Image.open(after) as two:
             assert one.getpixel((0, 0)) == two.getpixel((0, 0))
             assert one.crop((6, 5, 12, 9)).tobytes() != two.crop((6, 5, 12, 9)).tobytes()
+
+
+def test_restore_sees_deep_pictures_as_they_are(trained, folder, tmp_path, call):
+    with Image.open(folder / "0.png") as file:
+        plain = np.asarray(file.convert("L"))
+    Image.fromarray(plain).save(tmp_path / "plain.png")
+    Image.fromarray(plain.astype(np.uint16) * 257).save(tmp_path / "deep.png")
+    made = []
+    for name in ("plain", "deep"):
+        call("restore", trained, tmp_path / f"{name}.png", "--answers", 1, "--out", tmp_path / "o")
+        with Image.open(tmp_path / "o" / f"{name}_restored.png") as file:
+            made.append(np.asarray(file))
+    np.testing.assert_array_equal(*made)
 
 
 def test_export_names_its_files(trained, tmp_path, call):

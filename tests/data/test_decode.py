@@ -2,12 +2,13 @@ import io
 import struct
 import zlib
 from collections.abc import Callable
+from typing import Literal
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from hiresvae.data.decode import Framing, UnreadableError, decode
+from hiresvae.data.decode import Decoded, Framing, UnreadableError, attempt, decode, whole
 
 RNG = np.random.default_rng(0)
 
@@ -125,6 +126,35 @@ def test_pictures_at_their_size_are_not_touched() -> None:
     assert (decode(pixels, Framing(16)).pixels == pixels).all()
 
 
+@pytest.mark.parametrize("shape", [(16, 16), (1, 16, 16), (3, 16, 16)])
+@pytest.mark.parametrize("channels", ["auto", 1, 3])
+@pytest.mark.parametrize("crop", ["center", "none"])
+def test_pixels_at_their_size_decode_as_files_do(
+    shape: tuple[int, ...], channels: Literal["auto", 1, 3], crop: Literal["center", "none"]
+) -> None:
+    for pixels in (RNG.integers(0, 256, shape, dtype=np.uint8), np.full(shape, 9, np.uint8)):
+        planes = pixels.transpose(1, 2, 0) if shape[0] == 3 else pixels.reshape(16, 16)
+        raw = save(Image.fromarray(np.ascontiguousarray(planes)))
+        framing = Framing(16, channels, crop)
+        one, other = decode(pixels, framing), decode(raw, framing)
+        assert one.pixels.shape == other.pixels.shape and (one.pixels == other.pixels).all()
+        assert one.size == other.size == (16, 16)
+
+
+def test_an_attempt_gives_the_picture_or_the_reason() -> None:
+    def locked() -> bytes:
+        raise PermissionError(13, "Permission denied", "/home/somebody/a.png")
+
+    def encrypted() -> bytes:
+        raise RuntimeError("File 'a.png' is encrypted, password required for extraction")
+
+    found = attempt(lambda: np.full((16, 16), 7, np.uint8), Framing(16))
+    assert isinstance(found, Decoded) and (found.pixels == 7).all()
+    assert attempt(lambda: b"", Framing(16)) == "empty file"
+    assert attempt(locked, Framing(16)) == "cannot be read: Permission denied"
+    assert "is encrypted" in str(attempt(encrypted, Framing(16)))
+
+
 def test_channels_can_be_forced(encoded: Callable[..., bytes]) -> None:
     assert decode(encoded(0), Framing(8, channels=1)).pixels.shape == (1, 8, 8)
     grey = decode(encoded(0, "L"), Framing(8, channels=3)).pixels
@@ -169,3 +199,25 @@ def test_forty_bad_files_have_reasons(encoded: Callable[..., bytes]) -> None:
         decode(b"just some text", Framing(8))
     with pytest.raises(UnreadableError, match="not finite"):
         decode(save(Image.fromarray(np.full((9, 9), np.nan, np.float32)), "TIFF"), Framing(8))
+
+
+@pytest.mark.parametrize(
+    ("image", "channels", "expected"),
+    [
+        (Image.fromarray(np.full((5, 9), 257 * 100, np.uint16)), 3, [100, 100, 100]),
+        (Image.fromarray(np.full((5, 9), 257 * 100, np.uint16)), 1, [100]),
+        (flat("RGBA", (255, 0, 0, 51), (9, 5)), 3, [255, 204, 204]),
+        (flat("L", 7, (9, 5)), 3, [7, 7, 7]),
+    ],
+)
+def test_a_whole_picture_has_its_own_size(image: Image.Image, channels, expected) -> None:
+    pixels = whole(save(image), channels)
+    assert pixels.shape == (channels, 5, 9) and pixels.dtype == np.uint8
+    assert pixels.flags.writeable and pixels.flags.c_contiguous
+    assert pixels[:, 2, 3].tolist() == expected
+    assert (pixels == pixels[:, :1, :1]).all()
+
+
+def test_a_whole_picture_says_what_is_wrong_with_it() -> None:
+    with pytest.raises(UnreadableError, match="empty file"):
+        whole(b"", 3)

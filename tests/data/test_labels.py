@@ -76,11 +76,14 @@ def test_mistakes_in_tables(folder: Path, tmp_path: Path) -> None:
         f"csv:{path}:color": "did you mean 'colour'",
         f"csv:{path[:-5]}.csv:colour": r"did you mean '.*table\.csv'",
         f"csv:{path}:colour": "for 11 of 12 pictures, the first is 'cats/01.png'",
-        "csv:colour": "is not csv:FILE:COLUMN",
+        "csv:colour": "needs a file and a column: 'csv:FILE:COLUMN'",
+        "csv:~nobody-at-all/t.csv:colour": "data.labels '~nobody-at-all/t.csv' begins with a home",
+        f"csv:{table(tmp_path / 'empty.csv', '')}:colour": r"empty\.csv is empty; its first line",
+        f"csv:{table(tmp_path / 'blank.csv', chr(10) * 3)}:colour": r"blank\.csv is empty",
         "folder": "did you mean 'folders'",
-        "clusters:many": "with a number K",
+        "clusters:many": "is missing or no number; nearest valid: 'clusters:8'",
         "clusters:13": "K must be 2 to 12",
-        "clusters:1": "K must be 2 to 12",
+        "clusters:1": "clusters may be 2 to 1000; nearest valid: 'clusters:2'",
     }.items():
         with pytest.raises(UserError, match=sentence):
             labelled(folder, spec)

@@ -1,10 +1,12 @@
 import json
+import os
 from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image
 
 from hiresvae.data import open_data
 from hiresvae.data.pictures import split
@@ -16,14 +18,14 @@ def settings(folder: Path, **more: object) -> DataSettings:
     return DataSettings(source=str(folder), size=16, **more)
 
 
-def test_a_folder_is_opened(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+def test_a_folder_is_opened(folder: Path, capsys: pytest.CaptureFixture) -> None:
     (folder / "notes.txt").write_text("hello")
-    data = open_data(settings(folder, labels="none"), report_to=tmp_path / "run")
+    data = open_data(settings(folder, labels="none"))
     assert data.pictures.shape == (12, 3, 16, 16) and data.pictures.dtype == np.uint8
     assert sorted([*data.train, *data.held_out]) == list(range(12)) and len(data.held_out)
     assert data.names[0] == "cats/00.png"
-    report = json.loads((tmp_path / "run/data_report.json").read_text())
-    assert report == json.loads(data.report.to_json())
+    report = json.loads(data.report.to_json())
+    assert report["key"] == data.key
     assert (report["found"], report["used"], report["duplicates"]) == (13, 12, 0)
     assert report["skipped"] == [["notes.txt", "not a picture"]]
     assert report["sizes"]["median"] == [20, 14]
@@ -49,11 +51,37 @@ def test_key_tells_content_from_place(folder: Path, tmp_path: Path) -> None:
     key = open_data(settings(folder)).key
     moved = folder.rename(tmp_path / "elsewhere")
     assert open_data(settings(moved)).key == key
-    assert open_data(settings(moved), seed=5).key == key
     assert open_data(settings(moved, labels="folders")).key != key
     assert open_data(settings(moved, held_out=0.5)).key != key
-    (moved / "cats/00.png").unlink()
+    labelled = open_data(settings(moved, labels="folders")).key
+    (moved / "cats").rename(moved / "beasts")
+    assert open_data(settings(moved)).key == key, "the same pictures in the same order"
+    assert open_data(settings(moved, labels="folders")).key != labelled
+    (moved / "beasts/00.png").unlink()
     assert open_data(settings(moved)).key != key
+
+
+def test_labels_are_understood_before_anything_is_decoded(folder: Path, cache: Path) -> None:
+    for labels in ("clusters:²", "folder", "csv:x"):
+        with pytest.raises(UserError, match=r"data\.labels"):
+            open_data(settings(folder, labels=labels))
+    with pytest.raises(UserError, match="nearest valid: 'clusters:5'"):
+        open_data(settings(folder, labels="clusters:9", limit=5))
+    assert not (cache / "stores").exists()
+
+
+def test_two_folders_that_look_alike_are_two(tmp_path: Path) -> None:
+    for name, colour in (("a", "red"), ("b", "blue")):
+        (tmp_path / name).mkdir()
+        Image.new("RGB", (9, 9), colour).save(tmp_path / name / "x.bmp")
+        os.utime(tmp_path / name / "x.bmp", ns=(1, 1))
+    one, other = (open_data(settings(tmp_path / name)).pictures[0, 0, 0, 0] for name in "ab")
+    assert (one, other) == (255, 0)
+
+
+def test_a_cache_below_no_home_is_a_sentence(folder: Path) -> None:
+    with pytest.raises(UserError, match=r"data\.cache '~nobody-at-all/c'"):
+        open_data(settings(folder, cache="~nobody-at-all/c"))
 
 
 def test_mistakes_reach_the_user(tmp_path: Path) -> None:

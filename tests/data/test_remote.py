@@ -1,4 +1,9 @@
+import gc
+import io
+import os
 import sys
+import tarfile
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -65,17 +70,31 @@ def test_hub_rows_become_items(monkeypatch, tmp_path: Path) -> None:
     ]
 
 
+def webdataset(monkeypatch: pytest.MonkeyPatch, samples: Iterable[dict]) -> None:
+    """As much of the library as is used: patterns have one pair of braces with commas."""
+
+    def expand_urls(pattern: str) -> list[str]:
+        found = []
+        for url in pattern.split("::"):
+            before, brace, rest = url.partition("{")
+            inside, _, after = rest.partition("}")
+            found += [before + word + after for word in inside.split(",")] if brace else [url]
+        return found
+
+    library = SimpleNamespace(
+        WebDataset=lambda urls, **options: iter(samples),
+        shardlists=SimpleNamespace(expand_urls=expand_urls),
+    )
+    monkeypatch.setitem(sys.modules, "webdataset", library)
+
+
 def test_shards_are_streamed_in_order(monkeypatch) -> None:
     samples = [
         {"__key__": "a/1", "png": b"one", "cls": b"3"},
         {"__key__": "a/2", "json": b"{}"},
         {"__key__": "a/3", "jpg": b"two", "cls": b"5"},
     ]
-    library = SimpleNamespace(
-        WebDataset=lambda urls, shardshuffle: iter(samples),
-        shardlists=SimpleNamespace(expand_urls=lambda pattern: [pattern]),
-    )
-    monkeypatch.setitem(sys.modules, "webdataset", library)
+    webdataset(monkeypatch, samples)
     items = list(shards_source("x-{000..003}.tar").items())
     assert [(item.name, item.label, item.read()) for item in items] == [
         ("a/1.png", "3", b"one"),
@@ -83,6 +102,102 @@ def test_shards_are_streamed_in_order(monkeypatch) -> None:
     ]
 
 
-def test_shards_never_run_commands() -> None:
+@pytest.mark.parametrize(
+    "pattern",
+    [
+        "pipe:curl example.org",
+        "PIPE:curl example.org",
+        " pipe:curl example.org",
+        "{pip,pip}e:touch X",
+        "a.tar::{pi,pi}pe:touch X",
+        "https://h/';touch X;'.tar",
+        "https://h/$(touch X).tar",
+        "https://h/`touch X`.tar",
+        "https://h/a b.tar",
+        "https://[h/a.tar",
+        "scp://h/a.tar",
+        "gs://h/a.tar",
+    ],
+)
+def test_shards_never_run_commands(pattern: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    webdataset(monkeypatch, [])
     with pytest.raises(UserError, match="would run a command"):
-        shards_source("pipe:curl example.org")
+        shards_source(pattern)
+
+
+@pytest.mark.parametrize(
+    "pattern", ["a b/x-{0,1}.tar", "file:///a/b.tar", "https://h:8/a-{0,1}.tar?key=%20b&c=d"]
+)
+def test_files_and_addresses_pass(pattern: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    webdataset(monkeypatch, [])
+    assert list(shards_source(pattern).items()) == []
+
+
+def test_shards_that_would_be_waited_for_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    webdataset(monkeypatch, [])
+    os.mkfifo(tmp_path / "pipe.tar")
+    for pattern in ("-", str(tmp_path / "pipe.tar"), f"file://{tmp_path}/pipe.tar"):
+        with pytest.raises(UserError, match="is no file"):
+            shards_source(pattern)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        OSError("exit 22"),
+        tarfile.ReadError("not a tar"),
+        AssertionError("no url"),
+        UnicodeDecodeError("utf-8", b"\xff", 0, 1, "bad"),
+        ValueError("duplicate file name"),
+    ],
+)
+def test_what_shards_raise_is_a_sentence(error: Exception, monkeypatch) -> None:
+    def broken() -> Iterator[dict]:
+        yield {"__key__": "a", "png": b"one"}
+        raise error
+
+    webdataset(monkeypatch, broken())
+    with pytest.raises(UserError, match=r"shards:x\.tar cannot be read"):
+        list(shards_source("x.tar").items())
+
+
+def test_a_class_that_is_no_text_is_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    webdataset(monkeypatch, [{"__key__": "a", "png": b"one", "cls": b"\xff"}])
+    with pytest.raises(UserError, match="cannot be read"):
+        list(shards_source("x.tar").items())
+
+
+def test_a_pattern_that_cannot_be_expanded_is_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    webdataset(monkeypatch, [])
+
+    def expand(pattern: str) -> list[str]:
+        raise AssertionError("missing environment variable wds_X")
+
+    monkeypatch.setattr(sys.modules["webdataset"].shardlists, "expand_urls", expand)
+    with pytest.raises(UserError, match=r"no pattern of addresses .*wds_X"):
+        shards_source("${X}/a.tar")
+
+
+@pytest.mark.filterwarnings("ignore::ResourceWarning")  # it leaves its files to the collector
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_the_real_library_reads_shards(tmp_path: Path) -> None:
+    pytest.importorskip("webdataset")
+    for number in (0, 1):
+        with tarfile.open(tmp_path / f"x-{number}.tar", "w") as shard:
+            for name, raw in ((f"{number}.png", b"one"), (f"{number}.cls", b"7")):
+                info = tarfile.TarInfo(name)
+                info.size = len(raw)
+                shard.addfile(info, io.BytesIO(raw))
+    items = list(shards_source(f"{tmp_path}/x-{{0..1}}.tar").items())
+    assert [(item.name, item.label, item.read()) for item in items] == [
+        ("0.png", "7", b"one"),
+        ("1.png", "7", b"one"),
+    ]
+    with pytest.raises(UserError, match="would run a command"):
+        shards_source("{pip,pip}e:touch X")
+    (tmp_path / "x-0.tar").write_bytes(b"no tar" * 200)
+    with pytest.raises(UserError, match="cannot be read"):
+        list(shards_source(f"{tmp_path}/x-0.tar").items())
+    gc.collect()

@@ -55,6 +55,69 @@ def test_identity_follows_content(folder: Path) -> None:
     assert len({before, touched, source(folder).identity}) == 3
 
 
+@pytest.mark.parametrize("file", ["x.png", "x.zip"])
+def test_files_of_the_same_name_size_and_time_are_told_apart(tmp_path: Path, file: str) -> None:
+    found = []
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        path = tmp_path / name / file
+        if file.endswith("zip"):
+            pack(path, {"x.png": name.encode()})
+        else:
+            path.write_bytes(name.encode())
+        os.utime(path, ns=(1, 1))
+        found.append(source(path if file.endswith("zip") else path.parent).identity)
+    assert found[0] != found[1]
+
+
+def test_identity_follows_what_a_link_leads_to(tmp_path: Path, folder: Path) -> None:
+    (tmp_path / "links").mkdir()
+    (tmp_path / "links/a.png").symlink_to(folder / "cats/00.png")
+    before = source(tmp_path / "links").identity
+    os.utime(folder / "cats/00.png", ns=(1, 1))
+    after = source(tmp_path / "links").identity
+    (folder / "cats/00.png").unlink()
+    assert len({before, after, source(tmp_path / "links").identity}) == 3
+
+
+def test_names_in_another_encoding_are_names(tmp_path: Path, encoded: Callable[..., bytes]) -> None:
+    (tmp_path / "old").mkdir()
+    for i in range(3):
+        (tmp_path / "old" / os.fsdecode(b"caf\xe9%d.png" % i)).write_bytes(encoded(i))
+    found = source(tmp_path / "old")
+    assert len(found.identity) == 64
+    assert len(list(choose(found.items(), 2))) == 2
+
+
+def test_a_folder_that_cannot_be_read_is_listed_with_its_reason(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scan = os.scandir
+
+    def locked(path: Path) -> object:
+        if Path(path).name in closed:
+            raise PermissionError(13, "Permission denied", str(path))
+        return scan(path)
+
+    closed = {"dogs"}
+    monkeypatch.setattr("os.scandir", locked)
+    items = list(source(folder).items())
+    assert [item.name for item in items][-1] == "dogs" and len(items) == 6
+    with pytest.raises(UnreadableError, match=r"cannot be read \(Permission denied\)"):
+        items[-1].read()
+    closed.add("pictures")
+    with pytest.raises(UserError, match=r"data.source .* cannot be read \(Permission denied\)"):
+        source(folder)
+
+
+@pytest.mark.parametrize(
+    "name", ["~nobody-at-all/x", "~nobody-at-all/x+~nobody-at-all/y", "a" * 300, "a/" + "b" * 300]
+)
+def test_paths_that_cannot_be_are_one_sentence(name: str) -> None:
+    with pytest.raises(UserError, match=r"data\.source '"):
+        source(name)
+
+
 @pytest.mark.parametrize(
     ("file", "mode"), [("a.zip", "w"), ("a.tar", "w"), ("a.tar.gz", "w:gz"), ("a.tar.xz", "w:xz")]
 )
@@ -97,19 +160,38 @@ def test_links_in_a_tar_are_not_followed(tmp_path: Path) -> None:
 
 def test_members_that_claim_too_much_are_not_read(tmp_path: Path, monkeypatch) -> None:
     path = pack(tmp_path / "bomb.zip", {"a.png": b"0" * 1000})
-    monkeypatch.setattr("hiresvae.data.sources.MAX_BYTES", 999)
+    monkeypatch.setattr("hiresvae.data.folders.MAX_BYTES", 999)
     (item,) = source(path).items()
     with pytest.raises(UnreadableError, match="gigantic"):
         item.read()
 
 
-@pytest.mark.parametrize("file", ["cut.zip", "cut.tar.gz"])
-def test_broken_archives_are_one_sentence(folder: Path, tmp_path: Path, file: str) -> None:
+WORDS = r"neither a zip nor a tar|broken or cut short"
+
+
+@pytest.mark.parametrize("file", ["cut.zip", "cut.tar.gz", "cut.tar.xz", "cut.tar.bz2"])
+@pytest.mark.parametrize("part", [0.0, 0.01, 0.5, 0.9])
+def test_broken_archives_are_one_sentence(
+    folder: Path, tmp_path: Path, file: str, part: float
+) -> None:
     members = {item.name: item.read() for item in source(folder).items()}
-    path = pack(tmp_path / file, members, "w:gz" if file.endswith("gz") else "w")
+    ending = file.rpartition(".")[2]
+    path = pack(tmp_path / file, members, "w" if ending == "zip" else f"w:{ending}")
     raw = path.read_bytes()
-    path.write_bytes(raw[: len(raw) // 2])
-    with pytest.raises(UserError, match=r"neither a zip nor a tar|broken or cut short"):
+    path.write_bytes(raw[: int(len(raw) * part)])
+    with pytest.raises(UserError, match=WORDS):
+        list(source(path).items())
+
+
+@pytest.mark.parametrize("ending", ["gz", "xz", "bz2"])
+def test_damaged_archives_are_one_sentence(folder: Path, tmp_path: Path, ending: str) -> None:
+    members = {item.name: item.read() for item in source(folder).items()}
+    path = pack(tmp_path / f"harmed.tar.{ending}", members, f"w:{ending}")
+    raw = bytearray(path.read_bytes())
+    middle = len(raw) // 2
+    raw[middle : middle + 20] = bytes(20)
+    path.write_bytes(raw)
+    with pytest.raises(UserError, match=WORDS):
         list(source(path).items())
 
 

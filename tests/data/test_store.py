@@ -99,6 +99,14 @@ def harm_fields(place: Path) -> None:
     (place / "header.json").write_text(json.dumps(fields))
 
 
+def harm_header_by(**changes: object) -> Callable[[Path], None]:
+    def harm(place: Path) -> None:
+        fields = json.loads((place / "header.json").read_text()) | changes
+        (place / "header.json").write_text(json.dumps(fields))
+
+    return harm
+
+
 def harm_byte(place: Path) -> None:
     with (place / "pictures.u8").open("r+b") as file:
         file.seek(1234)
@@ -110,6 +118,9 @@ def harm_byte(place: Path) -> None:
 HARM = {
     "header cut": harm_header,
     "header edited": harm_fields,
+    "no shape": harm_header_by(shape=[]),
+    "a flat shape": harm_header_by(shape=[12, 3 * 16 * 16]),
+    "no checksums": harm_header_by(checksums=[]),
     "header gone": lambda place: (place / "header.json").unlink(),
     "header of another kind": lambda place: (place / "header.json").write_text("[1]"),
     "pictures cut": lambda place: os.truncate(place / "pictures.u8", 1000),

@@ -1,7 +1,10 @@
+import errno
+import logging
+
 import numpy as np
 import torch
 
-from hiresvae.metrics.cache import digest, keep, recall, remembered
+from hiresvae.metrics.cache import digest, keep, recall
 
 
 def test_content_and_shape_make_the_digest() -> None:
@@ -11,26 +14,36 @@ def test_content_and_shape_make_the_digest() -> None:
     assert digest(x) != digest(x.flip(0))
 
 
-def test_remembered_computes_once_and_again_where_the_store_is_of_no_use(
-    tmp_path, monkeypatch
-) -> None:
+def test_what_is_kept_is_recalled_unless_it_is_of_no_use(tmp_path, monkeypatch) -> None:
     monkeypatch.setenv("HIRESVAE_CACHE", str(tmp_path))
-    calls = []
-
-    def compute() -> np.ndarray:
-        calls.append(1)
-        return np.arange(3.0)
-
-    for _ in range(2):
-        np.testing.assert_array_equal(remembered("sums", "key", compute, rows=3), np.arange(3.0))
-    assert len(calls) == 1
+    assert recall("sums", "key") is None
+    keep("sums", "key", np.arange(3.0))
+    np.testing.assert_array_equal(recall("sums", "key", rows=3), np.arange(3.0))
     assert recall("sums", "key", rows=4) is None
     assert recall("sums", "another") is None
     file = next((tmp_path / "sums").glob("*.npy"))
     file.write_bytes(file.read_bytes()[:20])
     assert recall("sums", "key") is None
-    remembered("sums", "key", compute)
-    assert len(calls) == 2
     keep("sums", "key", np.ones(1))
     assert recall("sums", "key", rows=1) == 1
     assert not list((tmp_path / "sums").glob("*.part"))
+
+
+def test_a_cache_that_cannot_be_written_is_a_warning(tmp_path, monkeypatch, caplog) -> None:
+    (tmp_path / "file").write_text("a file where the cache's folder should be")
+    monkeypatch.setenv("HIRESVAE_CACHE", str(tmp_path / "file"))
+    with caplog.at_level(logging.WARNING, "hiresvae"):
+        keep("sums", "key", np.ones(1))
+    assert recall("sums", "key") is None
+    assert len(caplog.messages) == 1 and "cannot be written" in caplog.messages[0]
+
+
+def test_a_disk_that_fills_up_leaves_nothing_aside(tmp_path, monkeypatch, caplog) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setenv("HIRESVAE_CACHE", str(tmp_path))
+    monkeypatch.setattr(np, "save", full)
+    keep("sums", "key", np.ones(1))
+    assert "No space left" in caplog.messages[0]
+    assert not list((tmp_path / "sums").iterdir())

@@ -10,9 +10,7 @@ from hiresvae.errors import UserError
 from hiresvae.metrics import features
 from hiresvae.metrics.features import (
     INCEPTION,
-    FeatureNetwork,
     extract,
-    extract_cached,
     find_inception,
     load_network,
 )
@@ -93,6 +91,7 @@ def test_found_in_the_package(tmp_path, monkeypatch) -> None:
         origin = str(tmp_path / "package" / "__init__.py")
 
     monkeypatch.setattr(features.importlib.util, "find_spec", lambda name: Spec)
+    monkeypatch.setattr(features, "answers_as_inception", lambda *_: True)
     path = script(Wrapped(), tmp_path / "package" / "default_1.pt")
     assert find_inception() == path
     network = load_network()
@@ -152,28 +151,27 @@ def test_resize_is_pillows_smoothing_bicubic_in_float() -> None:
     np.testing.assert_array_equal(out[1, 2].numpy(), expected)
 
 
-def test_stored_features_are_used_and_a_broken_store_is_made_anew(tmp_path) -> None:
-    calls = []
+@pytest.mark.parametrize("stranger", [Layers, Means])
+def test_another_network_under_the_inceptions_name_is_refused(tmp_path, stranger) -> None:
+    path = script(stranger(), tmp_path / "cache" / "weights" / INCEPTION)
+    with pytest.raises(UserError, match="is not the Inception that FID is defined on"):
+        load_network()
+    # Under its own name it may measure: the figures are then not called FID.
+    assert not load_network(str(path)).is_inception
 
-    def call(x: torch.Tensor) -> torch.Tensor:
-        calls.append(len(x))
-        return x.mean((2, 3))
 
-    network = FeatureNetwork("means", "a" * 64, call, None, torch.device("cpu"))
-    x = pictures()
-    first = extract_cached(x, network)
-    np.testing.assert_array_equal(extract_cached(x, network), first)
-    assert calls == [5]
-    extract_cached(x.flip(0), network)
-    assert calls == [5, 5]
-    folder = tmp_path / "cache" / "features"
-    assert len(list(folder.glob("*.npy"))) == 2 and not list(folder.glob("*.part"))
-    for file in folder.iterdir():
-        file.write_bytes(file.read_bytes()[:40])
-    np.testing.assert_array_equal(extract_cached(x, network), first)
-    other = FeatureNetwork("means", "b" * 64, call, None, torch.device("cpu"))
-    extract_cached(x, other)
-    assert calls == [5] * 4
+def test_the_known_picture_is_that_of_the_known_answer() -> None:
+    known = features._known_picture()
+    assert known.shape == (1, 3, 299, 299) and int(known.sum()) == 33910556
+
+    def call(answer: torch.Tensor) -> bool:
+        return features.answers_as_inception(lambda x: answer[None], torch.device("cpu"))
+
+    right = torch.zeros(2048)
+    right[:6] = torch.tensor(features.ANSWER)
+    right[6] = (features.ANSWER_NORM**2 - right.square().sum()) ** 0.5
+    assert call(right)
+    assert not call(right[:2000]) and not call(right.roll(1)) and not call(1.01 * right)
 
 
 @needs_weights
@@ -195,11 +193,8 @@ def test_inception_is_clean_fids_own(places, monkeypatch) -> None:
     ours = extract(x, network)
     assert ours.shape == (2, 2048)
     np.testing.assert_allclose(ours, expected, atol=2e-4)
-    # Known answer of the FID Inception, for integers that are the same everywhere.
-    n = torch.arange(299)
-    known = (n[:, None] * torch.tensor([1, 2, 3])[:, None, None] + 2 * n) % 256
-    answer = extract(known[None].to(torch.uint8), network)[0]
-    np.testing.assert_allclose(
-        answer[:6], [0.08990, 0.42696, 0.00232, 0.07572, 0.07614, 0.21819], atol=1e-4
-    )
-    assert np.linalg.norm(answer) == pytest.approx(19.80369, abs=1e-3)
+    answer = extract(features._known_picture().to(torch.uint8), network)[0]
+    np.testing.assert_allclose(answer[:6], features.ANSWER, atol=1e-4)
+    assert np.linalg.norm(answer) == pytest.approx(features.ANSWER_NORM, abs=1e-3)
+    # A network that is nearly the one, such as the same with its pictures scaled otherwise, is not.
+    assert not features.answers_as_inception(lambda x: network.call(0.9 * x), network.device)

@@ -7,10 +7,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hiresvae.metrics.frechet import (
-    FeatureSums,
     fid_infinity,
     frechet_distance,
     halves_floor,
+    least_for_infinity,
     moments,
 )
 from hiresvae.metrics.kernel import kernel_distance
@@ -73,21 +73,9 @@ def test_fewer_pictures_than_features_equals_the_large_covariances() -> None:
     assert frechet_distance(a, b) == pytest.approx(expected, rel=1e-5)
 
 
-def test_sums_over_any_split_give_the_same_distance() -> None:
-    a, b = features(90, 12, shift=3.0), features(70, 12, 1)
-    sums = FeatureSums(12)
-    for part in np.split(a, [10, 11, 60]):
-        sums = sums.merge(FeatureSums(12).update(part))
-    assert sums.count == 90
-    np.testing.assert_allclose(sums.moments().mean, moments(a).mean, rtol=1e-12)
-    assert frechet_distance(sums.moments(), b) == pytest.approx(frechet_distance(a, b), rel=1e-7)
-
-
 def test_one_picture_is_refused() -> None:
     with pytest.raises(ValueError, match="at least 2"):
         moments(np.zeros((1, 3)))
-    with pytest.raises(ValueError, match="at least 2"):
-        FeatureSums(3).update(np.zeros((1, 3))).moments()
 
 
 def test_floor_of_halves_is_above_zero_for_frechet_and_about_zero_for_kernel() -> None:
@@ -107,6 +95,15 @@ def test_fid_infinity_takes_off_the_bias_of_few_pictures() -> None:
     endless = fid_infinity(generated, moments(reference))
     assert plain > 0.2
     assert abs(endless) < plain / 3
+
+
+def test_nothing_is_extrapolated_from_fewer_pictures_than_twice_the_features() -> None:
+    reference = with_moments(4000, np.zeros(64), np.ones(64), 0)
+    generated = np.random.default_rng(5).normal(size=(128, 64))
+    assert least_for_infinity(64) == 128 and least_for_infinity(2) == 8
+    assert abs(fid_infinity(generated, reference)) < frechet_distance(generated, reference) / 3
+    with pytest.raises(ValueError, match="128 pictures or more, got 127"):
+        fid_infinity(generated[:127], reference)
 
 
 def test_a_thousand_by_2048_takes_seconds() -> None:

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 import torch
 
+from hiresvae.metrics import kernel
 from hiresvae.metrics.kernel import kernel_distance, kernel_estimate
 
 
@@ -41,15 +42,52 @@ def test_unbiased_about_zero_and_known_for_constants() -> None:
     assert kernel_distance(np.zeros((3, 5)), np.ones((4, 5))) == pytest.approx(1 + 8 - 2)
 
 
-def test_estimate_has_the_full_value_and_a_spread_that_is_not_empty() -> None:
-    a, b = sets(80, 120)
-    estimate = kernel_estimate(a, b, seed=2)
-    assert estimate == kernel_estimate(a, b, seed=2)
-    assert estimate.value == kernel_distance(a, b)
-    assert estimate.subset_size == 40
-    low, high = estimate.interval
-    assert low < estimate.subset_mean < high
-    assert low < estimate.value < high
+@pytest.mark.parametrize(("n", "m", "shift"), [(40, 40, 0.6), (200, 50, 0.4), (1200, 100, 0.2)])
+def test_the_interval_is_that_of_the_value_from_all_pictures(n: int, m: int, shift: float) -> None:
+    rng = np.random.default_rng(3)
+    found = [
+        kernel_estimate(rng.normal(size=(n, 5)), rng.normal(size=(m, 5)) + shift) for _ in range(60)
+    ]
+    for one in found[:3]:
+        assert one.interval[0] < one.value < one.interval[1]
+    widths = np.array([one.interval[1] - one.interval[0] for one in found])
+    spread = 2 * 1.96 * np.std([one.value for one in found])
+    # Of 60 values the standard deviation is itself known to 9 %.
+    assert 0.75 < widths.mean() / spread < 1.4
+
+
+def test_the_interval_of_sets_of_one_source_is_not_too_narrow() -> None:
+    rng = np.random.default_rng(4)
+    found = [kernel_estimate(*rng.normal(size=(2, 40, 5))) for _ in range(100)]
+    missed = sum(not low <= 0 <= high for _, (low, high) in found)
+    assert missed <= 10
+
+
+def test_copies_are_at_zero_where_pairs_are_left_out_and_below_it_where_not() -> None:
+    rng = np.random.default_rng(5)
+    a = rng.normal(size=(50, 10))
+    assert kernel_distance(a, a) < -0.01
+    value, (low, high) = kernel_estimate(a, a, paired=True)
+    assert abs(value) < 1e-12 and low <= value <= high
+    # Good copies: near 0 in the mean over many sets, whatever their number.
+    found = [
+        kernel_estimate(x, x + 0.2 * rng.normal(size=x.shape), paired=True).value
+        for x in rng.normal(size=(200, 20, 10))
+    ]
+    truth = kernel_distance(*(s * rng.normal(size=(1500, 10)) for s in (1.0, 1.04**0.5)))
+    assert np.mean(found) == pytest.approx(truth, abs=4 * np.std(found) / 200**0.5 + 0.002)
+    with pytest.raises(ValueError, match="equally many"):
+        kernel_estimate(a, a[1:], paired=True)
+
+
+def test_blocks_do_not_change_anything(monkeypatch) -> None:
+    a, b = sets(50, 50)
+    whole = [kernel_estimate(a, b, paired=paired) for paired in (False, True)]
+    monkeypatch.setattr(kernel, "BLOCK", 7)
+    for paired, (value, interval) in zip((False, True), whole, strict=True):
+        again = kernel_estimate(a, b, paired=paired)
+        assert again.value == pytest.approx(value, rel=1e-9)
+        assert again.interval == pytest.approx(interval, rel=1e-9)
 
 
 def test_one_picture_is_refused() -> None:

@@ -3,7 +3,7 @@ import json
 import numpy as np
 import pytest
 
-from hiresvae.metrics.results import Figure, bootstrap, spread, write_json
+from hiresvae.metrics.results import Figure, bootstrap, spread
 
 
 def test_figure_to_json_round_trips_and_hides_what_json_cannot_say() -> None:
@@ -30,12 +30,3 @@ def test_bootstrap_of_a_mean_is_as_wide_as_theory_says() -> None:
 
 def test_spread_holds_the_middle() -> None:
     assert spread(np.arange(1001.0)) == (25.0, 975.0)
-
-
-def test_write_json_replaces_whole_and_leaves_nothing_aside(tmp_path) -> None:
-    path = tmp_path / "deep" / "figures.json"
-    write_json({"a": 1}, path)
-    with pytest.raises(ValueError, match="JSON"):
-        write_json({"a": float("nan")}, path)
-    assert json.loads(path.read_text()) == {"a": 1}
-    assert [p.name for p in path.parent.iterdir()] == ["figures.json"]

@@ -1,12 +1,22 @@
+import warnings
 from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
+from torchvision.transforms.functional import gaussian_blur
 
+from hiresvae import generator
 from hiresvae.generator import PictureModel
+from hiresvae.images import save
+from hiresvae.metrics import features, perceptual
 from hiresvae.models.vae import VAE
 from hiresvae.priors import Density
-from hiresvae.settings import Settings
+from hiresvae.settings import DataSettings, Settings
+from hiresvae.uses import evaluate as uses
 
 
 def _painter(classes: int = 0, source: str = "embedded:faces", **model: object) -> PictureModel:
@@ -38,6 +48,37 @@ def make_painter() -> Callable[..., PictureModel]:
     return _painter
 
 
+@pytest.fixture(scope="session")
+def make_ladder() -> Callable[..., PictureModel]:
+    """Makes a ladder of 16 px with three labels of unlike shares: (any key of the section model).
+
+    It has no prior.
+    """
+
+    def make(**model: object) -> PictureModel:
+        torch.manual_seed(0)
+        tiny = {"pyramid": "1x1 4x1 8 16", "width": 4, "max_width": 8, "latent_dim": 6}
+        settings = Settings(data={"size": 16}, model={**tiny, "rung_dim": 2, **model})  # type: ignore
+        network = VAE(settings.model, size=16, channels=3, classes=3)
+        for weight in network.parameters():  # what starts at zero says nothing
+            weight.data += 0.02 * torch.randn(weight.shape)
+        network.eval().requires_grad_(False)
+        return PictureModel(network, None, ("a", "b", "c"), (0.5, 0.3, 0.2), settings)  # type: ignore
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def noise_pictures() -> Callable[..., torch.Tensor]:
+    """Makes colour pictures of 16 px: (how many), the first always the same."""
+
+    def make(n: int = 7) -> torch.Tensor:
+        rng = torch.Generator().manual_seed(0)
+        return torch.randint(0, 256, (n, 3, 16, 16), generator=rng, dtype=torch.uint8)
+
+    return make
+
+
 KINDS = {"vae": {}, "ladder": {"pyramid": "1x1 4x2 8x1 16"}, "labels": {"classes": 2}}
 
 
@@ -52,3 +93,102 @@ def pictures() -> torch.Tensor:
     """Five colour pictures of 16 px."""
     rng = torch.Generator().manual_seed(1)
     return torch.randint(0, 256, (5, 3, 16, 16), generator=rng, dtype=torch.uint8)
+
+
+def _scenes(n: int, seed: int) -> torch.Tensor:
+    rng = torch.Generator().manual_seed(seed)
+    smooth = gaussian_blur(torch.rand(n, 3, 16, 16, generator=rng), 5, 1.0)
+    return (((smooth - 0.5) * 4 + 0.5).clamp(0, 1) * 255).round().to(torch.uint8)
+
+
+@dataclass
+class Data:
+    pictures: np.ndarray
+    train: np.ndarray
+    held_out: np.ndarray
+    labels: np.ndarray | None = None
+
+
+class Model:
+    """Samples are real-looking from the fitted prior, noise from N(0, I); copies are blurred."""
+
+    settings = Settings(data=DataSettings(size=16))
+    model = SimpleNamespace(channels=3)
+    held_out = 12
+    labelled = False
+
+    def data(self) -> Data:
+        x = _scenes(60, 0).numpy()
+        # Stored larger than shown, as with random crops: the middle is what counts.
+        x = np.pad(x, ((0, 0), (0, 0), (2, 2), (2, 2)))
+        labels = np.arange(60) % 3 if self.labelled else None
+        return Data(x, np.arange(60 - self.held_out), np.arange(60 - self.held_out, 60), labels)
+
+    def drawn_labels(self, numbers: list[int], *, seed: int = 0) -> torch.Tensor | None:
+        return torch.tensor(numbers) % 3 if self.labelled else None
+
+    def sample_batches(self, count: int, *, seed: int = 0, prior: str = "fitted", start: int = 0):
+        if prior == "fitted":
+            made = _scenes(start + count, seed + 1)
+        else:
+            rng = torch.Generator().manual_seed(seed)
+            shape = (start + count, 3, 16, 16)
+            made = torch.randint(0, 256, shape, generator=rng, dtype=torch.uint8)
+        yield from made[start:].split(16)
+
+    def reconstruct(self, images: torch.Tensor) -> torch.Tensor:
+        return gaussian_blur(images, 3, 0.7)
+
+
+class Patches(torch.nn.Module):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return torch.nn.functional.adaptive_avg_pool2d(x / 255, 3).flatten(1)
+
+
+@pytest.fixture(scope="session")
+def scenes() -> Callable[[int, int], torch.Tensor]:
+    """Makes smooth pictures: (how many, seed) -> uint8 (n, 3, 16, 16)."""
+    return _scenes
+
+
+@pytest.fixture
+def network(tmp_path: Path) -> str:
+    """A TorchScript file of 27 features."""
+    path = tmp_path / "patches.pt"
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # TorchScript is deprecated
+        torch.jit.script(Patches()).save(str(path))
+    return str(path)
+
+
+@pytest.fixture
+def stub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Model:
+    """A model under any name, a cache of the test's own, no weights and no network."""
+    found = Model()
+
+    def no_network(*_):
+        raise OSError("no network in tests")
+
+    monkeypatch.setattr(generator, "load", lambda name, device=None: found)
+    monkeypatch.setenv("HIRESVAE_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
+    monkeypatch.delenv("HIRESVAE_WEIGHTS", raising=False)
+    monkeypatch.setattr(features, "_download", no_network)
+    monkeypatch.setattr(perceptual, "_download", no_network)
+    # The stub has no likelihood; what is asked of it is all but that.
+    wanted = dict(uses.GROUPS)
+    wanted.pop("likelihood")
+    monkeypatch.setattr("hiresvae.uses.plan.GROUPS", wanted)
+    return found
+
+
+@pytest.fixture
+def folders(tmp_path: Path) -> Callable[..., Path]:
+    """Writes folders of pictures: (name, pictures, ending) -> path."""
+
+    def write(name: str, pictures: torch.Tensor, kind: str = "png") -> Path:
+        for i, picture in enumerate(pictures):
+            save(picture, tmp_path / name / f"{i}.{kind}")
+        return tmp_path / name
+
+    return write

@@ -1,4 +1,5 @@
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -25,6 +26,19 @@ def test_figures_of_every_kind_of_model(painter, pictures):
     assert got.bits.isfinite().all()
     again = scores(painter, pictures[3:], draws=2).squares
     assert torch.allclose(again, got.squares[3:], atol=1e-5)
+
+
+def test_an_autoencoder_has_an_error_and_no_bits(make_painter, pictures):
+    got = scores(make_painter(stochastic=False), pictures)
+    assert got.bits is None and got.score is None and got.rates is None
+    assert got.error.isfinite().all() and got.complexity.isfinite().all()
+
+
+def test_a_label_costs_what_it_says(make_painter, pictures):
+    painter = make_painter(classes=2)
+    bits = scores(painter, pictures, draws=2).bits
+    told = replace(painter, shares=(1.0, 1.0))
+    assert torch.allclose(bits - scores(told, pictures, draws=2).bits, torch.ones(5).double())
 
 
 def test_plain_pictures_are_less_complex(pictures):

@@ -1,8 +1,10 @@
+from dataclasses import replace
+
 import torch
 
 from hiresvae import images
 from hiresvae.models.draws import Relative
-from hiresvae.uses.codes import decode, drawn, encode, gather
+from hiresvae.uses.codes import Codes, decode, drawn, encode, gather
 
 
 def near(a, b):
@@ -23,6 +25,21 @@ def test_a_drawn_code_is_the_sample_of_that_seed(painter):
         code = drawn(painter, 7, temperature=temperature)
         assert near(decode(painter, code), painter.sample(1, seed=7, temperature=temperature))
     assert not near(decode(painter, drawn(painter, 8)), decode(painter, code))
+
+
+def test_a_drawn_code_has_the_grain_of_that_sample(make_painter, pictures):
+    painter = make_painter(grain=True)
+    for layer in painter.model.decoder.grains:
+        layer.strength.fill_(1.0)
+    first, other = drawn(painter, 7), drawn(painter, 8)
+    assert near(decode(painter, first), painter.sample(1, seed=7))
+    changed = replace(first, grain=other.grain)
+    assert not near(decode(painter, changed), decode(painter, first)), "the grain can be seen"
+    # Pictures that were not drawn have the model's own, also beside drawn ones.
+    both = Codes.joined([first, encode(painter, pictures)])
+    assert near(decode(painter, both[1:]), painter.reconstruct(pictures))
+    assert near(decode(painter, both[:1]), painter.sample(1, seed=7))
+    assert drawn(make_painter(), 7).grain == {}
 
 
 def test_what_is_fine_follows_what_is_coarse(make_painter, pictures):
@@ -60,6 +77,10 @@ def test_files_and_samples_are_gathered_in_order(make_painter, pictures, tmp_pat
     assert len(found.codes) == 2
     assert torch.equal(found.pictures[1], pictures[0])
     assert [name.rpartition("/")[2] for name, _ in found.skipped] == ["broken.png"]
+    closed = found.closed()
+    assert closed.names == [*found.names, "sample_3.png"] and closed.real == [False, True, False]
+    assert torch.equal(closed.pictures[2], found.pictures[0]) and len(closed.codes) == 3
+    assert torch.equal(closed.codes.latents[0][2], found.codes.latents[0][0])
     with refused("'sample:x'", "whole number"):
         gather(painter, ["sample:x"])
     with refused("no pictures in", "broken.png"):

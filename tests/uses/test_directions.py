@@ -42,6 +42,27 @@ def test_a_number_moves_by_its_standard_deviation(latents):
         assert step[0] == pytest.approx(2 * float(first.std()), rel=0.1), "whatever its scale"
 
 
+def test_a_rare_attribute_is_kept_though_it_is_nearly_always_the_same():
+    rng = torch.Generator().manual_seed(0)
+    rare = torch.zeros(4000).double()
+    rare[:8] = 1
+    both = torch.zeros(4000).double()
+    both[4:20] = 1
+    z = 0.1 * torch.randn(4000, 2, generator=rng).double()
+    z[:, 0] += both
+    z[:, 1] += 2 * rare
+    alone, kept = direction(z, both), direction(z, both, rare[:, None])
+    # A quarter of those that have the one have the other, which moves the second latent.
+    assert alone[1] == pytest.approx(0.25, abs=0.05)
+    assert abs(kept[1]) < 0.05
+
+
+def test_what_says_the_same_is_not_kept(latents):
+    z, first, _ = latents
+    alone = direction(z, first)
+    assert torch.equal(direction(z, first, torch.stack([first, -3 * first], 1)), alone)
+
+
 def test_units():
     assert in_units(torch.tensor([3.0, 5, 3])).tolist() == [-1, 1, -1]
     units = in_units(torch.arange(10).double())

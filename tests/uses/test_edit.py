@@ -61,9 +61,12 @@ def test_a_label_is_exchanged_by_decoding_under_another(make_painter, pictures):
     edit = to_label(painter, "smiling")
     under = painter.encode(pictures, torch.zeros(5, dtype=torch.int64))
     expected = painter.decode(under, torch.ones(5, dtype=torch.int64))
-    assert (decode(painter, edit.apply(codes, 1.0)).int() - expected.int()).abs().max() <= 1
-    half = edit.apply(codes, 0.5).labels
+    assert (decode(painter, edit.apply(codes, 2.0)).int() - expected.int()).abs().max() <= 1
+    half = edit.apply(codes, 1.0).labels
     assert torch.allclose(half, torch.full((5, 2), 0.5))
+    # Beyond a label there is nothing: no weight is below 0 or above 1.
+    for strength, labels in ((5.0, [0.0, 1.0]), (-1.0, [1.0, 0.0])):
+        assert edit.apply(codes, strength).labels.tolist() == [labels] * 5
 
 
 def test_drawn_faces_bring_their_exact_attributes(make_painter):

@@ -3,7 +3,7 @@ import math
 import pytest
 import torch
 
-from hiresvae.uses.codes import decode, encode
+from hiresvae.uses.codes import Codes, decode, drawn, encode
 from hiresvae.uses.interpolate import between, interpolate, lerp, slerp
 
 
@@ -32,6 +32,20 @@ def test_the_ends_are_the_pictures_own_and_legs_meet(painter, pictures, way):
         assert (leg[0] - own[a]).abs().max() <= 1
         assert (leg[-1] - own[b]).abs().max() <= 1
         assert (leg[1] - own[a]).abs().max() > 0, "it moves"
+
+
+@pytest.mark.parametrize("way", ["linear", "spherical"])
+def test_grain_keeps_its_strength_on_the_way(make_painter, way):
+    painter = make_painter(grain=True)
+    keys = Codes.joined([drawn(painter, 1), drawn(painter, 2)])
+    (leg,) = between(painter, keys, 5, way=way)
+    for name, noise in leg.grain.items():
+        assert torch.equal(noise[[0, -1]], keys.grain[name])
+    largest = max(leg.grain.values(), key=torch.numel)
+    assert largest.std((1, 2, 3)).min() > 0.85
+    (still,) = between(painter, keys, 5, way=way, rung=0)
+    for name, noise in still.grain.items():
+        assert torch.allclose(noise, keys.grain[name][:1].expand_as(noise), atol=1e-6)
 
 
 def test_a_straight_line_is_straight(painter, pictures):

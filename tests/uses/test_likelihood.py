@@ -2,122 +2,68 @@ import math
 
 import numpy as np
 import pytest
-import torch
-from torch.distributions import Normal
 
-from hiresvae.errors import UserError
-from hiresvae.generator import PictureModel, picture_noise
+from hiresvae.generator import PictureModel
 from hiresvae.metrics.results import Figure
-from hiresvae.models.draws import FromPosterior
-from hiresvae.models.vae import VAE
-from hiresvae.settings import DataSettings, ModelSettings, Settings
-from hiresvae.uses import likelihood
-from hiresvae.uses.likelihood import bounds, likelihood_figures, prior_gap
+from hiresvae.uses.bounds import bounds, top_latents
+from hiresvae.uses.likelihood import likelihood_figures, prior_gap
 
 SIDE = 16
 
 
-def make(**chosen) -> PictureModel:
-    torch.manual_seed(0)
-    model = ModelSettings(pyramid="1x1 4x1 8 16", width=4, max_width=8, latent_dim=6, rung_dim=2,
-                          **chosen)  # fmt: skip
-    net = VAE(model, size=SIDE, channels=3, classes=3)
-    for weight in net.parameters():  # what starts at zero says nothing
-        weight.data += 0.02 * torch.randn(weight.shape)
-    settings = Settings(data=DataSettings(size=SIDE), model=model)
-    return PictureModel(net.eval().requires_grad_(False), None, (), (), settings)  # type: ignore[arg-type]
+@pytest.fixture
+def figures(noise_pictures):
+    """Measures: (model, iwae, n pictures, further arguments) -> figures by name, and notes."""
 
-
-def pictures(n: int = 7) -> torch.Tensor:
-    rng = torch.Generator().manual_seed(0)
-    return torch.randint(0, 256, (n, 3, SIDE, SIDE), generator=rng, dtype=torch.uint8)
-
-
-def figures(model: PictureModel, iwae: int = 0) -> tuple[dict[str, Figure], list[str]]:
-    notes: list[str] = []
-    x = pictures()
-    found = likelihood_figures(model, x, {"held_out": 7}, seed=0, iwae=iwae, notes=notes)
-    assert all(figure.counts == {"held_out": 7} for figure in found)
-    return {figure.name: figure for figure in found}, notes
-
-
-def test_elbo_is_the_models_own_and_does_not_depend_on_batches(monkeypatch) -> None:
-    model, x = make(scale=0.5), pictures()
-    found = bounds(model, x, seed=4)
-    np.testing.assert_allclose(found.elbo, model.elbo(x, seed=4).numpy(), rtol=1e-5)
-    assert found.rate.shape == (7, 2) and found.top.shape == (7, 6) and found.iwae is None
-    monkeypatch.setattr(likelihood, "BATCH", 3)
-    again = bounds(model, x, seed=4)
-    np.testing.assert_allclose(again.elbo, found.elbo, rtol=1e-5)
-    assert again.active == found.active
-
-
-def test_iwae_equals_torch_distributions() -> None:
-    model, x = make(scale=0.5), pictures(2)
-    found = bounds(model, x, seed=1, samples=3)
-    weights = []
-    single = picture_noise(1, [0, 1], torch.device("cpu"))
-    for draw in range(3):
-        features = model.model.features(model.check(x), None)
-        walk = model.model.walk(
-            FromPosterior(features, lambda stream, *s, d=draw: single(f"iwae {d} {stream}", *s)),
-            None,
-            2,
+    def measure(
+        model: PictureModel, iwae: int = 0, n: int = 7, **more
+    ) -> tuple[dict[str, Figure], list[str]]:
+        notes: list[str] = []
+        found = likelihood_figures(
+            model, noise_pictures(n), {"held_out": n}, seed=0, iwae=iwae, notes=notes, **more
         )
-        likely = Normal(walk.head, 0.5).log_prob(model.check(x)).double().flatten(1).sum(1)
-        for drawn in walk.drawn:
-            q = Normal(drawn.posterior.mean, drawn.posterior.std)
-            p = Normal(drawn.prior.mean, drawn.prior.std) if drawn.prior else Normal(0.0, 1.0)
-            ratio = p.log_prob(drawn.z) - q.log_prob(drawn.z)
-            likely = likely + ratio.double().flatten(1).sum(1)
-        weights.append(likely.numpy())
-    expected = np.logaddexp.reduce(weights, axis=0) - math.log(3)
-    np.testing.assert_allclose(found.iwae, expected, rtol=1e-5)
+        assert all(figure.counts["held_out"] == n for figure in found)
+        return {figure.name: figure for figure in found}, notes
+
+    return measure
 
 
-def test_iwae_closes_in_on_a_known_likelihood() -> None:
-    model, x = make(scale=1.0), pictures()
-    for rung in model.model.decoder.rung_list:
-        rung.write.weight.data.zero_()
-    # The decoder does not see z: p(x | z) is p(x), known exactly, and the ELBO lies the KL below.
-    one, many = (bounds(model, x, samples=k) for k in (1, 200))
-    truth = -one.distortion
-    np.testing.assert_allclose(one.elbo, truth - one.rate.sum(1), rtol=1e-6)
-    assert one.elbo.mean() < many.iwae.mean() < truth.mean() + 0.05
-    assert truth.mean() - many.iwae.mean() < 0.3 * (truth.mean() - one.elbo.mean())
-
-
-def test_bits_only_where_the_likelihood_is_discrete() -> None:
-    found, notes = figures(make(scale=0.5), iwae=2)
-    assert "bits_per_dim" not in found and "density" in notes[0]
+def test_bits_only_where_the_likelihood_is_discrete_and_by_the_bound_that_is_named(
+    make_ladder, figures
+) -> None:
+    found, notes = figures(make_ladder(scale=0.5), iwae=2)
+    assert not [name for name in found if "bits_per_dim" in name] and "density" in notes[0]
     assert found["iwae_2"].value > found["elbo"].value
-    found, notes = figures(make(likelihood="logistic_mixture", mixtures=2))
+    found, notes = figures(make_ladder(likelihood="logistic_mixture", mixtures=2), iwae=2)
     assert notes == []
-    expected = -found["elbo"].value / (3 * SIDE**2 * math.log(2))
-    assert found["bits_per_dim"].value == pytest.approx(expected)
-    assert (found["bits_per_dim"].unit, found["bits_per_dim"].better) == ("bits", "down")
-    low, high = found["bits_per_dim"].interval
-    assert low <= found["bits_per_dim"].value <= high
+    for name, bound in (("bits_per_dim", "elbo"), ("bits_per_dim_iwae_2", "iwae_2")):
+        expected = -found[bound].value / (3 * SIDE**2 * math.log(2))
+        assert found[name].value == pytest.approx(expected)
+        assert (found[name].unit, found[name].better) == ("bits", "down")
+        low, high = found[name].interval
+        assert low <= found[name].value <= high
 
 
-def test_coin_throws_tell_bits_of_black_and_white_alone() -> None:
-    found, notes = figures(make(likelihood="bernoulli"))
+def test_coin_throws_tell_bits_of_black_and_white_alone(
+    make_ladder, figures, noise_pictures
+) -> None:
+    model = make_ladder(likelihood="bernoulli")
+    found, notes = figures(model)
     assert "bits_per_dim" not in found and "these pictures are grey" in notes[0]
-    model = make(likelihood="bernoulli")
-    model.settings = Settings(
-        data=DataSettings(size=SIDE, binarize=True), model=model.settings.model
-    )
+    data = model.settings.data.model_copy(update={"binarize": True})
+    model.settings = model.settings.model_copy(update={"data": data})
     found, notes = figures(model)
     assert notes == [] and found["bits_per_dim"].value > 0
-    one, two = (bounds(model, pictures(), seed=seed).distortion for seed in (0, 1))
+    x = noise_pictures()
+    one, two = (bounds(model, x, seed=seed).distortion for seed in (0, 1))
     assert not np.allclose(one, two), "other coins"
     np.testing.assert_allclose(
-        bounds(model, pictures(), seed=4).elbo, model.elbo(pictures(), seed=4).numpy(), rtol=1e-5
+        bounds(model, x, seed=4).elbo, model.elbo(x, seed=4).numpy(), rtol=1e-5
     )
 
 
-def test_rungs_add_up_and_a_rung_that_says_nothing_is_counted_as_such() -> None:
-    model = make(scale=0.5)
+def test_rungs_add_up_and_a_rung_that_says_nothing_is_counted_as_such(make_ladder, figures) -> None:
+    model = make_ladder(scale=0.5)
     second = model.model.decoder.rung_list[1]
     second.read.weight.data.zero_()
     second.read.bias.data.zero_()
@@ -133,18 +79,50 @@ def test_rungs_add_up_and_a_rung_that_says_nothing_is_counted_as_such() -> None:
     assert found["active_units_rung_0"].value == 6 and found["active_units_rung_1"].value == 0
 
 
+def test_of_a_conditional_model_the_label_is_part_of_the_sum(make_ladder, figures) -> None:
+    found, _ = figures(make_ladder(scale=0.5, conditional=True))
+    parts = [found[name].value for name in ("distortion", "rate", "rate_label")]
+    assert parts[2] > 0 and sum(parts) == pytest.approx(-found["elbo"].value)
+    assert "rate_label" not in figures(make_ladder(scale=0.5))[0]
+
+
 def test_prior_gap_has_the_closed_form() -> None:
     x = np.random.default_rng(0).normal(size=(50, 3))
     q, _ = np.linalg.qr(x - x.mean(0))
     mean, std = np.array([0.0, 1.0, -2.0]), np.array([1.0, 0.5, 2.0])
     top = q * np.sqrt(49) * std + mean
     expected = ((mean**2).sum() + ((std - 1) ** 2).sum()) / 3
-    assert prior_gap(top, {"held_out": 50}).value == pytest.approx(expected)
+    gap, floor = prior_gap(top, {"held_out": 50}, 0, [])
+    assert gap.value == pytest.approx(expected)
+    assert (gap.name, floor.name) == ("prior_gap", "floor_prior_gap")
+    assert floor.value < 0.1 and floor.counts == gap.counts == {"held_out": 50}
 
 
-def test_a_conditional_model_guesses_labels_and_an_autoencoder_has_no_likelihood() -> None:
-    model, x = make(scale=0.5, conditional=True), pictures(3)
-    found = bounds(model, x, seed=2)
-    np.testing.assert_allclose(found.elbo, model.elbo(x, seed=2).numpy(), rtol=1e-5)
-    with pytest.raises(UserError, match="autoencoder"):
-        bounds(make(scale=0.5, stochastic=False), x)
+def test_the_floor_tells_bias_from_a_gap() -> None:
+    rng = np.random.default_rng(1)
+    gap, floor = prior_gap(rng.normal(size=(40, 64)), {}, 0, [])
+    assert gap.value > 0.3, "with fewer pictures than latents even N(0, I) seems far from itself"
+    assert floor.value == pytest.approx(gap.value, rel=0.1)
+    wide, floor = prior_gap(2 * rng.normal(size=(40, 64)), {}, 0, [])
+    assert wide.value > 1.5 * floor.value
+
+
+def test_training_latents_join_those_of_held_out_pictures(
+    make_ladder, noise_pictures, figures
+) -> None:
+    model, train = make_ladder(scale=0.5), noise_pictures(30)
+    alone, _ = figures(model)
+    found, _ = figures(model, train=train)
+    assert found["prior_gap"].counts == {"held_out": 7, "train": 30}
+    assert found["elbo"].counts == {"held_out": 7}
+    assert found["floor_prior_gap"].value < alone["floor_prior_gap"].value
+    assert found["prior_gap"].value != alone["prior_gap"].value
+    assert np.isfinite(top_latents(model, train)).all()
+
+
+def test_one_picture_has_no_prior_gap_and_a_note(make_ladder, noise_pictures, figures) -> None:
+    found, notes = figures(make_ladder(scale=0.5), n=1)
+    assert "prior_gap" not in found and "elbo" in found
+    assert "prior_gap was left out" in notes[-1]
+    found, _ = figures(make_ladder(scale=0.5), n=1, train=noise_pictures(20))
+    assert found["prior_gap"].counts == {"held_out": 1, "train": 20}

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+from hiresvae.settings import MetricSettings
 from hiresvae.uses import evaluate as uses
 from hiresvae.uses.processes import by_share, is_first, joined, share
 
@@ -16,7 +17,7 @@ from hiresvae.uses.processes import by_share, is_first, joined, share
 class Model:
     """Samples and copies that depend on the numbers of the pictures alone."""
 
-    settings = SimpleNamespace(data=SimpleNamespace(size=16))
+    settings = SimpleNamespace(data=SimpleNamespace(size=16), metrics=MetricSettings())
 
     def data(self):
         x = np.random.default_rng(0).integers(0, 256, (27, 3, 16, 16), dtype=np.uint8)

@@ -28,11 +28,21 @@ def test_the_middle_of_so_many_pictures_in_one_order_with_their_labels() -> None
         assert source.labels[at].tolist() == [label]
 
 
+def test_all_training_pictures_come_however_few_are_taken() -> None:
+    source = data()
+    found = Reals.of(source, 8, most=5)
+    assert len(found.train) == 5 and found.total == 24
+    for _ in range(2):
+        every = torch.cat(list(found.blocks())).numpy()
+        np.testing.assert_array_equal(every, source.pictures[source.train][..., 1:-1, 1:-1])
+
+
 def test_nothing_held_out_is_said_by_the_role() -> None:
     source = data()
     source.held_out, source.labels = np.arange(0), None
     found = Reals.of(source, 10)
     assert found.role == "train" and found.held_out is found.train and found.train_labels is None
+    assert Reals.of(source, 10, name="reference").role == "reference"
 
 
 def test_large_sets_lie_in_a_file_and_are_the_same(monkeypatch) -> None:

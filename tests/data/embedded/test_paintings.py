@@ -131,6 +131,8 @@ def test_it_is_fast_enough_to_train_on() -> None:
         for index in range(16):
             paintings.draw(index)
         best = min(best, (time.process_time() - start) / 16)
+    # 0.01 is meant, a hundred a second; shared and slow machines take several times as long, so
+    # this only notices drawing that has become far slower.
     assert best < 0.03, f"{1 / best:.0f} pictures a second"
 
 

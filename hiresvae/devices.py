@@ -1,0 +1,37 @@
+"""The device that a name means, and one sentence where this machine has no such device."""
+
+import torch
+
+from hiresvae.errors import UserError
+
+
+def choose_device(name: str | None) -> torch.device:
+    """Returns the device of a name; None: a CUDA GPU if there is one, else the CPU.
+
+    Args:
+        name: such as "cpu", "cuda", "cuda:1" or "mps".
+
+    Raises:
+        UserError: there is no such device, or it cannot be used here.
+
+    Example:
+        >>> choose_device("cpu")
+        device(type='cpu')
+    """
+    if name is None:
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+        # Whether there is a driver shows only when the device is used, and "meta" holds nothing.
+        torch.zeros(1, device=device).item()
+    except (RuntimeError, AssertionError, ImportError) as error:
+        valid = ", ".join(repr(kind) for kind in usable_kinds())
+        raise UserError(f"device {name!r} is not on this machine; valid are {valid}") from error
+    return device
+
+
+def usable_kinds() -> list[str]:
+    """Returns the kinds of device of this machine, the CPU last."""
+    kinds = ["cuda"] if torch.cuda.is_available() else []
+    kinds += ["mps"] if torch.backends.mps.is_available() else []
+    return [*kinds, "cpu"]
