@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from hiresvae import __version__, cli_uses
-from hiresvae.cli_common import Device, Model, Seed, Temperature, finite, in_words, temperatures
+from hiresvae.cli_common import Device, Model, Seed, Temperature, finite, in_words
 
 
 class Prior(StrEnum):
@@ -149,9 +149,9 @@ def sample(
     from hiresvae.commands.sample import run
 
     run(
-        model=model, n=n, out=out, seed=seed, temperature=temperatures(temperature),
-        truncation=truncation, prior=prior.value, label=label, grid=grid, format=format.value,
-        device=device, which=which.value,
+        model=model, n=n, out=out, seed=seed, temperature=temperature, truncation=truncation,
+        prior=prior.value, label=label, grid=grid, format=format.value, device=device,
+        which=which.value,
     )  # fmt: skip
 
 

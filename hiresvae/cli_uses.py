@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from hiresvae.cli_common import Device, Model, Seed, Temperature, finite, temperatures
+from hiresvae.cli_common import Device, Model, Seed, Temperature, finite
 
 
 class Way(StrEnum):
@@ -94,7 +94,7 @@ def ladder(
 
     run(
         model=model, keys=keys or [], out=out, keep=keep, draws=draws, seed=seed,
-        temperature=temperatures(temperature), scale=scale, device=device,
+        temperature=temperature, scale=scale, device=device,
     )  # fmt: skip
 
 

@@ -4,7 +4,6 @@ A model folder holds ``model.safetensors`` (averaged weights), ``config.json`` (
 shapes), ``prior.safetensors`` and ``labels.json``; nothing in it can run code.
 """
 
-import json
 import os
 import tempfile
 from collections.abc import Iterator
@@ -20,9 +19,9 @@ from torch import Tensor
 from hiresvae import hub
 from hiresvae.blocks.layers import channels_last
 from hiresvae.devices import choose_device
-from hiresvae.errors import UserError, enough_memory, is_out_of_memory, nearest, printable
+from hiresvae.errors import UserError, enough_memory, is_out_of_memory, nearest
 from hiresvae.images import binarized, to_float, to_uint8
-from hiresvae.model_folder import FILES, FORMAT, Words, find_folder, read_words
+from hiresvae.model_folder import FILES, Words, find_folder, read_words, write_words
 from hiresvae.models.contract import NormalNoise
 from hiresvae.models.draws import (
     FromPosterior,
@@ -35,22 +34,12 @@ from hiresvae.models.draws import (
 from hiresvae.models.vae import VAE
 from hiresvae.paths import readable
 from hiresvae.priors import Density
-from hiresvae.seeding import generator
+from hiresvae.seeding import generator, picture_noise
 from hiresvae.settings import Settings
 
 PriorName = Literal["fitted", "standard"]
 Which = Literal["best", "last"]
 _BROKEN = (ValueError, LookupError, TypeError, AttributeError, RuntimeError, SafetensorError)
-
-
-def picture_noise(seed: int, numbers: list[int], device: torch.device) -> NormalNoise:
-    """Returns noise whose row for picture i depends on (seed, i) only, whatever the batch."""
-
-    def noise(stream: str, *shape: int) -> Tensor:
-        rows = [torch.randn(shape, generator=generator(seed, stream, i)) for i in numbers]
-        return torch.stack(rows).to(device)
-
-    return noise
 
 
 @dataclass
@@ -330,18 +319,11 @@ class PictureModel:
         save_file(weights, folder / "model.safetensors")
         prior = {k: v.contiguous() for k, v in self.prior.tensors().items()}
         save_file(prior, folder / "prior.safetensors")
-        config = {
-            "format": FORMAT,
-            "size": self.model.size,
-            "channels": self.model.channels,
-            "images_seen": self.images_seen,
-            "settings": self.settings.model_dump(mode="json"),
-        }
-        (folder / "config.json").write_text(json.dumps(config, indent=2) + "\n")
-        labels = {"classes": self.classes, "shares": self.shares}
-        (folder / "labels.json").write_text(json.dumps(labels, indent=2) + "\n")
-        if self.card:
-            (folder / "README.md").write_text(printable(self.card), encoding="utf-8")
+        words = Words(
+            self.settings, self.model.size, self.model.channels, self.images_seen,
+            self.classes, self.shares, self.card,
+        )  # fmt: skip
+        write_words(folder, words)
 
     @classmethod
     def from_pretrained(

@@ -160,6 +160,7 @@ class Steady:
     def observe(self, totals: Mapping[str, Sequence[Tensor]], images: int) -> None:
         """After the weights moved: takes in the sums over the global batch of so many images."""
         if self.kl_balance is not None:
-            self.kl_balance.observe(*totals["rate"], images)
+            rate, count = totals["rate"]
+            self.kl_balance.observe(rate, count, images)
         if self.spectral is not None:
             self.spectral.follow()

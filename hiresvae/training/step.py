@@ -7,7 +7,8 @@ see the model's loss. Nothing here waits for the device.
 """
 
 import contextlib
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from functools import partial
 
 import torch
 from accelerate import Accelerator
@@ -25,6 +26,7 @@ from hiresvae.models.vae import VAE
 from hiresvae.priors import RunningGaussian
 from hiresvae.seeding import Noise, Shard
 from hiresvae.settings import Settings
+from hiresvae.training.gradients import gradient_norms
 from hiresvae.training.guard import Guard, gradient_norm, spread, step_unless
 from hiresvae.training.introspective import Introspection
 from hiresvae.training.objective import (
@@ -154,8 +156,14 @@ class Step:
         with self.accelerator.autocast():
             outputs = self._forward(images, labels, noise, fakes)
         beta = kl_weight(self.settings.model, share)
-        free, balance = self.settings.model.free_nats, self.steady.balance(beta)
-        bound = bound_loss(outputs, self.dims, beta, free, balance)
+        bound_of = partial(
+            bound_loss,
+            dims=self.dims,
+            beta=beta,
+            free_nats=self.settings.model.free_nats,
+            balance=self.steady.balance(beta),
+        )
+        bound = bound_of(outputs)
         logs = bound_figures(outputs, bound)
         loss = self.steady.penalised(bound, logs)
         if self.sharpening is not None:
@@ -199,7 +207,7 @@ class Step:
                     gradient_at(mixed, last, towards=towards),
                 )
         if measure:
-            logs |= self._compare(outputs, beta, bound, pushed)
+            logs |= gradient_norms(self.vae, outputs, bound_of, pushed)
         self.accelerator.backward(loss / self.settings.training.accumulation)
         return sums, logs
 
@@ -284,43 +292,6 @@ class Step:
             inputs=list(self.networks.critic.parameters()),
         )
         return verdict, push.detach(), alone
-
-    def _compare(
-        self, outputs: Outputs, beta: float, bound: Tensor, pushed: tuple[Tensor, Tensor] | None
-    ) -> dict[str, Tensor]:
-        """Returns the norms of each term's gradient at two places.
-
-        At the decoder's last layer, where the adversary is weighed against the bound; the KL has
-        none there, as latents come before it. At the top rung's posterior all terms meet: names
-        that end in ``_at_top``.
-
-        Args:
-            outputs: of the model.
-            beta: weight of the rate.
-            bound: their loss.
-            pushed: the fakes and the adversary's gradient at them.
-        """
-        free, balance = self.settings.model.free_nats, self.steady.balance(beta)
-        only_rate = replace(outputs, distortion=outputs.distortion.detach())
-        only_distortion = replace(outputs, rate=outputs.rate.detach())
-        losses: dict[str, tuple[Tensor, Tensor | None]] = {
-            "rate": (bound_loss(only_rate, self.dims, beta, free, balance), None),
-            "distortion": (bound_loss(only_distortion, self.dims, beta, free, balance), None),
-        }
-        if pushed is not None:
-            losses["adversary"] = pushed
-        norms = {"bound_gradient_norm": gradient_at(bound, self.vae.last_layer).norm()}
-        top = self.vae.decoder.rung_list[0].read.weight
-        for name, (loss, towards) in losses.items():
-            for place, weight in (("", self.vae.last_layer), ("_at_top", top)):
-                # A model without noise has no rate at all.
-                gradient = (
-                    gradient_at(loss, weight, towards=towards)
-                    if loss.requires_grad
-                    else torch.zeros_like(weight)
-                )
-                norms[f"{name}_gradient_norm{place}"] = gradient.norm()
-        return norms
 
     @torch.no_grad()
     def _advance(self, means: dict[str, Tensor], sums: list[Sums]) -> None:

@@ -14,9 +14,10 @@ from torch import Tensor
 
 from hiresvae.distributions.gaussian import ACTIVE, standard_like
 from hiresvae.errors import UserError
-from hiresvae.generator import PictureModel, picture_noise
+from hiresvae.generator import PictureModel
 from hiresvae.models.contract import Walk
 from hiresvae.models.draws import FromPosterior
+from hiresvae.seeding import picture_noise
 from hiresvae.uses.processes import joined, share
 
 LEVELS = 127.5

@@ -10,7 +10,7 @@ from torch.nn.functional import one_hot
 
 from hiresvae.data.reading import Read, read_pictures
 from hiresvae.errors import UserError
-from hiresvae.generator import PictureModel, PriorName, picture_noise
+from hiresvae.generator import PictureModel, PriorName
 from hiresvae.images import to_uint8
 from hiresvae.models.contract import NormalNoise
 from hiresvae.models.decoder import Grain
@@ -21,6 +21,7 @@ from hiresvae.models.draws import (
     check_temperature,
     temperature_at,
 )
+from hiresvae.seeding import picture_noise
 
 SAMPLE = "sample:"
 BATCH = 64

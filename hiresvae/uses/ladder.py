@@ -4,12 +4,15 @@ All work on codes, in which a lower rung is told in units of its prior: fine det
 changed above it.
 """
 
+from dataclasses import replace
+
 import torch
 from torch import Tensor
 
 from hiresvae.errors import UserError
-from hiresvae.generator import PictureModel, picture_noise
+from hiresvae.generator import PictureModel
 from hiresvae.models.draws import Temperature, check_temperature, temperature_at
+from hiresvae.seeding import picture_noise
 from hiresvae.uses.codes import Codes, decode
 
 
@@ -48,7 +51,7 @@ def coarse_to_fine(painter: PictureModel, codes: Codes) -> Tensor:
     center = painter.prior.center(len(codes), labels).to(top.device).view_as(top)
     still = [center, *(torch.zeros_like(z) for z in codes.latents[1:])]
     columns = [
-        decode(painter, Codes([*codes.latents[:known], *still[known:]], codes.labels))
+        decode(painter, replace(codes, latents=[*codes.latents[:known], *still[known:]]))
         for known in range(len(still) + 1)
     ]
     return torch.stack(columns, 1)
@@ -66,7 +69,7 @@ def resampled(
 ) -> Tensor:
     """Returns pictures with the first rungs kept, the rest drawn: uint8 ``(N, draws, C, S, S)``.
 
-    Draw j of picture i depends on (seed, i, j) only.
+    Draw j of picture i depends on (seed, i, j) only. Grain stays: it is no rung's.
 
     Args:
         painter: a model of two rungs or more.
@@ -89,7 +92,7 @@ def resampled(
             * noise(f"draw {draw} of rung {rung}", *codes.latents[rung].shape[1:])
             for rung in range(keep, len(codes.latents))
         ]
-        made.append(decode(painter, Codes([*codes.latents[:keep], *lower], codes.labels)))
+        made.append(decode(painter, replace(codes, latents=[*codes.latents[:keep], *lower])))
     return torch.stack(made, 1)
 
 
@@ -98,7 +101,7 @@ def mixed(painter: PictureModel, codes: Codes, keep: int) -> Tensor:
     """Returns all pairings, uint8 ``(N, N, C, S, S)``: first rungs of row i, the rest of column j.
 
     What is coarse (composition, the label) comes from the row, what is fine (strokes, colour of
-    detail) from the column; the diagonal is the pictures themselves.
+    detail, grain) from the column; the diagonal is the pictures themselves.
 
     Args:
         painter: a model of two rungs or more.
@@ -112,6 +115,7 @@ def mixed(painter: PictureModel, codes: Codes, keep: int) -> Tensor:
     count = len(codes)
     rows = torch.arange(count).repeat_interleave(count).to(painter.device)
     columns = torch.arange(count).repeat(count).to(painter.device)
-    latents = [z[rows if rung < keep else columns] for rung, z in enumerate(codes.latents)]
-    labels = None if codes.labels is None else codes.labels[rows]
-    return decode(painter, Codes(latents, labels)).unflatten(0, (count, count))
+    coarse, fine = codes[rows], codes[columns]
+    latents = [*coarse.latents[:keep], *fine.latents[keep:]]
+    pairs = Codes(latents, coarse.labels, fine.grain)
+    return decode(painter, pairs).unflatten(0, (count, count))

@@ -13,9 +13,10 @@ import torch
 from torch import Tensor
 
 from hiresvae.errors import UserError
-from hiresvae.generator import PictureModel, picture_noise
+from hiresvae.generator import PictureModel
 from hiresvae.images import to_float, to_uint8
 from hiresvae.models.draws import FromPosterior, FromPrior, Given
+from hiresvae.seeding import picture_noise
 
 LARGEST = 64_000_000
 """Pixels of the largest picture that is worked on."""

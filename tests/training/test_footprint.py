@@ -1,5 +1,4 @@
 import gc
-import json
 
 import pytest
 import torch
@@ -67,41 +66,3 @@ def test_two_small_steps_tell_the_memory_of_a_large_one(tiny, make_trainer, kind
 
 def test_memory_is_what_is_fixed_and_what_each_picture_adds():
     assert Footprint(100.0, 10.0, 1.0).memory(3) == 130.0
-
-
-MEASURE = """
-import json, resource, sys
-import torch
-torch.set_num_threads(1)
-from hiresvae.configuration import load_settings
-from hiresvae.training.footprint import footprint, small_step
-settings = load_settings(sys.argv[1], sys.argv[3:])
-if sys.argv[2] == "estimate":
-    print(json.dumps(footprint(settings, 3, 0).memory(settings.training.batch_size)))
-else:
-    small = load_settings(sys.argv[1], [*sys.argv[3:], "data.size=16", "model.width=4"])
-    small_step(small, 3, 0, 2)(penalty=True)  # what code and libraries take, once
-    peak = lambda: 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    before = peak()
-    do = small_step(settings, 3, 0, settings.training.batch_size)
-    for _ in range(2):
-        do(penalty=True, measure=True)
-    print(json.dumps(peak() - before))
-"""
-
-
-@pytest.mark.parametrize("kind", ["adversary.width=8", "adversary=null"])
-def test_the_estimate_is_within_a_fifth_of_what_a_process_takes(tiny, python, kind):
-    chosen = [
-        "data.size=64",
-        "model.width=16",
-        "model.max_width=64",
-        "training.batch_size=16",
-        kind,
-    ]
-    estimate, measured = (
-        json.loads(python("-c", MEASURE, str(tiny), what, *chosen).stdout)
-        for what in ("estimate", "measure")
-    )
-    assert measured > 100 * 2**20, "large enough to be told from the rest"
-    assert estimate == pytest.approx(measured, rel=0.2)

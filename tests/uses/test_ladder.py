@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from hiresvae.uses.codes import Codes, decode, encode
+from hiresvae.uses.codes import Codes, decode, drawn, encode
 from hiresvae.uses.ladder import coarse_to_fine, mixed, resampled
 
 
@@ -67,6 +67,20 @@ def test_the_label_is_coarse(make_painter, pictures):
     )
     assert near(pairs[0, 1], expected[0])
     assert coarse_to_fine(ladder, codes).shape == (2, 5, 3, 16, 16)
+
+
+def test_grain_is_fine_and_stays_with_its_picture(make_painter):
+    ladder = make_painter(pyramid="1x1 4x2 8x1 16", grain=True)
+    codes = Codes.joined([drawn(ladder, 1), drawn(ladder, 2)])
+    own = decode(ladder, codes)
+    assert near(own[0], ladder.sample(1, seed=1)[0])
+    pairs = mixed(ladder, codes, 2)
+    assert near(pairs[0, 0], own[0]) and near(pairs[1, 1], own[1])
+    still = [*codes.latents[:2], *(torch.zeros_like(z) for z in codes.latents[2:])]
+    expected = decode(ladder, Codes(still, grain=codes.grain))
+    assert near(coarse_to_fine(ladder, codes)[:, 2], expected)
+    assert near(resampled(ladder, codes, 2, draws=1, temperature=0.0)[:, 0], expected)
+    assert not near(decode(ladder, Codes(still)), expected), "the grain is seen"
 
 
 @pytest.mark.parametrize(("keep", "near_by"), [(0, "1"), (4, "3"), (9, "3")])
