@@ -53,7 +53,7 @@ def interpolate(
         float, typer.Option(min=1, max=50, callback=finite, help="Frames a second of a film.")
     ] = 20.0,
     scale: Scale = None,
-    temperature: Annotated[float, typer.Option(min=0.0, callback=finite, help="Of samples.")] = 1.0,
+    temperature: Temperature = "1",
     device: Device = None,
 ) -> None:
     """Go from picture to picture.

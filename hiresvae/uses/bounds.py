@@ -1,7 +1,8 @@
 """Bounds on the likelihood of pictures in nats, and what a model's latents carry.
 
 All likelihoods are of 8-bit pictures, so that models can be compared whatever their distribution: a
-density over [-1, 1] counts with the width of a level, 1 / 127.5 a number.
+density over [-1, 1] counts with the width of a level, 1 / 127.5 a number. A model of
+``data.binarize`` is asked about pictures in black and white by chance, as it was trained on.
 """
 
 import math
