@@ -26,7 +26,7 @@ def check(settings: Settings, processes: int = 1) -> None:
     """
     rules: list[Callable[[Settings], None]] = [
         _labels, _conditional, _backbone, _sides, _attention, _widths, _scale, _adversary,
-        _matching, _betas, _introspective, _augment, _corruption,
+        _matching, _betas, _introspective, _augment, _corruption, _balance, _stages,
     ]  # fmt: skip
     for rule in rules:
         rule(settings)
@@ -79,6 +79,7 @@ def _backbone(settings: Settings) -> None:
             ("pyramid", model.pyramid, "auto"),
             ("attention", model.attention, []),
             ("grain", model.grain, False),
+            ("merge", model.merge, "residual"),
         ):
             if value != default:
                 raise UserError(
@@ -249,6 +250,11 @@ def _corruption(settings: Settings) -> None:
             "corrupted pictures, whose names are those of data.source; nearest valid: "
             "corruption.inputs 'FOLDER'"
         )
+    if settings.data.binarize:
+        raise UserError(
+            "data.binarize is true, but with a section corruption the pictures are not drawn anew; "
+            "nearest valid: data.binarize false"
+        )
     if chosen.blocks > settings.data.size:
         raise UserError(
             f"corruption.blocks is {chosen.blocks}, more than data.size {settings.data.size}; "
@@ -264,6 +270,33 @@ def _betas(settings: Settings) -> None:
                     f"{name}.betas has {beta}, but each is 0 or more and below 1; nearest valid: "
                     f"{0.0 if beta < 0 else 0.99}"
                 )
+
+
+def _balance(settings: Settings) -> None:
+    model = settings.model
+    if model.kl_balance and model.kl_warmup == 0:
+        raise UserError(
+            "model.kl_balance is true, but acts while beta rises and model.kl_warmup is 0.0; "
+            "nearest valid: model.kl_warmup 0.1, or model.kl_balance false"
+        )
+
+
+def _stages(settings: Settings) -> None:
+    """Refuses to work out again what has no stages, or has other weights by then."""
+    if not settings.training.gradient_checkpointing:
+        return
+    if settings.model.backbone != "pyramid":
+        raise UserError(
+            "training.gradient_checkpointing is true, but model.backbone "
+            f"{settings.model.backbone!r} has no stages; nearest valid: false, or model.backbone "
+            "'pyramid'"
+        )
+    if settings.introspective is not None:
+        raise UserError(
+            "training.gradient_checkpointing is true, but 'introspective' holds weights still "
+            "within a step, which are free again when a stage is worked out anew; nearest valid: "
+            "false, or introspective null"
+        )
 
 
 def _batch(settings: Settings, processes: int) -> None:

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from hiresvae import __version__, cli_uses
-from hiresvae.cli_common import Device, Model, Seed, finite, in_words
+from hiresvae.cli_common import Device, Model, Seed, Temperature, finite, in_words
 
 
 class Prior(StrEnum):
@@ -119,10 +119,7 @@ def sample(
     n: Annotated[int, typer.Option("--n", min=1, help="How many pictures.")] = 64,
     out: Annotated[Path, typer.Option(help="Folder of the pictures.")] = Path("samples"),
     seed: Seed = 0,
-    temperature: Annotated[
-        float,
-        typer.Option(min=0.0, callback=finite, help="Below 1 safer, above 1 bolder pictures."),
-    ] = 1.0,
+    temperature: Temperature = "1",
     truncation: Annotated[
         float,
         typer.Option(

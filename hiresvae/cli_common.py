@@ -6,7 +6,7 @@ import sys
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -34,6 +34,35 @@ def finite(value: float) -> float:
     if not math.isfinite(value):
         raise typer.BadParameter(f"{value} is no finite number.")
     return value
+
+
+def temperatures(words: str) -> float | tuple[float, ...]:
+    """Returns what ``1`` or ``1,0.9,0.7`` mean.
+
+    Raises:
+        typer.BadParameter: a part is no finite number of 0 or more.
+    """
+    try:
+        values = tuple(finite(float(part)) for part in words.split(","))
+    except ValueError:
+        raise typer.BadParameter(
+            f"{words!r} must be a number, or numbers with commas between, such as 1,0.9,0.7."
+        ) from None
+    if min(values) < 0:
+        raise typer.BadParameter(f"{words!r} must be 0 or more; nearest valid: 0.")
+    return values if len(values) > 1 else values[0]
+
+
+# Any: what the words are read as, of which Typer knows no type.
+Temperature = Annotated[
+    Any,
+    typer.Option(
+        parser=temperatures,
+        metavar="T|T,T,...",
+        help="Below 1 safer, above 1 bolder pictures; one for all rungs, or one for each from the "
+        "top, the last for all below.",
+    ),
+]
 
 
 @contextmanager

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from hiresvae.cli_common import Device, Model, Seed, finite
+from hiresvae.cli_common import Device, Model, Seed, Temperature, finite
 
 
 class Way(StrEnum):
@@ -53,7 +53,7 @@ def interpolate(
         float, typer.Option(min=1, max=50, callback=finite, help="Frames a second of a film.")
     ] = 20.0,
     scale: Scale = None,
-    temperature: Annotated[float, typer.Option(min=0.0, callback=finite, help="Of samples.")] = 1.0,
+    temperature: Temperature = "1",
     device: Device = None,
 ) -> None:
     """Go from picture to picture.
@@ -65,6 +65,36 @@ def interpolate(
     run(
         model=model, keys=keys, out=out, steps=steps, way=way.value, rungs=rungs, loop=loop,
         fps=fps, scale=scale, temperature=temperature, device=device,
+    )  # fmt: skip
+
+
+@_command("hiresvae ladder runs/monet_ladder a.jpg b.jpg sample:3 --keep 3 --out rungs")
+def ladder(
+    model: Model,
+    keys: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[A B...]", help="Pictures, or sample:SEED; samples unless told."),
+    ] = None,
+    out: Annotated[Path, typer.Option(help="Folder of the sheets.")] = Path("ladder"),
+    keep: Annotated[
+        int | None, typer.Option(help="Rungs that stay, from the top; half unless told.")
+    ] = None,
+    draws: Annotated[int, typer.Option(min=1, help="Pictures drawn below the kept rungs.")] = 6,
+    temperature: Temperature = "1",
+    seed: Seed = 0,
+    scale: Scale = None,
+    device: Device = None,
+) -> None:
+    """Show what each rung of a ladder says.
+
+    Pictures built up from coarse to fine, their top rungs kept and the rest drawn anew, and the top
+    rungs of each with the rest of every other.
+    """
+    from hiresvae.commands.ladder import run
+
+    run(
+        model=model, keys=keys or [], out=out, keep=keep, draws=draws, seed=seed,
+        temperature=temperature, scale=scale, device=device,
     )  # fmt: skip
 
 

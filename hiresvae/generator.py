@@ -4,7 +4,6 @@ A model folder holds ``model.safetensors`` (averaged weights), ``config.json`` (
 shapes), ``prior.safetensors`` and ``labels.json``; nothing in it can run code.
 """
 
-import json
 import os
 import tempfile
 from collections.abc import Iterator
@@ -20,30 +19,27 @@ from torch import Tensor
 from hiresvae import hub
 from hiresvae.blocks.layers import channels_last
 from hiresvae.devices import choose_device
-from hiresvae.errors import UserError, enough_memory, is_out_of_memory, nearest, printable
-from hiresvae.images import to_float, to_uint8
-from hiresvae.model_folder import FILES, FORMAT, Words, find_folder, read_words
+from hiresvae.errors import UserError, enough_memory, is_out_of_memory, nearest
+from hiresvae.images import binarized, to_float, to_uint8
+from hiresvae.model_folder import FILES, Words, find_folder, read_words, write_words
 from hiresvae.models.contract import NormalNoise
-from hiresvae.models.draws import FromPosterior, FromPrior, Given
+from hiresvae.models.draws import (
+    FromPosterior,
+    FromPrior,
+    Given,
+    Temperature,
+    check_temperature,
+    temperature_at,
+)
 from hiresvae.models.vae import VAE
 from hiresvae.paths import readable
 from hiresvae.priors import Density
-from hiresvae.seeding import generator
+from hiresvae.seeding import generator, picture_noise
 from hiresvae.settings import Settings
 
 PriorName = Literal["fitted", "standard"]
 Which = Literal["best", "last"]
 _BROKEN = (ValueError, LookupError, TypeError, AttributeError, RuntimeError, SafetensorError)
-
-
-def picture_noise(seed: int, numbers: list[int], device: torch.device) -> NormalNoise:
-    """Returns noise whose row for picture i depends on (seed, i) only, whatever the batch."""
-
-    def noise(stream: str, *shape: int) -> Tensor:
-        rows = [torch.randn(shape, generator=generator(seed, stream, i)) for i in numbers]
-        return torch.stack(rows).to(device)
-
-    return noise
 
 
 @dataclass
@@ -114,7 +110,7 @@ class PictureModel:
         *,
         seed: int = 0,
         prior: PriorName = "fitted",
-        temperature: float = 1.0,
+        temperature: Temperature = 1.0,
         truncation: float = 1.0,
         labels: Tensor | None = None,
     ) -> Tensor:
@@ -124,6 +120,7 @@ class PictureModel:
         2019, arXiv 1812.04948, appendix B). A temperature narrows each component of a mixture
         about its own mean and all rungs alike; this moves the components, and the top rung alone.
         """
+        temperature = temperature_at(temperature, 0)
         noise = picture_noise(seed, numbers, self.device)("prior 0", *self.model.latent_shapes[0])
         if prior == "standard":
             return temperature * noise if truncation == 1 else truncation * temperature * noise
@@ -143,13 +140,14 @@ class PictureModel:
         *,
         seed: int = 0,
         prior: PriorName = "fitted",
-        temperature: float = 1.0,
+        temperature: Temperature = 1.0,
         truncation: float = 1.0,
         label: str | None = None,
         batch_size: int = 32,
         start: int = 0,
     ) -> Iterator[Tensor]:
         """Yields new pictures in batches, uint8 ``(n, C, H, W)`` on the CPU; see `sample`."""
+        check_temperature(temperature, len(self.model.latent_shapes))
         for first in range(start, start + count, batch_size):
             numbers = list(range(first, min(first + batch_size, start + count)))
             with enough_memory(self._smaller(len(numbers))):
@@ -179,9 +177,9 @@ class PictureModel:
         Args:
             count: how many.
             **chosen: seed, prior ("fitted" or "standard"), temperature (scales the spread of all
-                rungs; below 1 safer, above 1 wilder), truncation (share of the way from the
-                prior's mean, 0 to 1; see `latents`), label (a name), batch_size, start (the number
-                of the first picture).
+                rungs, or of each from the top; below 1 safer, above 1 wilder), truncation (share of
+                the way from the prior's mean, 0 to 1; see `latents`), label (a name), batch_size,
+                start (the number of the first picture).
         """
         if count < 1:
             raise UserError(f"number of samples {count}: at least 1 is needed")
@@ -196,6 +194,16 @@ class PictureModel:
                 f"this model takes {wanted} (channels, height, width)"
             )
         return to_float(pictures.to(self.device))
+
+    def observed(self, pictures: Tensor, noise: NormalNoise) -> Tensor:
+        """Returns uint8 pictures as the likelihood takes them: as they are, or black and white.
+
+        With ``data.binarize`` a grey is the chance of white, and ``noise`` decides.
+        """
+        images = self.check(pictures)
+        if not self.settings.data.binarize:
+            return images
+        return binarized(images, torch.special.ndtr(noise("binarize", *images.shape[1:])))
 
     def _chosen(self, labels: Tensor | None, pictures: Tensor) -> Tensor | None:
         """Returns labels ``(N,)`` on the device; those not given are guessed from the pictures."""
@@ -294,9 +302,9 @@ class PictureModel:
     @torch.inference_mode()
     def elbo(self, pictures: Tensor, labels: Tensor | None = None, seed: int = 0) -> Tensor:
         """Returns the evidence lower bound in nats ``(N,)``, one draw of the posterior each."""
-        images, chosen = self.check(pictures), self._chosen(labels, pictures)
+        chosen = self._chosen(labels, pictures)
         noise = picture_noise(seed, list(range(len(pictures))), self.device)
-        outputs = self.model(images, chosen, noise=noise)
+        outputs = self.model(self.observed(pictures, noise), chosen, noise=noise)
         return -(outputs.distortion + outputs.rate.sum(1))
 
     def data(self) -> Any:
@@ -311,18 +319,11 @@ class PictureModel:
         save_file(weights, folder / "model.safetensors")
         prior = {k: v.contiguous() for k, v in self.prior.tensors().items()}
         save_file(prior, folder / "prior.safetensors")
-        config = {
-            "format": FORMAT,
-            "size": self.model.size,
-            "channels": self.model.channels,
-            "images_seen": self.images_seen,
-            "settings": self.settings.model_dump(mode="json"),
-        }
-        (folder / "config.json").write_text(json.dumps(config, indent=2) + "\n")
-        labels = {"classes": self.classes, "shares": self.shares}
-        (folder / "labels.json").write_text(json.dumps(labels, indent=2) + "\n")
-        if self.card:
-            (folder / "README.md").write_text(printable(self.card), encoding="utf-8")
+        words = Words(
+            self.settings, self.model.size, self.model.channels, self.images_seen,
+            self.classes, self.shares, self.card,
+        )  # fmt: skip
+        write_words(folder, words)
 
     @classmethod
     def from_pretrained(

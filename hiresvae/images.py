@@ -43,6 +43,20 @@ def to_uint8(images: Tensor) -> Tensor:
     return images.float().mul(127.5).add_(127.5).round_().clamp_(0, 255).to(torch.uint8)
 
 
+def binarized(images: Tensor, chances: Tensor) -> Tensor:
+    """Returns images ``(N, C, H, W)`` in black (-1) and white (1); a grey is the chance of white.
+
+    Args:
+        images: in [-1, 1].
+        chances: uniform numbers in [0, 1] of the same shape.
+
+    Example:
+        >>> binarized(torch.tensor([-1.0, 0.0, 0.0, 1.0]), torch.tensor([0.0, 0.4, 0.6, 0.9]))
+        tensor([-1.,  1., -1.,  1.])
+    """
+    return torch.where(chances < (images + 1) / 2, 1.0, -1.0)
+
+
 def grid(pictures: Tensor, columns: int | None = None, gap: int = 2) -> Tensor:
     """Returns uint8 pictures ``(N, C, H, W)`` side by side on white as one picture ``(C, H', W')``.
 

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from hiresvae import hub
 from hiresvae.configuration import SettingsError, validate
-from hiresvae.errors import UserError, nearest
+from hiresvae.errors import UserError, nearest, printable
 from hiresvae.paths import readable
 from hiresvae.settings import Settings
 
@@ -116,3 +116,19 @@ def read_words(folder: Path) -> Words:
         tuple(float(share) for share in labels["shares"]),
         card.read_text(encoding="utf-8", errors="replace") if card.is_file() else "",
     )
+
+
+def write_words(folder: Path, words: Words) -> None:
+    """Writes what a model folder says of its model, as `read_words` reads it."""
+    config = {
+        "format": FORMAT,
+        "size": words.size,
+        "channels": words.channels,
+        "images_seen": words.images_seen,
+        "settings": words.settings.model_dump(mode="json"),
+    }
+    (folder / "config.json").write_text(json.dumps(config, indent=2) + "\n")
+    labels = {"classes": words.classes, "shares": words.shares}
+    (folder / "labels.json").write_text(json.dumps(labels, indent=2) + "\n")
+    if words.card:
+        (folder / "README.md").write_text(printable(words.card), encoding="utf-8")

@@ -10,6 +10,7 @@ from hiresvae.errors import UserError
 # convolution, larger ones leave the vector rung on top too much to say at once.
 COARSEST = range(4, 8)
 WIDEST_START = 8  # an explicit pyramid may also stop halving here
+ONWARDS = "..."
 _TOKEN = re.compile(r"([1-9]\d{0,4})(?:x(\d{1,3}))?")
 
 
@@ -31,7 +32,8 @@ def parse_pyramid(text: str, size: int) -> tuple[Level, ...]:
     Args:
         text: ``auto``, one vector rung above the sides that halving reaches, or tokens
             ``SIDExRUNGS`` (``SIDE`` alone has no rung) top-down: each side is twice the last,
-            except that the first may be 1, a vector, followed by any side up to 8.
+            except that the first may be 1, a vector, followed by any side up to 8. A last ``...``
+            stands for the sides without rungs up to that of the pictures, if there are any.
         size: side of the pictures in pixels.
 
     Raises:
@@ -42,16 +44,22 @@ def parse_pyramid(text: str, size: int) -> tuple[Level, ...]:
         [(1, 1), (7, 0), (14, 0), (28, 0)]
         >>> [tuple(level) for level in parse_pyramid("1x1 4x2 8x4 16", 16)]
         [(1, 1), (4, 2), (8, 4), (16, 0)]
+        >>> [tuple(level) for level in parse_pyramid("1x1 4x2 8x4 ...", 32)]
+        [(1, 1), (4, 2), (8, 4), (16, 0), (32, 0)]
     """
     if text.strip() == "auto":
         return Level(1, 1), *(Level(side, 0) for side in _auto_sides(size))
-    levels = tuple(_level(token, text) for token in text.split())
+    tokens = text.split()
+    onwards = tokens[1:] and tokens[-1] == ONWARDS
+    levels = tuple(_level(token, text) for token in (tokens[:-1] if onwards else tokens))
     if not levels:
         raise UserError("model.pyramid is empty; say 'auto' or sides such as '1x1 4x2 8x2 16'")
     if not any(level.rungs for level in levels):
         raise UserError(
             f"model.pyramid {text!r} has no rung, so no latents; start with '{levels[0].side}x1'"
         )
+    if onwards:
+        levels += tuple(Level(side, 0) for side in _sides_above(levels[-1].side, size))
     _check_sides([level.side for level in levels], text, size)
     return levels
 
@@ -81,6 +89,13 @@ def nearest_sizes(size: int) -> list[int]:
     below = next((s for s in range(size - 1, 0, -1) if sides_of(s)), None)
     above = next(s for s in range(size + 1, 2 * size + COARSEST.stop) if sides_of(s))
     return [above] if below is None else [below, above]
+
+
+def _sides_above(side: int, size: int) -> list[int]:
+    """Returns the sides that follow one up to the size: twice, four times and so on."""
+    if side == 1:
+        return _auto_sides(size)
+    return [side << i for i in range(1, (size // side).bit_length())]
 
 
 def _auto_sides(size: int) -> list[int]:

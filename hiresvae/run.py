@@ -115,6 +115,11 @@ class RunFolder:
         """A line of JSON a snapshot: how near its samples were."""
         return self.path / "scores.jsonl"
 
+    @property
+    def rungs(self) -> Path:
+        """What each rung of a ladder carries over time, drawn at snapshots."""
+        return self.path / "rungs.png"
+
     def create(self) -> None:
         """Makes the folder and tries to write in it, before anything long begins."""
         with explained("writing", self.path):
@@ -129,7 +134,8 @@ class RunFolder:
             folders = (self.samples, self.reconstructions, self.checkpoints)
             for path in (*folders, self.model, self.model_best):
                 _remove(path)
-            for path in (self.config, self.metrics, self.scores, self.log, self.report):
+            files = (self.config, self.metrics, self.scores, self.log, self.report, self.rungs)
+            for path in files:
                 path.unlink(missing_ok=True)
 
 

@@ -6,6 +6,7 @@ and two processes see the numbers that one would.
 """
 
 import zlib
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -26,6 +27,19 @@ def generator(seed: int, *key: int | str, device: torch.device | str = "cpu") ->
     rng = torch.Generator(device=device)
     rng.manual_seed(state & 0x7FFF_FFFF_FFFF_FFFF)
     return rng
+
+
+def picture_noise(seed: int, numbers: list[int], device: torch.device) -> Callable[..., Tensor]:
+    """Returns noise whose row for picture i depends on (seed, i) only, whatever the batch.
+
+    It takes a stream and a shape, and gives standard normal numbers ``(n, *shape)``.
+    """
+
+    def noise(stream: str, *shape: int) -> Tensor:
+        rows = [torch.randn(shape, generator=generator(seed, stream, i)) for i in numbers]
+        return torch.stack(rows).to(device)
+
+    return noise
 
 
 @dataclass(frozen=True)

@@ -35,6 +35,9 @@ class DataSettings(Section):
     )
     pad: Literal["white", "black", "edge"] = Field("edge", description="what fills the padding")
     mirror: bool = Field(False, description="flip half of the training pictures left to right")
+    binarize: bool = Field(
+        False, description="black or white by chance, anew each time; a grey is the chance of white"
+    )
     limit: int | None = Field(
         None, ge=1, description="at most so many pictures; embedded sets draw 4096 unless told"
     )
@@ -59,11 +62,16 @@ class ModelSettings(Section):
     )
     pyramid: str = Field(
         "auto",
-        description="top-down 'SIDExRUNGS' from coarse to fine, such as '1x1 4x2 8x2 16'; "
-        "auto: one vector rung at the top",
+        description="top-down 'SIDExRUNGS' from coarse to fine, such as '1x1 4x2 8x2 16'; a last "
+        "'...' is all finer sides without rungs; auto: one vector rung at the top",
     )
     latent_dim: int = Field(128, ge=1, le=65_536, description="numbers in the vector rung on top")
     rung_dim: int = Field(8, ge=1, le=1_024, description="latent channels of each spatial rung")
+    merge: Literal["residual", "precision"] = Field(
+        "residual",
+        description="how a lower rung's posterior joins prior and picture: told relative to the "
+        "prior (NVAE), or weighted by precision (LVAE)",
+    )
     width: int = Field(
         16, ge=4, le=4_096, description="channels at the finest side; doubles as it halves"
     )
@@ -95,6 +103,17 @@ class ModelSettings(Section):
         0.1, ge=0.0, le=1.0, description="share of training over which beta rises from 0"
     )
     free_nats: float = Field(0.0, ge=0.0, description="nats per rung that are not penalised")
+    kl_balance: bool = Field(
+        False,
+        description="while beta rises, rungs with much KL for their size pay more, others less "
+        "(NVAE), so that none falls silent",
+    )
+    spectral: float = Field(
+        0.0,
+        ge=0.0,
+        description="weight of the sum of all layers' largest singular values beside nats a "
+        "picture; 0.01 to 0.1 where a deep ladder is not steady",
+    )
 
 
 class PriorSettings(Section):
@@ -299,6 +318,11 @@ class TrainingSettings(Section):
     restores: int = Field(3, ge=0, description="restores before a diverging training ends")
     ema_images: int = Field(10_000, ge=0, description="half-life in images of the averaged weights")
     precision: Literal["no", "bf16", "fp16"] = Field("no", description="mixed precision")
+    gradient_checkpointing: bool = Field(
+        False,
+        description="keep of the model's stages only what goes in and out, and work them out "
+        "again in the backward: far less memory, a third more time",
+    )
     tick: int = Field(2_000, ge=1, description="images between lines of metrics.jsonl")
     snapshot: int = Field(20_000, ge=1, description="images between sample grids")
     checkpoint: int = Field(20_000, ge=1, description="images between checkpoints")

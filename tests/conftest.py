@@ -106,6 +106,15 @@ def compared(
 
 
 @pytest.fixture(scope="session")
+def laddered(train: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The run folder of a ladder of four rungs with an adversary."""
+    return train(
+        tmp_path_factory.mktemp("runs") / "laddered",
+        "model.pyramid=1x1 4x2 8x1 ...", "model.rung_dim=3", "training.images=64",
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="session")
 def make_trainer(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Any]:
     """Builds a trainer that has not begun: (*overrides) -> Trainer."""
 

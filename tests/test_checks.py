@@ -42,6 +42,22 @@ ON = {"adversary__weight": 0.5}
             "model.grain is True, but .* nearest valid: False",
         ),
         (
+            {"model__backbone": "dense", "model__merge": "precision"},
+            "model.merge is 'precision', but .* nearest valid: 'residual'",
+        ),
+        (
+            {"model__kl_balance": True, "model__kl_warmup": 0.0},
+            "kl_balance is true, but .*kl_warmup is 0.0; nearest valid: model.kl_warmup 0.1",
+        ),
+        (
+            {"training__gradient_checkpointing": True, "model__backbone": "dense"},
+            "gradient_checkpointing is true, but model.backbone 'dense' .* nearest valid: false",
+        ),
+        (
+            {"training__gradient_checkpointing": True, "introspective__weight": 1.0},
+            "gradient_checkpointing is true, but 'introspective' .* introspective null",
+        ),
+        (
             {"data__size": 28, "model__backbone": "classic", "model__pyramid": "1x1 7 14 28"},
             "model.pyramid is '1x1 7 14 28', but .* nearest valid: 'auto'",
         ),
@@ -154,6 +170,9 @@ def test_a_batch_that_the_processes_do_not_divide(batch, processes, near):
         {"corruption__kind": "pairs", "corruption__inputs": "noisy", "data__crop": "tiles"},
         {"model__backbone": "dense", "model__linear": True, "model__latent_dim": 65_536},
         {"code__l1": 0.1, "code__sparsity": 3.0, "code__contraction": 0.1},
+        {"model__pyramid": "1x1 4x2 8x2 ...", "model__merge": "precision"},
+        {"model__kl_balance": True, "model__free_nats": 0.5, "model__spectral": 0.1},
+        {"training__gradient_checkpointing": True} | ON,
     ],
 )
 def test_what_goes_together_passes(values):

@@ -104,6 +104,8 @@ def _bare() -> float:
         (["sample", "m", "--prior", "fited"], "'fitted', 'standard'"),
         (["sample", "m", "--n", "0"], "Invalid value for '--n'"),
         (["sample", "m", "--temperature", "nan"], "Invalid value for '--temperature'"),
+        (["sample", "m", "--temperature", "1,-1"], "must be 0 or more; nearest valid: 0"),
+        (["ladder", "m", "--temperature", "warm"], "or numbers with commas between"),
         (
             ["edit", "m", "a.png", "--attribute", "x", "--strength", "nan"],
             "nan is no finite number",

@@ -5,8 +5,10 @@ from pathlib import Path
 import pytest
 import torch
 
+from hiresvae.checks import check
 from hiresvae.configuration import load_settings
 from hiresvae.models.vae import VAE
+from hiresvae.pyramid import parse_pyramid
 
 FOLDER = Path(__file__).parents[1] / "configs"
 CONFIGS = sorted(FOLDER.glob("*.yaml"))
@@ -16,6 +18,10 @@ OF_THE_DOCUMENTS = {
     "fashion_denoise": "fashion_mnist", "cifar10": "cifar10", "textures": "textures",
     "documents_denoise": "documents:clean", "faces_vae": "lfw", "monet_vae": "monet",
 }  # fmt: skip
+LADDERS = {
+    "mnist_ladder", "fashion_ladder", "cifar10_ladder", "textures_ladder", "monet_ladder",
+    "monet_hybrid", "faces_hybrid",
+}  # fmt: skip
 MOST_PARAMETERS = 3_000_000
 """Of a model that two cores train within half an hour."""
 
@@ -23,6 +29,7 @@ MOST_PARAMETERS = 3_000_000
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
 def test_it_passes_and_says_its_purpose_and_command(path: Path):
     settings = load_settings(path)
+    check(settings)
     assert settings.name == path.stem
     comment = [line for line in path.read_text().splitlines() if line.startswith("#")]
     assert comment[0].startswith("# Purpose: ")
@@ -54,3 +61,31 @@ def test_the_map_has_two_numbers_and_denoisers_see_what_they_say():
     assert clothes is not None and (clothes.kind, clothes.share) == ("salt_and_pepper", 0.5)
     pages = load_settings(FOLDER / "documents_denoise.yaml")
     assert pages.inputs == "documents:noisy" and pages.data.crop == "tiles"
+
+
+def test_every_ladder_is_there_and_has_rungs_on_several_sides():
+    assert {path.stem for path in CONFIGS} >= LADDERS
+    for name in LADDERS:
+        settings = load_settings(FOLDER / f"{name}.yaml")
+        levels = parse_pyramid(settings.model.pyramid, settings.data.size)
+        assert sum(level.rungs for level in levels) >= 8
+        assert sum(level.rungs > 0 for level in levels) >= 3
+
+
+@pytest.mark.parametrize("name", ["monet", "faces"])
+def test_a_hybrid_is_the_ladder_with_the_adversary_as_it_is(name):
+    hybrid = load_settings(FOLDER / f"{name}_hybrid.yaml")
+    partner = load_settings(FOLDER / f"{name}_cvaegan.yaml")
+    assert hybrid.adversary == partner.adversary is not None
+    assert (hybrid.data, hybrid.training) == (partner.data, partner.training)
+    if name == "monet":
+        ladder = load_settings(FOLDER / "monet_ladder.yaml")
+        assert ladder.model.pyramid == hybrid.model.pyramid
+        assert (ladder.data, ladder.training) == (hybrid.data, hybrid.training)
+        assert ladder.adversary is None
+
+
+@pytest.mark.parametrize("name", ["monet_ladder", "monet_hybrid", "faces_hybrid"])
+@pytest.mark.parametrize("size", [32, 64, 512, 1024])
+def test_paintings_and_faces_may_have_other_sides(name, size):
+    check(load_settings(FOLDER / f"{name}.yaml", [f"data.size={size}"]))

@@ -8,7 +8,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from hiresvae.generator import load, picture_noise
+from hiresvae.generator import load
 from hiresvae.priors import Density
 
 
@@ -39,13 +39,6 @@ def test_picture_i_depends_on_seed_and_i_only(painter, prior):
     tail = painter.sample(3, seed=3, prior=prior, start=4).int()
     assert (tail - whole[4:].int()).abs().max() <= 1
     assert not torch.equal(painter.sample(7, seed=4, prior=prior), whole)
-
-
-def test_noise_of_a_picture_is_its_own():
-    cpu = torch.device("cpu")
-    whole = picture_noise(1, [0, 1, 2], cpu)("z", 2, 3)
-    assert torch.equal(picture_noise(1, [2], cpu)("z", 2, 3), whole[2:])
-    assert not torch.equal(whole[0], whole[1])
 
 
 def test_temperature_0_draws_one_picture(painter):

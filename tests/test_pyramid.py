@@ -24,6 +24,10 @@ def test_auto_halves_to_four_to_seven_under_one_vector(size, coarsest):
         ("4x1 8 16", 16, [(4, 1), (8, 0), (16, 0)]),
         ("1x1 8 16", 16, [(1, 1), (8, 0), (16, 0)]),
         ("  1   5x3\n10 20x1 ", 20, [(1, 0), (5, 3), (10, 0), (20, 1)]),
+        ("1x1 4x2 ...", 16, [(1, 1), (4, 2), (8, 0), (16, 0)]),
+        ("1x1 4x2 8x1 ...", 8, [(1, 1), (4, 2), (8, 1)]),
+        ("1x2 ...", 28, [(1, 2), (7, 0), (14, 0), (28, 0)]),
+        ("7x3 ...", 28, [(7, 3), (14, 0), (28, 0)]),
     ],
 )
 def test_words_become_levels(text, size, levels):
@@ -47,6 +51,11 @@ def test_words_become_levels(text, size, levels):
         ("1x1 4 8", 32, "ends at 8, but data.size is 32; nearest valid: '1x1 4 8 16 32'"),
         ("1x1", 32, "nearest valid: '1x1 4 8 16 32'"),
         ("1x1 6 12", 16, "nearest valid: data.size 12, or model.pyramid 'auto'"),
+        ("1x1 6x2 ...", 64, "ends at 48, but data.size is 64; nearest valid: data.size 48"),
+        ("1x1 4x2 32 ...", 64, "32 follows 4"),
+        ("1x1 ... 8", 8, "'...' is no level"),
+        ("...", 8, "'...' is no level"),
+        ("1x1 ...", 100, "cannot be halved"),
         ("1x1 4 8 16", 8, "ends at 16, but data.size is 8; nearest valid: data.size 16"),
     ],
 )
@@ -64,7 +73,7 @@ def test_nearest_sizes_are_valid_and_nothing_valid_is_nearer(size):
     assert not any(sides_of(s) for s in range(below + 1, above) if s != size)
 
 
-@given(st.text(alphabet="0123456789x auto", max_size=20), st.integers(8, 2048))
+@given(st.text(alphabet="0123456789x auto.", max_size=20), st.integers(8, 2048))
 def test_any_words_give_levels_or_a_sentence(text, size):
     try:
         levels = parse_pyramid(text, size)

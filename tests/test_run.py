@@ -50,7 +50,7 @@ def test_clearing_takes_what_is_a_runs_and_no_more(tmp_path):
     for folder in (run.samples, run.reconstructions, run.checkpoints, run.model, run.model_best):
         folder.mkdir()
         (folder / "x").write_text("old")
-    for file in (run.config, run.metrics, run.scores, run.log, tmp_path / "notes.txt"):
+    for file in (run.config, run.metrics, run.scores, run.log, run.rungs, tmp_path / "notes.txt"):
         file.write_text("old")
     run.clear()
     assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]

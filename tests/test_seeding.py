@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from hiresvae.seeding import Noise, Shard, generator
+from hiresvae.seeding import Noise, Shard, generator, picture_noise
 
 
 def draws(*key):
@@ -58,3 +58,10 @@ def test_the_numbers_have_their_distribution():
     assert uniform.min() >= 0
     assert uniform.max() < 1
     assert abs(uniform.mean() - 0.5) < 0.01
+
+
+def test_noise_of_a_picture_is_its_own():
+    cpu = torch.device("cpu")
+    whole = picture_noise(1, [0, 1, 2], cpu)("z", 2, 3)
+    assert torch.equal(picture_noise(1, [2], cpu)("z", 2, 3), whole[2:])
+    assert not torch.equal(whole[0], whole[1])

@@ -37,11 +37,14 @@ class Bounded(nn.Module):
 
     def forward(self, weight: Tensor) -> Tensor:
         """Returns the weight, scaled down where it would enlarge."""
+        return weight / self.norm(weight).clamp_min(1.0)
+
+    def norm(self, weight: Tensor) -> Tensor:
+        """Returns the largest singular value ``()`` along the vectors that are followed."""
         # Copies: wrapped for several processes, a forward writes buffers that backward still needs.
         u, v = self.u.clone(), self.v.clone()
         with torch.autocast(weight.device.type, enabled=False):
-            norm = u @ (weight.flatten(1) @ v)
-        return weight / norm.clamp_min(1.0)
+            return u @ (weight.flatten(1) @ v)
 
     @torch.no_grad()
     def follow(self, weight: Tensor) -> None:

@@ -1,5 +1,6 @@
 """``hiresvae interpolate``: a strip or a film from one picture to the next."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -27,7 +28,7 @@ def run(
     loop: bool = False,
     fps: float = 20.0,
     scale: int | None = None,
-    temperature: float = 1.0,
+    temperature: float | Sequence[float] = 1.0,
     device: str | None = None,
 ) -> Path:
     """Writes a strip (png, jpg, webp) or a film (gif, mp4) and returns its path.
@@ -42,7 +43,7 @@ def run(
         loop: go back to the first key.
         fps: frames a second of a film.
         scale: times to enlarge; None makes small pictures large enough to be seen.
-        temperature: of samples.
+        temperature: of samples, of all rungs or of each from the top.
         device: None takes what there is.
     """
     ending = out.suffix.lstrip(".").lower()

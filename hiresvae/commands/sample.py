@@ -1,10 +1,12 @@
 """``hiresvae sample``: new pictures, one file each, and a grid."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from hiresvae import images
 from hiresvae.errors import UserError
 from hiresvae.generator import PriorName, Which, load
+from hiresvae.models.draws import check_temperature
 from hiresvae.run import explained
 
 GRID_LIMIT = 256
@@ -17,7 +19,7 @@ def run(
     n: int,
     out: Path,
     seed: int = 0,
-    temperature: float = 1.0,
+    temperature: float | Sequence[float] = 1.0,
     truncation: float = 1.0,
     prior: PriorName = "fitted",
     label: str | None = None,
@@ -35,7 +37,7 @@ def run(
         n: how many pictures.
         out: folder for ``000000.png`` and so on.
         seed: picture i depends on (seed, i) only.
-        temperature: scales the spread of the latents.
+        temperature: scales the spread of the latents, of all rungs or of each from the top.
         truncation: share of the way from the prior's mean at which the top latents stay.
         prior: "fitted" or "standard".
         label: name of the label to draw.
@@ -52,6 +54,7 @@ def run(
     if grid.suffix.lstrip(".").lower() not in images.FORMATS:
         raise UserError(f"--grid {grid}: the ending must be .png, .jpg or .webp")
     painter = load(model, device=device, which=which)
+    check_temperature(temperature, len(painter.model.latent_shapes))
     console = Console(stderr=True)
     shown = []
     with (

@@ -14,6 +14,9 @@ from torch import Tensor
 LOGVAR_BOUNDS = (-14.0, 10.0)
 LOG_2PI = math.log(2 * math.pi)
 
+ACTIVE = 0.01
+"""A latent whose posterior mean varies less than this over pictures carries nothing."""
+
 
 def softly_bounded(x: Tensor, low: float, high: float, margin: float = 2.0) -> Tensor:
     """Returns ``x`` unchanged inside and bent smoothly towards ``low`` and ``high`` outside.

@@ -9,8 +9,9 @@ from hiresvae.blocks.attention import Attention
 from hiresvae.blocks.layers import activate, conv, linear, unit
 from hiresvae.blocks.resample import FromVector, Up
 from hiresvae.blocks.residual import residuals
+from hiresvae.blocks.staged import Staged
 from hiresvae.models.contract import Draw, Drawn, NormalNoise, Walk
-from hiresvae.models.latent import GaussianRung
+from hiresvae.models.latent import GaussianRung, Merge
 from hiresvae.seeding import generator
 
 
@@ -38,7 +39,7 @@ class Grain(nn.Module):
         return torch.addcmul(state, self.strength, numbers.to(state.dtype))
 
 
-class Decoder(nn.Module):
+class Decoder(Staged):
     """Latents to the channels that the likelihood reads.
 
     Where the pyramid begins with a vector, the vector also becomes part of the condition of all
@@ -55,6 +56,7 @@ class Decoder(nn.Module):
         condition_dim: length of the condition.
         labelled: whether a condition comes from outside.
         grain: whether noise is added at every side above 1.
+        merge: how posteriors join prior and picture.
     """
 
     def __init__(
@@ -70,6 +72,7 @@ class Decoder(nn.Module):
         condition_dim: int,
         labelled: bool,
         grain: bool = False,
+        merge: Merge = "residual",
     ) -> None:
         super().__init__()
         (side, _), width = levels[0], widths[0]
@@ -83,7 +86,7 @@ class Decoder(nn.Module):
         self.blocks = nn.ModuleList()
         self.rungs = nn.ModuleList()
         self.grains = nn.ModuleList()
-        first, dim = True, top_dim
+        first, dim, total = True, top_dim, sum(rungs for _, rungs in levels)
         for i, ((side, rungs), width) in enumerate(zip(levels, widths, strict=True)):
             if i > 0:
                 passage = (
@@ -100,7 +103,9 @@ class Decoder(nn.Module):
             self.blocks.append(stage)
             here = nn.ModuleList()
             for _ in range(rungs):
-                here.append(GaussianRung(side, width, width, dim, first=first))
+                here.append(
+                    GaussianRung(side, width, width, dim, first=first, merge=merge, rungs=total)
+                )
                 first, dim = False, rung_dim
             self.rungs.append(here)
         self.head = conv(widths[-1], outputs, gain=0.3)
@@ -133,17 +138,35 @@ class Decoder(nn.Module):
         if self.label_at_start is not None and condition is not None:
             state = state + self.label_at_start(condition)[:, :, None, None]
         drawn: list[Drawn] = []
-        for i, (blocks, rungs) in enumerate(zip(self.blocks, self._rungs_by_side, strict=True)):
-            if i > 0:
-                state = self.passages[i - 1](state, condition)
-                if self.grains:
-                    state = self.grains[i - 1](state, grain)
-            state = blocks(state)
-            for rung in rungs:
-                drawn.append(draw(len(drawn), rung, state))
-                state = rung.inject(state, drawn[-1].z)
+        for i, rungs in enumerate(self._rungs_by_side):
+            state, found = self.stage(
+                self._side, i, rungs, len(drawn), state, condition, draw, grain
+            )
+            drawn += found
             if i == 0 and self.style is not None:
                 state = unit(state)
                 style = self.style(activate(state).flatten(1))
                 condition = style if condition is None else condition + style
         return Walk(self.head(activate(state)), drawn)
+
+    def _side(
+        self,
+        i: int,
+        rungs: list[GaussianRung],
+        number: int,
+        state: Tensor,
+        condition: Tensor | None,
+        draw: Draw,
+        grain: NormalNoise | None,
+    ) -> tuple[Tensor, list[Drawn]]:
+        """Returns the state after side ``i``, and what its rungs drew, from rung ``number`` on."""
+        if i > 0:
+            state = self.passages[i - 1](state, condition)
+            if self.grains:
+                state = self.grains[i - 1](state, grain)
+        state = self.blocks[i](state)
+        drawn: list[Drawn] = []
+        for rung in rungs:
+            drawn.append(draw(number + len(drawn), rung, state))
+            state = rung.inject(state, drawn[-1].z)
+        return state, drawn

@@ -1,12 +1,46 @@
 """The draws: where the latent of each rung comes from on a top-down walk."""
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
+from hiresvae.errors import UserError
 from hiresvae.models.contract import Draw, Drawn, NormalNoise, Rung
+
+Temperature = float | Sequence[float]
+"""Of all rungs alike, or of each from the top; the last one given holds for all below it."""
+
+
+def temperature_at(temperature: Temperature, number: int) -> float:
+    """Returns the temperature of rung ``number``, counted from the top.
+
+    Example:
+        >>> [temperature_at((1.0, 0.7), number) for number in range(3)], temperature_at(0.5, 9)
+        ([1.0, 0.7, 0.7], 0.5)
+    """
+    if isinstance(temperature, Sequence):
+        return temperature[min(number, len(temperature) - 1)]
+    return temperature
+
+
+def check_temperature(temperature: Temperature, rungs: int) -> None:
+    """Refuses temperatures below 0, and more of them than a model has rungs.
+
+    Raises:
+        UserError: names the temperature and the nearest valid.
+    """
+    values = tuple(temperature) if isinstance(temperature, Sequence) else (temperature,)
+    for value in values:
+        if not (math.isfinite(value) and value >= 0):
+            raise UserError(f"temperature {value:g}: must be 0 or more; nearest valid: 0")
+    if not 1 <= len(values) <= rungs:
+        raise UserError(
+            f"temperature has {len(values)} numbers, but this model has {rungs} "
+            f"rung{'s' if rungs > 1 else ''}; nearest valid: {rungs if values else 1}"
+        )
 
 
 @dataclass(frozen=True)
@@ -38,12 +72,12 @@ class FromPrior:
 
     Attributes:
         noise: standard normal numbers; None takes the prior's mean.
-        temperature: scales the prior's standard deviation.
+        temperature: scales the prior's standard deviation, of all rungs or of each.
         top: latents ``(N, D, h, w)`` to use for the top rung, such as those of a fitted prior.
     """
 
     noise: NormalNoise | None
-    temperature: float = 1.0
+    temperature: Temperature = 1.0
     top: Tensor | None = None
 
     def __call__(self, number: int, rung: Rung, state: Tensor) -> Drawn:
@@ -55,9 +89,10 @@ class FromPrior:
             zeros = state.new_zeros(state.shape[0], *rung.shape)
             return Drawn(zeros if prior is None else prior.mean)
         noise = self.noise(f"prior {number}", *rung.shape)
+        temperature = temperature_at(self.temperature, number)
         if prior is None:
-            return Drawn(self.temperature * noise)
-        return Drawn(prior.sample(noise, self.temperature))
+            return Drawn(temperature * noise)
+        return Drawn(prior.sample(noise, temperature))
 
 
 @dataclass(frozen=True)

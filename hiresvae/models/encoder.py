@@ -6,9 +6,10 @@ from hiresvae.blocks.attention import Attention
 from hiresvae.blocks.layers import conv
 from hiresvae.blocks.resample import Down, ToVector
 from hiresvae.blocks.residual import residuals
+from hiresvae.blocks.staged import Staged
 
 
-class Trunk(nn.Module):
+class Trunk(Staged):
     """Residual blocks at every side with a passage down between two; encoder and critic use it.
 
     Args:
@@ -46,11 +47,13 @@ class Trunk(nn.Module):
 
     def forward(self, images: Tensor, condition: Tensor | None = None) -> dict[int, Tensor]:
         """Returns features by side, ``{side: (N, width, side, side)}``, for ``(N, C, H, W)``."""
-        state = self.blocks[0](self.stem(images))
-        features = {self.sides[0]: state}
-        for side, passage, blocks in zip(
-            self.sides[1:], self.passages, self.blocks[1:], strict=True
-        ):
-            state = blocks(passage(state, condition))
+        state, features = images, {}
+        for i, side in enumerate(self.sides):
+            state = self.stage(self._side, i, state, condition)
             features[side] = state
         return features
+
+    def _side(self, i: int, state: Tensor, condition: Tensor | None) -> Tensor:
+        """Returns the features of side number ``i`` from those before, or from the picture."""
+        state = self.passages[i - 1](state, condition) if i > 0 else self.stem(state)
+        return self.blocks[i](state)

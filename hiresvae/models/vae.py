@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from hiresvae.blocks.layers import SLOPE
+from hiresvae.blocks.staged import Staged
 from hiresvae.distributions.likelihoods import make_likelihood
 from hiresvae.models import backbones
 from hiresvae.models.backbones import OneVectorDecoder
@@ -43,7 +44,7 @@ def stacked(first: NormalNoise, second: NormalNoise) -> NormalNoise:
     return noise
 
 
-class VAE(nn.Module):
+class VAE(Staged):
     """Encoder, top-down decoder and likelihood.
 
     Args:
@@ -120,6 +121,7 @@ class VAE(nn.Module):
             condition_dim=CONDITION_DIM,
             labelled=bool(self.classes),
             grain=chosen.grain,
+            merge=chosen.merge,
         )
         return encoder, decoder
 
@@ -206,7 +208,7 @@ class VAE(nn.Module):
         likelihood = self.likelihood(walk.head[:count])
         rate = torch.stack([drawn.rate() for drawn in walk.drawn], dim=1)
         return Outputs(
-            distortion=-likelihood.log_prob(images),
+            distortion=-self.stage(likelihood.log_prob, images),
             rate=rate if self.settings.stochastic else torch.zeros_like(rate),
             error=likelihood.error(images),
             reconstruction=likelihood.mean,

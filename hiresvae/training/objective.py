@@ -26,7 +26,9 @@ def kl_weight(settings: ModelSettings, share: float) -> float:
     return settings.beta * min(1.0, share / settings.kl_warmup)
 
 
-def bound_loss(outputs: Outputs, dims: int, beta: float, free_nats: float) -> Tensor:
+def bound_loss(
+    outputs: Outputs, dims: int, beta: float, free_nats: float, balance: Tensor | None = None
+) -> Tensor:
     """Returns ``(distortion + beta * rate) / dims`` averaged over the batch, nats per dimension.
 
     Free nats are per rung on the mean over the batch: a rung whose mean rate lies below them is not
@@ -37,11 +39,31 @@ def bound_loss(outputs: Outputs, dims: int, beta: float, free_nats: float) -> Te
         dims: C * H * W.
         beta: weight of the rate.
         free_nats: nats a rung may spend unpenalised.
+        balance: factor of each rung's rate ``(L,)``; None is 1.
     """
     rate = outputs.rate.mean(0)
     if free_nats > 0:
         rate = rate.clamp_min(free_nats)
+    if balance is not None:
+        rate = balance * rate
     return (outputs.distortion.mean() + beta * rate.sum()) / dims
+
+
+def bound_figures(outputs: Outputs, bound: Tensor) -> dict[str, Tensor]:
+    """Returns what a step tells of its bound, by name; the rate of each rung where there are more.
+
+    Args:
+        outputs: of the model.
+        bound: their loss.
+    """
+    rate = outputs.rate.detach().mean(0)
+    return {
+        "distortion_nats": outputs.distortion.detach().mean(),
+        "rate_nats": rate.sum(),
+        **({f"rate_nats_{i}": r for i, r in enumerate(rate)} if len(rate) > 1 else {}),
+        "error": outputs.error.detach().mean(),
+        "bound_nats_per_dim": bound.detach(),
+    }
 
 
 def adversary_share(

@@ -1,6 +1,7 @@
 """What a run shows of itself: grids of samples and reconstructions, and the model folder."""
 
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -44,6 +45,7 @@ def encode_all(
     labels: Tensor | None,
     seed: int,
     corruption: CorruptionSettings | None = None,
+    binarize: bool = False,
 ) -> Tensor:
     """Returns draws of the top rung's posterior for pictures of the data set ``(N, D)``.
 
@@ -54,7 +56,11 @@ def encode_all(
     for first in range(0, len(indices), 128):
         rows = torch.arange(first, min(first + 128, len(indices)))
         shown = as_seen(corruption, batches, indices[rows.numpy()], seed)
-        images = pictures_io.to_float(shown.to(device))
+        images = pictures_io.to_float(shown)
+        if binarize:
+            rng = generator(seed, "binarize", first)
+            images = pictures_io.binarized(images, torch.rand(images.shape, generator=rng))
+        images = images.to(device)
         chosen = labels[rows].to(device) if labels is not None else None
         state = model.features(images, chosen)
         rung = model.decoder.rung_list[0]
@@ -101,13 +107,20 @@ class Snapshots:
         train = self.data.train[:limit]
         labels = self._labels(train)
         held = self.data.held_out[:limit]
-        seed, corruption = self.settings.seed, self.settings.corruption
+        encode = partial(
+            encode_all,
+            model,
+            self.batches,
+            seed=self.settings.seed,
+            corruption=self.settings.corruption,
+            binarize=self.settings.data.binarize,
+        )
         return priors.fit(
-            encode_all(model, self.batches, train, labels, seed, corruption),
-            encode_all(model, self.batches, held, self._labels(held), seed, corruption),
+            encode(train, labels),
+            encode(held, self._labels(held)),
             kind=self.settings.prior.kind,
             components=self.settings.prior.components,
-            seed=seed,
+            seed=self.settings.seed,
             labels=labels,
             num_classes=model.classes,
         )

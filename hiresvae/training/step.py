@@ -7,7 +7,8 @@ see the model's loss. Nothing here waits for the device.
 """
 
 import contextlib
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from functools import partial
 
 import torch
 from accelerate import Accelerator
@@ -19,6 +20,7 @@ from hiresvae.adversary.adversary import Adversary, Verdict
 from hiresvae.adversary.averages import Averages
 from hiresvae.adversary.balance import Balance, gradient_at, scaled_gradient
 from hiresvae.data.batches import Batches
+from hiresvae.images import binarized
 from hiresvae.models.contract import NormalNoise, Outputs
 from hiresvae.models.vae import VAE
 from hiresvae.priors import RunningGaussian
@@ -26,10 +28,18 @@ from hiresvae.seeding import Noise, Shard
 from hiresvae.settings import Settings
 from hiresvae.training.codes import make_penalties
 from hiresvae.training.corruption import seen_in_training
+from hiresvae.training.gradients import gradient_norms
 from hiresvae.training.guard import Guard, gradient_norm, spread, step_unless
 from hiresvae.training.introspective import Introspection
-from hiresvae.training.objective import Fakes, adversary_share, bound_loss, kl_weight
+from hiresvae.training.objective import (
+    Fakes,
+    adversary_share,
+    bound_figures,
+    bound_loss,
+    kl_weight,
+)
 from hiresvae.training.sharpening import make_sharpening
+from hiresvae.training.steady import Steady
 
 Sums = dict[str, tuple[Tensor, ...]]
 """What running means observe of some rows, by whose they are: added up over parts and processes."""
@@ -90,6 +100,7 @@ class Step:
         if settings.adversary and settings.adversary.balance == "gradient_ratio":
             self.balance = Balance(settings.adversary).to(accelerator.device)
         self.guard = Guard(settings).to(accelerator.device)
+        self.steady = Steady.of(settings.model, self.vae)
         self.augment: AugmentProbability | None = None
         if settings.adversary is not None:
             self.augment = AugmentProbability(settings.adversary).to(accelerator.device)
@@ -136,6 +147,8 @@ class Step:
         first = number * shard.total + shard.start
         images, labels = self.batches.batch(first, shard.size)
         images = images.contiguous(memory_format=torch.channels_last)
+        if self.settings.data.binarize:
+            images = binarized(images, noise.uniform("binarize", *images.shape[1:]))
         seen = seen_in_training(self.settings.corruption, images, noise.normal, self.batches, first)
         labels = labels if self.vae.classes else None
         ramp, fakes = None, None
@@ -147,16 +160,16 @@ class Step:
         with self.accelerator.autocast():
             outputs = self._forward(images, labels, noise, fakes, seen=seen)
         beta = kl_weight(self.settings.model, share)
-        bound = bound_loss(outputs, self.dims, beta, self.settings.model.free_nats)
-        rate = outputs.rate.detach().mean(0)
-        logs = {
-            "distortion_nats": outputs.distortion.detach().mean(),
-            "rate_nats": rate.sum(),
-            **({f"rate_nats_{i}": r for i, r in enumerate(rate)} if len(rate) > 1 else {}),
-            "error": outputs.error.detach().mean(),
-            "bound_nats_per_dim": bound.detach(),
-        }
-        loss = bound
+        bound_of = partial(
+            bound_loss,
+            dims=self.dims,
+            beta=beta,
+            free_nats=self.settings.model.free_nats,
+            balance=self.steady.balance(beta),
+        )
+        bound = bound_of(outputs)
+        logs = bound_figures(outputs, bound)
+        loss = self.steady.penalised(bound, logs)
         if self.sharpening is not None:
             distances = self.sharpening(outputs.reconstruction, images)
             logs |= {name: distance.detach().mean() for name, distance in distances.items()}
@@ -171,6 +184,7 @@ class Step:
                     extra, terms = self.introspection(outputs, labels, noise, beta, feeling)
                 loss, logs = loss + extra, logs | terms
         sums: Sums = {"prior": self.running.sums(outputs.top, labels)}
+        sums |= self.steady.sums(outputs)
         pushed: tuple[Tensor, Tensor] | None = None
         if fakes is not None:
             mixed = fakes.mix(outputs)
@@ -199,7 +213,7 @@ class Step:
                     gradient_at(mixed, last, towards=towards),
                 )
         if measure:
-            logs |= self._compare(outputs, beta, bound, pushed)
+            logs |= gradient_norms(self.vae, outputs, bound_of, pushed)
         self.accelerator.backward(loss / self.settings.training.accumulation)
         return sums, logs
 
@@ -286,43 +300,6 @@ class Step:
         )
         return verdict, push.detach(), alone
 
-    def _compare(
-        self, outputs: Outputs, beta: float, bound: Tensor, pushed: tuple[Tensor, Tensor] | None
-    ) -> dict[str, Tensor]:
-        """Returns the norms of each term's gradient at two places.
-
-        At the decoder's last layer, where the adversary is weighed against the bound; the KL has
-        none there, as latents come before it. At the top rung's posterior all terms meet: names
-        that end in ``_at_top``.
-
-        Args:
-            outputs: of the model.
-            beta: weight of the rate.
-            bound: their loss.
-            pushed: the fakes and the adversary's gradient at them.
-        """
-        free = self.settings.model.free_nats
-        only_rate = replace(outputs, distortion=outputs.distortion.detach())
-        only_distortion = replace(outputs, rate=outputs.rate.detach())
-        losses: dict[str, tuple[Tensor, Tensor | None]] = {
-            "rate": (bound_loss(only_rate, self.dims, beta, free), None),
-            "distortion": (bound_loss(only_distortion, self.dims, beta, free), None),
-        }
-        if pushed is not None:
-            losses["adversary"] = pushed
-        norms = {"bound_gradient_norm": gradient_at(bound, self.vae.last_layer).norm()}
-        top = self.vae.decoder.rung_list[0].read.weight
-        for name, (loss, towards) in losses.items():
-            for place, weight in (("", self.vae.last_layer), ("_at_top", top)):
-                # A model without noise has no rate at all.
-                gradient = (
-                    gradient_at(loss, weight, towards=towards)
-                    if loss.requires_grad
-                    else torch.zeros_like(weight)
-                )
-                norms[f"{name}_gradient_norm{place}"] = gradient.norm()
-        return norms
-
     @torch.no_grad()
     def _advance(self, means: dict[str, Tensor], sums: list[Sums]) -> None:
         """Steps both optimisers and takes in what was observed, the same on every process."""
@@ -354,6 +331,7 @@ class Step:
         self.running.observe(z_sum, outer_sum, count, training.batch_size)
         if self.adversary is not None and "means" in totals:
             self.adversary.observe(totals["means"], training.batch_size)
+        self.steady.observe(totals, training.batch_size)
         self.vae.likelihood.observe(error)
         if self.balance is not None and "balance" in totals:
             bound, adversarial = totals["balance"]

@@ -16,6 +16,7 @@ from hiresvae.adversary.averages import Averages
 from hiresvae.adversary.balance import Balance
 from hiresvae.adversary.discriminator import Discriminator
 from hiresvae.blocks.layers import channels_last
+from hiresvae.blocks.staged import recompute_stages
 from hiresvae.data import PictureData
 from hiresvae.data.batches import Batches
 from hiresvae.models.vae import VAE
@@ -26,8 +27,11 @@ from hiresvae.training import checkpoint, guard
 from hiresvae.training.best import Best
 from hiresvae.training.optim import Average, make_optimizer, rate_factor
 from hiresvae.training.progress import Progress
+from hiresvae.training.rung_plot import draw_rungs
+from hiresvae.training.rungs import RungWatch
 from hiresvae.training.signals import Stop
 from hiresvae.training.snapshots import Snapshots, running_density
+from hiresvae.training.steady import Steady
 from hiresvae.training.step import Networks, Step
 from hiresvae.training.watch import Watch
 
@@ -52,6 +56,7 @@ def build(settings: Settings, channels: int, classes: int) -> tuple[VAE, Discrim
     torch.manual_seed(settings.seed)
     size = settings.data.size
     model = VAE(settings.model, size=size, channels=channels, classes=classes)
+    recompute_stages(model, settings.training.gradient_checkpointing)
     critic = None
     if settings.adversary is not None:
         seen = classes if settings.model.conditional else 0
@@ -117,6 +122,7 @@ class Trainer:
         self.snapshots = Snapshots(settings, run, data, self.batches, _shares(data, classes))
         self.best = Best(self.snapshots, device)
         self.watch = Watch(self.step, data)
+        self.rungs = RungWatch(self.step, data)
         self.metrics = MetricsFile(run.metrics)
         self.images = 0
 
@@ -130,6 +136,7 @@ class Trainer:
         if adversary is not None and adversary.averages is not None and adversary.averages.kept:
             beside["adversary_means"] = adversary.averages
         beside[guard.FILE] = self.step.guard
+        beside |= self.step.steady.kept()
         if self.step.augment is not None and self.step.augment.adaptive:
             beside["augment"] = self.step.augment
         return beside if self.step.balance is None else beside | {"balance": self.step.balance}
@@ -146,6 +153,7 @@ class Trainer:
             if self.metrics.path.exists():
                 for line in self.metrics.read():
                     self.watch.alarm.hear(line)  # what was said before is not said again
+                    self.rungs.hear(line)
 
     def fit(self) -> Outcome:
         """Trains until all images are seen or a signal asks to stop; either way all is saved."""
@@ -241,6 +249,7 @@ class Trainer:
             ),
             guard.FILE: guard.Guard(self.settings),
         }
+        fresh |= Steady.of(self.settings.model, vae).kept()
         chosen = self.settings.adversary
         if chosen is not None and critic is not None:
             fresh["balance"] = Balance(chosen)
@@ -280,11 +289,11 @@ class Trainer:
             **{name: float(f"{value:.6g}") for name, value in line.items()},
         }
         if self.accelerator.is_main_process:
-            line |= self.watch(number)
+            line |= self.watch(number) | self.rungs()
             self.metrics.append(line)
-            warning = self.watch.alarm.hear(line)
-            if warning is not None:
-                log.warning("%s", warning)
+            for warning in (self.watch.alarm.hear(line), self.rungs.hear(line)):
+                if warning is not None:
+                    log.warning("%s", warning)
         self.accelerator.log({k: v for k, v in line.items() if k != "time"}, step=self.images)
         return line
 
@@ -294,6 +303,9 @@ class Trainer:
             running = running_density(self.running, self.snapshots.shares)
             fitted = self.snapshots.fitted(model) if final else None
             used = self.snapshots.take(model, fitted or running, self.images)
+            shapes = self.vae.latent_shapes
+            if len(shapes) > 1 and self.settings.model.stochastic and self.metrics.path.exists():
+                draw_rungs(self.metrics.read(), shapes, self.run.rungs)
             if scored:
                 self.best.consider(replace(used, prior=running), fitted)
         self.accelerator.wait_for_everyone()

@@ -16,8 +16,9 @@ from torch import Tensor
 
 from hiresvae.errors import UserError
 from hiresvae.generator import PictureModel
-from hiresvae.images import to_float, to_pil
+from hiresvae.images import to_float, to_pil, to_uint8
 from hiresvae.models.draws import FromPosterior
+from hiresvae.seeding import picture_noise
 from hiresvae.uses.bounds import importance_bound
 from hiresvae.uses.codes import BATCH
 
@@ -83,10 +84,11 @@ def scores(painter: PictureModel, pictures: Tensor, *, draws: int = 8, seed: int
     Source: Serra et al. 2020 (arXiv 1909.11480), equation 1.
     """
     model, noisy = painter.model, painter.settings.model.stochastic
-    nats, rates, squares = [], [], []
+    nats, rates, squares, packed = [], [], [], []
     for rows in torch.arange(len(pictures)).split(BATCH):
-        part = pictures[rows]
-        images = painter.check(part)
+        part, numbers = pictures[rows], rows.tolist()
+        images = painter.observed(part, picture_noise(seed, numbers, painter.device))
+        packed.append(complexity(to_uint8(images).cpu()))
         labels = painter.guess_labels(part) if painter.conditional else None
         features = model.features(images, labels)
         mean = model.walk(FromPosterior(features, None), labels, len(part))
@@ -94,15 +96,14 @@ def scores(painter: PictureModel, pictures: Tensor, *, draws: int = 8, seed: int
         squares.append((picture - images).square().mean(1).cpu())
         if noisy:
             rates.append(torch.stack([drawn.rate() for drawn in mean.drawn], 1).cpu())
-            numbers = rows.tolist()
             bound = importance_bound(painter, images, features, labels, seed, numbers, draws)
             nats.append(bound)
-    packed, by_pixel = complexity(pictures), torch.cat(squares)
+    by_pixel, compressed = torch.cat(squares), torch.cat(packed)
     error = by_pixel.mean((1, 2))
     if not noisy:
-        return Scores(None, packed, None, error, None, by_pixel)
+        return Scores(None, compressed, None, error, None, by_pixel)
     bits = -torch.cat(nats) / math.log(2)
-    return Scores(bits, packed, bits - packed, error, torch.cat(rates), by_pixel)
+    return Scores(bits, compressed, bits - compressed, error, torch.cat(rates), by_pixel)
 
 
 def threshold(held_out: Tensor, quantile: float) -> float:

@@ -1,7 +1,8 @@
 """Bounds on the likelihood of pictures in nats, and what a model's latents carry.
 
 All likelihoods are of 8-bit pictures, so that models can be compared whatever their distribution: a
-density over [-1, 1] counts with the width of a level, 1 / 127.5 a number.
+density over [-1, 1] counts with the width of a level, 1 / 127.5 a number. A model of
+``data.binarize`` is asked about pictures in black and white by chance, as it was trained on.
 """
 
 import math
@@ -12,17 +13,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from hiresvae.distributions.gaussian import standard_like
+from hiresvae.distributions.gaussian import ACTIVE, standard_like
 from hiresvae.errors import UserError
-from hiresvae.generator import PictureModel, picture_noise
+from hiresvae.generator import PictureModel
 from hiresvae.models.contract import Walk
 from hiresvae.models.draws import FromPosterior
+from hiresvae.seeding import picture_noise
 from hiresvae.uses.processes import joined, share
 
 LEVELS = 127.5
 """Levels of 8 bits on a unit of the scale of [-1, 1]."""
-ACTIVE = 0.01
-"""A latent whose posterior mean varies by no more than this over pictures carries nothing."""
 BATCH = 32
 
 
@@ -90,9 +90,9 @@ def bounds(model: PictureModel, pictures: Tensor, *, seed: int = 0, samples: int
     for numbers in torch.arange(mine.start, mine.stop).split(BATCH):
         part = pictures[numbers]
         labels = model.guess_labels(part) if model.conditional else None
-        images = model.check(part)
-        features = model.model.features(images, labels)
         noise = picture_noise(seed, numbers.tolist(), model.device)
+        images = model.observed(part, noise)
+        features = model.model.features(images, labels)
         walk = model.model.walk(FromPosterior(features, noise), labels, len(part))
         found = {
             "distortion": -log_prob_of_levels(model, walk, images),
@@ -142,11 +142,11 @@ def top_latents(
             chosen = torch.from_numpy(labels[numbers.numpy()]).to(model.device)
         elif model.conditional:
             chosen = model.guess_labels(part)
-        images = model.check(part)
+        noise = picture_noise(seed, numbers.tolist(), model.device)
+        images = model.observed(part, noise)
         seen = model.model.features(images, chosen)[rung.shape[1]]
         # The first rung's posterior does not look at the state.
         posterior = rung.posterior(images.new_zeros(len(part)), seen, None)
-        noise = picture_noise(seed, numbers.tolist(), model.device)
         drawn = posterior.sample(noise("posterior of training pictures", *rung.shape))
         rows.append(drawn.flatten(1).cpu().numpy())
     return _all(rows, (math.prod(rung.shape),))

@@ -10,11 +10,18 @@ from torch.nn.functional import one_hot
 
 from hiresvae.data.reading import Read, read_pictures
 from hiresvae.errors import UserError
-from hiresvae.generator import PictureModel, PriorName, picture_noise
+from hiresvae.generator import PictureModel, PriorName
 from hiresvae.images import to_uint8
 from hiresvae.models.contract import NormalNoise
 from hiresvae.models.decoder import Grain
-from hiresvae.models.draws import FromPosterior, Relative
+from hiresvae.models.draws import (
+    FromPosterior,
+    Relative,
+    Temperature,
+    check_temperature,
+    temperature_at,
+)
+from hiresvae.seeding import picture_noise
 
 SAMPLE = "sample:"
 BATCH = 64
@@ -100,18 +107,19 @@ def drawn(
     seed: int,
     *,
     prior: PriorName = "fitted",
-    temperature: float = 1.0,
+    temperature: Temperature = 1.0,
     label: str | None = None,
 ) -> Codes:
     """Returns the code of picture 0 that `PictureModel.sample` draws with this seed.
 
     All streams of noise are those of sampling, the grain's too, so it is that very picture.
     """
+    check_temperature(temperature, len(painter.model.latent_shapes))
     labels = painter._labels(seed, [0], label)
     top = painter.latents([0], seed=seed, prior=prior, temperature=temperature, labels=labels)
     noise = picture_noise(seed, [0], painter.device)
     lower = [
-        temperature * noise(f"prior {number}", *shape)
+        temperature_at(temperature, number) * noise(f"prior {number}", *shape)
         for number, shape in enumerate(painter.model.latent_shapes)
         if number > 0
     ]
@@ -173,7 +181,9 @@ class Inputs:
         )
 
 
-def gather(painter: PictureModel, specs: Sequence[str], *, temperature: float = 1.0) -> Inputs:
+def gather(
+    painter: PictureModel, specs: Sequence[str], *, temperature: Temperature = 1.0
+) -> Inputs:
     """Returns the pictures that are meant and their codes.
 
     Args:

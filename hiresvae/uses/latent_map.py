@@ -7,10 +7,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from hiresvae.distributions.gaussian import ACTIVE
 from hiresvae.errors import UserError
 from hiresvae.generator import PictureModel
 from hiresvae.models.draws import FromPosterior
-from hiresvae.uses.bounds import ACTIVE
 from hiresvae.uses.codes import BATCH, Codes, decode
 
 Projection = Literal["pca", "tsne", "umap"]

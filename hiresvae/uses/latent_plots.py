@@ -9,7 +9,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from hiresvae.uses.bounds import ACTIVE
+from hiresvae.distributions.gaussian import ACTIVE
 from hiresvae.uses.latent_map import Posteriors
 
 COLOURS = (

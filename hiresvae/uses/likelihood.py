@@ -60,16 +60,21 @@ def likelihood_figures(
     if found.iwae is not None:
         figures.append(mean(f"iwae_{iwae}", found.iwae, "nats", "up"))
     head, dims = model.model.likelihood, math.prod(pictures.shape[1:])
-    if head.discrete:
+    grey = _grey_coins(model, pictures)
+    if head.discrete and not grey:
         of = {"bits_per_dim": found.elbo, f"bits_per_dim_iwae_{iwae}": found.iwae}
         for name, nats in of.items():
             if nats is not None:
                 bits = head.bits_per_dim(torch.from_numpy(nats), dims).numpy()
                 figures.append(mean(name, bits, "bits", "down"))
     else:
-        notes.append(
-            f"bits/dim were left out: model.likelihood {head.name!r} is a density, not discrete"
+        because = (
+            "'bernoulli' is of black and white alone, and these pictures are grey; data.binarize "
+            "true makes them so"
+            if grey
+            else f"{head.name!r} is a density, not discrete"
         )
+        notes.append(f"bits/dim were left out: model.likelihood {because}")
     for number, (active, total) in enumerate(found.active):
         figures.append(mean(f"kl_rung_{number}", found.rate[:, number], "nats", "down"))
         units = f"of {total} latents"
@@ -79,6 +84,13 @@ def likelihood_figures(
         top = np.concatenate([top, top_latents(model, train, train_labels, seed=seed)])
         used = {**counts, "train": len(train)}
     return figures + prior_gap(top, used, seed, notes)
+
+
+def _grey_coins(model: PictureModel, pictures: Tensor) -> bool:
+    """Whether coin throws are asked about greys, of which they know nothing."""
+    if model.model.likelihood.name != "bernoulli" or model.settings.data.binarize:
+        return False
+    return bool(((pictures > 0) & (pictures < 255)).any())
 
 
 def prior_gap(top: np.ndarray, counts: Counts, seed: int, notes: list[str]) -> list[Figure]:

@@ -15,9 +15,10 @@ from torch import Tensor
 
 from hiresvae.data.tiles import starts
 from hiresvae.errors import UserError
-from hiresvae.generator import PictureModel, picture_noise
+from hiresvae.generator import PictureModel
 from hiresvae.images import to_float, to_uint8
 from hiresvae.models.draws import FromPosterior, FromPrior, Given
+from hiresvae.seeding import picture_noise
 from hiresvae.training.corruption import BLANK
 
 LARGEST = 64_000_000

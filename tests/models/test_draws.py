@@ -4,7 +4,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from hiresvae.models.draws import FromPosterior, FromPrior, Given, Together
+from hiresvae.errors import UserError
+from hiresvae.models.draws import FromPosterior, FromPrior, Given, Together, check_temperature
 from hiresvae.models.vae import VAE
 from hiresvae.seeding import Noise, Shard
 
@@ -54,6 +55,33 @@ def test_from_prior_scales_the_noise_by_the_temperature(model: VAE):
         z = whole(number, rung, state).z
         torch.testing.assert_close(half(number, rung, state).z - mean, 0.5 * (z - mean))
         assert (z != mean).all()
+
+
+def test_each_rung_has_its_own_temperature(model: VAE):
+    hot, mixed = FromPrior(rows(2)), FromPrior(rows(2), temperature=(1.0, 0.5, 0.0))
+    for number, rung in enumerate(model.decoder.rung_list):
+        state = torch.randn(2, rung.write.out_channels, *rung.shape[1:])
+        prior = rung.prior(state)
+        mean = torch.zeros(2, *rung.shape) if prior is None else prior.mean
+        spread = (1.0, 0.5, 0.0, 0.0)[number]
+        expected = spread * (hot(number, rung, state).z - mean)
+        torch.testing.assert_close(mixed(number, rung, state).z - mean, expected)
+
+
+@pytest.mark.parametrize(
+    ("temperature", "sentence"),
+    [
+        ((1.0,) * 5, "has 5 numbers, but this model has 4 rungs; nearest valid: 4"),
+        ((), "has 0 numbers, .* nearest valid: 1"),
+        (-0.5, "temperature -0.5: must be 0 or more; nearest valid: 0"),
+        ((1.0, float("nan")), "temperature nan: must be 0 or more"),
+    ],
+)
+def test_impossible_temperatures_are_refused(temperature, sentence):
+    with pytest.raises(UserError, match=sentence):
+        check_temperature(temperature, 4)
+    check_temperature((1.0, 0.0), 4)
+    check_temperature(1.2, 1)
 
 
 def test_from_prior_takes_a_given_top_and_draws_the_rest(model: VAE):

@@ -3,7 +3,13 @@ import torch
 
 from hiresvae.models.contract import Outputs
 from hiresvae.settings import AdversarySettings, ModelSettings
-from hiresvae.training.objective import Fakes, adversary_share, bound_loss, kl_weight
+from hiresvae.training.objective import (
+    Fakes,
+    adversary_share,
+    bound_figures,
+    bound_loss,
+    kl_weight,
+)
 
 KINDS = [
     ["reconstructions"],
@@ -41,6 +47,22 @@ def test_free_nats_hold_for_each_rung_on_the_mean_of_the_batch():
     out.rate.requires_grad_(True)
     bound_loss(out, 1, 1.0, 3.0).backward()
     assert out.rate.grad.tolist() == [[0.0, 0.5], [0.0, 0.5]], "the first rung is not pushed"
+
+
+def test_a_balance_weighs_each_rungs_rate():
+    out = outputs([0.0, 0.0], [[1.0, 2.0], [3.0, 6.0]])
+    balance = torch.tensor([0.5, 1.5])
+    assert bound_loss(out, 1, 2.0, 0.0, balance).item() == pytest.approx(2 * (0.5 * 2 + 1.5 * 4))
+    assert bound_loss(out, 1, 1.0, 3.0, balance).item() == pytest.approx(0.5 * 3 + 1.5 * 4)
+
+
+def test_a_step_tells_the_rate_of_each_rung_where_there_are_more():
+    out = outputs([10.0, 20.0], [[1.0, 2.0], [3.0, 6.0]])
+    told = bound_figures(out, torch.ones(()))
+    assert (told["distortion_nats"], told["rate_nats"]) == (15, 6)
+    assert (told["rate_nats_0"], told["rate_nats_1"]) == (2, 4)
+    one = bound_figures(outputs([10.0], [[1.0]]), torch.ones(()))
+    assert "rate_nats_0" not in one and one["rate_nats"] == 1
 
 
 def test_the_adversary_begins_and_rises():

@@ -174,6 +174,44 @@ def test_introspection_begins_with_its_start_and_weighs_nothing_at_0(make_traine
         torch.testing.assert_close(ends[1][name], value)
 
 
+def test_stages_that_are_worked_out_again_change_no_figure(make_trainer):
+    ends = []
+    for wanted in ("false", "true"):
+        trainer = make_trainer(
+            f"training.gradient_checkpointing={wanted}", "adversary.start=0", "adversary.ramp=0",
+            "adversary.balance=gradient_ratio", "adversary.balance_every=1",
+            "model.pyramid=1x1 4x2 8x1 ...", "model.kl_warmup=0",
+        )  # fmt: skip
+        assert trainer.vae.decoder.recompute == (wanted == "true")
+        assert not trainer.networks.critic.trunk.recompute
+        trainer._set_rates(1.0)
+        ends.append([trainer.step(number, measure=True) for number in range(2)])
+    for kept, anew in zip(*ends, strict=True):
+        assert kept.keys() == anew.keys()
+        for name, value in kept.items():
+            torch.testing.assert_close(anew[name], value, rtol=1e-3, atol=1e-5, msg=name)
+    assert kept["adversary_weight"] > 0
+
+
+def test_greys_become_black_and_white_anew_in_every_step(make_trainer, monkeypatch):
+    trainer = make_trainer(
+        "adversary=null", "data.binarize=true", "model.likelihood=bernoulli", "data.mirror=false"
+    )
+    seen = []
+    trainer.vae.encoder.register_forward_hook(lambda _, given, __: seen.append(given[0]))
+    real = trainer.batches.batch
+    monkeypatch.setattr(trainer.batches, "batch", lambda start, count: real(0, count))
+    for number in (0, 1, 0):
+        trainer.step(number)
+    assert all(set(images.unique().tolist()) == {-1.0, 1.0} for images in seen)
+    assert not torch.equal(seen[0], seen[1]) and torch.equal(seen[0], seen[2])
+    greys = real(0, 8)[0]
+    # A grey is the chance of white, so the expected picture is the grey one.
+    torch.testing.assert_close(seen[0].mean(), greys.mean(), rtol=0, atol=0.06)
+    agreement = (seen[0] * greys).mean()
+    torch.testing.assert_close(agreement, greys.square().mean(), rtol=0, atol=0.06)
+
+
 EXTRAS = {
     "relativistic": ["adversary.lecam=0.1"],
     "non_saturating": ["adversary.condition=none"],

@@ -4,6 +4,8 @@ from dataclasses import replace
 import pytest
 import torch
 
+from hiresvae.images import to_uint8
+from hiresvae.seeding import picture_noise
 from hiresvae.uses.anomaly import complexity, heat, overlay, scores, threshold
 
 
@@ -26,6 +28,18 @@ def test_figures_of_every_kind_of_model(painter, pictures):
     assert got.bits.isfinite().all()
     again = scores(painter, pictures[3:], draws=2).squares
     assert torch.allclose(again, got.squares[3:], atol=1e-5)
+
+
+def test_a_model_of_black_and_white_is_asked_about_such(make_painter, pictures):
+    painter = make_painter(likelihood="bernoulli")
+    data = painter.settings.data.model_copy(update={"binarize": True})
+    painter.settings = painter.settings.model_copy(update={"data": data})
+    noise = picture_noise(0, list(range(len(pictures))), painter.device)
+    seen = to_uint8(painter.observed(pictures, noise))
+    assert set(seen.flatten().tolist()) == {0, 255}
+    got = scores(painter, pictures, draws=2)
+    torch.testing.assert_close(got.complexity, complexity(seen))
+    torch.testing.assert_close(got.bits, scores(painter, seen, draws=2).bits)
 
 
 def test_an_autoencoder_has_an_error_and_no_bits(make_painter, pictures):

@@ -6,8 +6,8 @@ import torch
 from torch.distributions import Normal
 
 from hiresvae.errors import UserError
-from hiresvae.generator import picture_noise
 from hiresvae.models.draws import FromPosterior
+from hiresvae.seeding import picture_noise
 from hiresvae.uses import bounds as module
 from hiresvae.uses.bounds import bounds, top_latents
 

@@ -5,7 +5,7 @@ import pytest
 
 from hiresvae.generator import PictureModel
 from hiresvae.metrics.results import Figure
-from hiresvae.uses.bounds import top_latents
+from hiresvae.uses.bounds import bounds, top_latents
 from hiresvae.uses.likelihood import likelihood_figures, prior_gap
 
 SIDE = 16
@@ -42,6 +42,24 @@ def test_bits_only_where_the_likelihood_is_discrete_and_by_the_bound_that_is_nam
         assert (found[name].unit, found[name].better) == ("bits", "down")
         low, high = found[name].interval
         assert low <= found[name].value <= high
+
+
+def test_coin_throws_tell_bits_of_black_and_white_alone(
+    make_ladder, figures, noise_pictures
+) -> None:
+    model = make_ladder(likelihood="bernoulli")
+    found, notes = figures(model)
+    assert "bits_per_dim" not in found and "these pictures are grey" in notes[0]
+    data = model.settings.data.model_copy(update={"binarize": True})
+    model.settings = model.settings.model_copy(update={"data": data})
+    found, notes = figures(model)
+    assert notes == [] and found["bits_per_dim"].value > 0
+    x = noise_pictures()
+    one, two = (bounds(model, x, seed=seed).distortion for seed in (0, 1))
+    assert not np.allclose(one, two), "other coins"
+    np.testing.assert_allclose(
+        bounds(model, x, seed=4).elbo, model.elbo(x, seed=4).numpy(), rtol=1e-5
+    )
 
 
 def test_rungs_add_up_and_a_rung_that_says_nothing_is_counted_as_such(make_ladder, figures) -> None:

@@ -1,0 +1,68 @@
+import gc
+
+import pytest
+import torch
+
+from hiresvae.configuration import load_settings
+from hiresvae.training.footprint import Footprint, PeakMemory, footprint
+
+AT_WORK = ["adversary.start=0", "adversary.ramp=0"]
+KINDS = {
+    "with an adversary": [*AT_WORK, "adversary.balance=gradient_ratio"],
+    "a ladder": ["adversary=null", "model.pyramid=1x1 4x2 8x1 ...", "model.kl_balance=true"],
+    "checkpointed": [
+        *AT_WORK, "model.pyramid=1x1 4x2 8x1 ...", "training.gradient_checkpointing=true",
+        "model.likelihood=logistic_mixture",
+    ],
+    "conditional, half": [
+        *AT_WORK, "model.conditional=true", "data.labels=set", "training.precision=bf16",
+        "adversary.condition=both",
+    ],
+}  # fmt: skip
+
+
+def test_bytes_are_counted_while_they_live():
+    with PeakMemory() as memory:
+        a = torch.zeros(1000)
+        b = a + 1
+        view = b[:10]
+        assert (memory.live, memory.peak) == (8000, 8000)
+        del a
+        c = torch.zeros(500)
+        assert (memory.live, memory.peak) == (6000, 8000)
+        del b, c
+        assert memory.live == 4000, "a view keeps what it shows"
+        del view
+        assert memory.live == 0 and memory.peak == 8000
+
+
+def test_what_backward_needs_is_counted():
+    weight = torch.ones(1000, requires_grad=True)
+    with PeakMemory() as memory:
+        loss = (weight * 2).exp().sum()
+        kept = memory.live
+        loss.backward()
+    assert kept == 4000 + 4, "exp keeps its result, the product by a number nothing"
+    assert memory.live == 4000 + 4, "the gradient and the loss"
+    assert memory.peak >= kept + 4000
+    assert weight.grad is not None
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_two_small_steps_tell_the_memory_of_a_large_one(tiny, make_trainer, kind):
+    chosen = [*KINDS[kind], "training.batch_size=32"]
+    settings = load_settings(tiny, chosen)
+    classes = 8 if settings.model.conditional else 0
+    estimate = footprint(settings, 3, classes)
+    gc.collect()
+    with PeakMemory() as memory:
+        trainer = make_trainer(*chosen)
+        trainer._set_rates(1.0)
+        for _ in range(2):
+            trainer.step(0, measure=True)
+    assert estimate.memory(32) == pytest.approx(memory.peak, rel=0.2)
+    assert estimate.seconds > 0
+
+
+def test_memory_is_what_is_fixed_and_what_each_picture_adds():
+    assert Footprint(100.0, 10.0, 1.0).memory(3) == 130.0
