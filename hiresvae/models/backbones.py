@@ -130,8 +130,14 @@ GELU_GAIN = 1.1
 REACH = 1.1
 """How far a bounded mean can go: a little beyond the pixels, so that it keeps a gradient there."""
 
-CLASSIC_LAYERS = ((16, 4, 2), (32, 3, 1), (64, 3, 1))
+CLASSIC_LAYERS = ((8, 4, 2), (16, 3, 1), (64, 3, 1))
 """Width, kernel and stride of the convolutions, from the picture on."""
+
+CLASSIC_DECODER = (16, 16, 32)
+"""What comes into the transposed convolutions of the same kernels: half the arithmetic of a mirror.
+
+Measured on digits, the other half buys less than a hundredth of the reconstructions' digits.
+"""
 
 CLASSIC_HIDDEN = 256
 """Length of the layer between the flattened pictures and the latent, and between it and them."""
@@ -211,9 +217,9 @@ class Deconvolution(nn.Module):
 def classic_decoder(
     outputs: int, size: int, top_dim: int, condition_dim: int, *, bounded: bool
 ) -> OneVectorDecoder:
-    """Returns the mirror of the classic encoder, made of transposed convolutions; even sizes."""
+    """Returns the way back of the classic encoder by transposed convolutions; even sizes."""
     side = classic_side(size)
-    inputs = [width for width, _, _ in CLASSIC_LAYERS]
+    inputs = CLASSIC_DECODER
     layers = []
     for c_in, c_out, (_, kernel, stride) in zip(
         inputs, [outputs, *inputs[:-1]], CLASSIC_LAYERS, strict=True
@@ -223,7 +229,7 @@ def classic_decoder(
     head, second, first = layers
     rest = nn.Sequential(
         nn.GELU(),
-        linear(CLASSIC_HIDDEN, classic_width(size), gain=GELU_GAIN),
+        linear(CLASSIC_HIDDEN, inputs[-1] * side**2, gain=GELU_GAIN),
         nn.GELU(),
         nn.Unflatten(1, (inputs[-1], side, side)),
         first,

@@ -15,9 +15,9 @@ from torch.nn.functional import interpolate
 
 from hiresvae.autoencoding import CorruptionSettings
 from hiresvae.data.batches import Batches
-from hiresvae.generator import picture_noise
 from hiresvae.images import to_float, to_uint8
 from hiresvae.models.contract import NormalNoise
+from hiresvae.seeding import picture_noise
 
 BLANK = 0.0
 """What masking leaves: the middle grey, since black and white say something in many pictures."""
