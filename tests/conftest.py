@@ -12,6 +12,10 @@ from typing import Any
 
 import pytest
 
+if "PYTEST_XDIST_WORKER" in os.environ:
+    # Each of the processes that share the cores takes one; what they start does too.
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 ROOT = Path(__file__).parents[1]
 STRANGE = "<script>&'plain\"<b>"
 """A name that would be a tag, of a folder."""

@@ -47,22 +47,19 @@ def run(
         device: None takes what there is.
         which: of a run folder the "last" model, or the "best" by held-out pictures.
     """
-    from rich.console import Console
-    from rich.progress import Progress
+    from hiresvae.data.progress import bar
 
     grid = grid or _beside(out)
     if grid.suffix.lstrip(".").lower() not in images.FORMATS:
         raise UserError(f"--grid {grid}: the ending must be .png, .jpg or .webp")
     painter = load(model, device=device, which=which)
     check_temperature(temperature, len(painter.model.latent_shapes))
-    console = Console(stderr=True)
+    side = painter.model.size
+    images.check_side(grid, max(images.grid_shape(min(n, GRID_LIMIT), side, side)))
     shown = []
-    with (
-        explained("writing pictures", out),
-        Progress(console=console, transient=True, disable=not console.is_terminal) as bar,
-    ):
+    with explained("writing pictures", out), bar(True) as progress:
         out.mkdir(parents=True, exist_ok=True)
-        task = bar.add_task("sampling", total=n)
+        task = progress.add_task("sampling", total=n)
         number = 0
         for batch in painter.sample_batches(
             n, seed=seed, prior=prior, temperature=temperature, truncation=truncation, label=label
@@ -72,7 +69,7 @@ def run(
                 if number < GRID_LIMIT:
                     shown.append(picture)
                 number += 1
-                bar.advance(task)
+                progress.advance(task)
         import torch
 
         images.save(images.grid(torch.stack(shown)), grid)

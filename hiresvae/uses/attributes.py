@@ -1,6 +1,5 @@
 """What is known of pictures: the examples from which a direction of editing is learned."""
 
-import csv
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
@@ -9,7 +8,7 @@ import torch
 from torch import Tensor
 
 from hiresvae.data import PictureData, open_data
-from hiresvae.data.labels import FILE_COLUMNS
+from hiresvae.data.labels import read_table
 from hiresvae.errors import UserError, nearest
 from hiresvae.generator import PictureModel
 from hiresvae.seeding import generator
@@ -99,7 +98,7 @@ def of_data(
     names = [data.names[row] for row in rows]
     exact = _classes(data, rows) | _drawn(settings.source, names)
     if table is not None:
-        exact |= read_table(table, names)
+        exact |= read_columns(table, names)
     columns = {k: v.double() for k, v in measured(pictures).items()} | exact
     labels = None
     if painter.conditional and source is None and data.labels is not None:
@@ -130,7 +129,7 @@ def _drawn(source: str, names: list[str]) -> dict[str, Tensor]:
     }
 
 
-def read_table(path: Path, names: list[str]) -> dict[str, Tensor]:
+def read_columns(path: Path, names: list[str]) -> dict[str, Tensor]:
     """Returns the columns of a CSV file for pictures of these names, float64 ``(N,)`` each.
 
     Numbers are taken as they are. Two words become 0 and 1 (by letter, under the column's name);
@@ -139,17 +138,10 @@ def read_table(path: Path, names: list[str]) -> dict[str, Tensor]:
     Raises:
         UserError: the file cannot be read or speaks of none of the pictures.
     """
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            reader = csv.DictReader(file)
-            header, lines = list(reader.fieldnames or []), list(reader)
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise UserError(f"--csv {path} cannot be read ({error})") from error
-    if not header:
-        raise UserError(f"--csv {path} is empty")
-    key = next((name for name in header if name.lower() in FILE_COLUMNS), header[0])
-    by_name = {PurePosixPath(line[key]).name: line for line in reversed(lines) if line[key]}
-    by_name |= {line[key]: line for line in lines if line[key]}
+    table = read_table(path, "--csv")
+    key = table.key
+    by_name = {PurePosixPath(line[key]).name: line for line in reversed(table.rows) if line[key]}
+    by_name |= {line[key]: line for line in table.rows if line[key]}
     found = [by_name.get(name) or by_name.get(PurePosixPath(name).name, {}) for name in names]
     if not any(found):
         raise UserError(
@@ -157,7 +149,7 @@ def read_table(path: Path, names: list[str]) -> dict[str, Tensor]:
             f"{names[0]!r}"
         )
     columns: dict[str, Tensor] = {}
-    for name in header:
+    for name in table.columns:
         if name != key:
             columns |= _numbers(name, [(line.get(name) or "").strip() for line in found])
     return columns

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from hiresvae import images
 from hiresvae.commands.sample import _beside, run
 from hiresvae.errors import UserError
 
@@ -84,3 +85,12 @@ def test_mistakes_are_sentences_and_leave_nothing(trained, tmp_path):
         run(model=str(trained), n=1, out=out)
     with pytest.raises(UserError, match="trained without labels"):
         run(model=str(trained), n=1, out=tmp_path / "other", label="sea")
+
+
+def test_a_grid_too_long_for_its_format_is_refused_before_anything_is_drawn(
+    trained, tmp_path, monkeypatch
+):
+    monkeypatch.setitem(images.LARGEST, "webp", 100)
+    with pytest.raises(UserError, match=r"long\.webp would be \d+ pixels long.*long\.png"):
+        run(model=str(trained), n=64, out=tmp_path / "drawn", grid=tmp_path / "long.webp")
+    assert not (tmp_path / "drawn").exists()

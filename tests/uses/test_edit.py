@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from hiresvae import images
-from hiresvae.uses.attributes import Examples, of_data, read_table, two_folders
+from hiresvae.uses.attributes import Examples, of_data, read_columns, two_folders
 from hiresvae.uses.codes import decode, encode
 from hiresvae.uses.edit import drift, edited, learn, strengths, to_label
 from hiresvae.uses.measure import brightness, skin_tone
@@ -83,15 +83,15 @@ def test_drawn_faces_bring_their_exact_attributes(make_painter):
 def test_tables_of_numbers_and_words(tmp_path, refused):
     path = tmp_path / "known.csv"
     path.write_text("file,age,hair,sex\na/1.png,30,red,m\n2.png,,fair,f\n3.png,50,dark,m\n")
-    found = read_table(path, ["a/1.png", "b/2.png", "3.png", "4.png"])
+    found = read_columns(path, ["a/1.png", "b/2.png", "3.png", "4.png"])
     age = found["age"]
     assert age.nan_to_num(-1).tolist() == [30, -1, 50, -1]
     assert found["sex"].nan_to_num(-1).tolist() == [1, 0, 1, -1]
     assert found["hair=red"].nan_to_num(-1).tolist() == [1, 0, 0, -1]
     with refused("names none of the pictures", "'x.png'"):
-        read_table(path, ["x.png"])
+        read_columns(path, ["x.png"])
     with refused("cannot be read"):
-        read_table(tmp_path / "none.csv", ["x.png"])
+        read_columns(tmp_path / "none.csv", ["x.png"])
 
 
 def test_two_small_folders(make_painter, tmp_path, refused):
