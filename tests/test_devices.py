@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from hiresvae.devices import choose_device, usable_kinds
+from hiresvae.devices import choose_device, flushing_denormals, usable_kinds
 from hiresvae.errors import UserError
 
 
@@ -21,3 +21,14 @@ def test_a_device_that_is_not_there_is_a_sentence(name: str) -> None:
 def test_a_gpu_without_a_driver_is_a_sentence() -> None:
     with pytest.raises(UserError, match="device 'cuda' is not on this machine"):
         choose_device("cuda")
+
+
+def test_denormals_are_zero_within_and_numbers_again_after_a_mistake() -> None:
+    small = torch.tensor(2.0**-130)
+    with pytest.raises(UserError), flushing_denormals():
+        assert (small * 1.0).item() == 0
+        with flushing_denormals():
+            pass
+        assert (small * 1.0).item() == 0, "the inner one found it so"
+        raise UserError("some mistake")
+    assert (small * 1.0).item() > 0

@@ -62,9 +62,12 @@ def train(
 
             print(describe(settings))
             return run.path
-        accelerator = _accelerator(settings, run, device, processes)
-        data = _opened(settings, run, accelerator, fresh)
-        outcome = _trained(settings, data, run, accelerator)
+        from hiresvae.devices import flushing_denormals
+
+        with flushing_denormals():
+            accelerator = _accelerator(settings, run, device, processes)
+            data = _opened(settings, run, accelerator, fresh)
+            outcome = _trained(settings, data, run, accelerator)
     if not outcome.finished:
         log.info(
             "stopped at %s images, state saved; the same command continues",

@@ -82,9 +82,6 @@ class Trainer:
     def __init__(
         self, settings: Settings, data: PictureData, run: RunFolder, accelerator: Accelerator
     ) -> None:
-        # Numbers too small for float32's normal range take a CPU a hundred times as long; the
-        # optimiser's running means of weights without a gradient fall among them.
-        torch.set_flush_denormal(True)
         self.settings, self.run, self.accelerator = settings, run, accelerator
         chosen = settings.training
         device = accelerator.device

@@ -159,7 +159,7 @@ class LinearLadder(nn.Module):
 
 @pytest.fixture(params=MERGES)
 def linear(request, monkeypatch) -> LinearLadder:
-    monkeypatch.setattr(latent, "activate", lambda state: state)
+    monkeypatch.setattr(latent, "activate", lambda state, slope=0.2: state)
     return LinearLadder(request.param)
 
 

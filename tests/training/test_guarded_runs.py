@@ -32,8 +32,8 @@ def test_a_nan_in_any_term_leaves_no_trace_and_the_next_step_does(make_trainer, 
     trainer.step(0)
     real_forward, real_judge = step._forward, step.adversary.judge
 
-    def forward(*inputs):
-        outputs = real_forward(*inputs)
+    def forward(*inputs, **more):
+        outputs = real_forward(*inputs, **more)
         return dataclasses.replace(outputs, **{term: getattr(outputs, term) * torch.nan})
 
     class Judge(type(step.adversary)):
@@ -126,7 +126,9 @@ def poisoned(monkeypatch):
             with monkeypatch.context() as patch:
                 if sick:
                     patch.setattr(
-                        step_module, "bound_loss", lambda *given: real(*given) * torch.nan
+                        step_module,
+                        "bound_loss",
+                        lambda *given, **more: real(*given, **more) * torch.nan,
                     )
                 return advance(self, number, **options)
 
@@ -216,7 +218,7 @@ rank, real, call = int(os.environ["RANK"]), step.bound_loss, step.Step.__call__
 
 def broken(self, number, **options):
     sick = number == 5 and rank == 1
-    step.bound_loss = (lambda *given: real(*given) * torch.nan) if sick else real
+    step.bound_loss = (lambda *given, **more: real(*given, **more) * torch.nan) if sick else real
     return call(self, number, **options)
 
 fit = Trainer.fit
