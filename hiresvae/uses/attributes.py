@@ -140,8 +140,8 @@ def read_columns(path: Path, names: list[str]) -> dict[str, Tensor]:
     """
     table = read_table(path, "--csv")
     key = table.key
-    by_name = {PurePosixPath(line[key]).name: line for line in reversed(table.rows) if line[key]}
-    by_name |= {line[key]: line for line in table.rows if line[key]}
+    rows = [(file, line) for line in table.rows if (file := line[key])]
+    by_name = {PurePosixPath(file).name: line for file, line in reversed(rows)} | dict(rows)
     found = [by_name.get(name) or by_name.get(PurePosixPath(name).name, {}) for name in names]
     if not any(found):
         raise UserError(

@@ -90,7 +90,7 @@ def test_tables_of_numbers_and_words(tmp_path, refused):
     assert found["hair=red"].nan_to_num(-1).tolist() == [1, 0, 0, -1]
     with refused("names none of the pictures", "'x.png'"):
         read_columns(path, ["x.png"])
-    with refused("cannot be read"):
+    with refused("there is no file", "known.csv"):
         read_columns(tmp_path / "none.csv", ["x.png"])
 
 
