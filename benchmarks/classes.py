@@ -1,0 +1,129 @@
+"""Whether a labelled model draws the class that it is asked for, and all kinds of it.
+
+A small convolutional classifier learns the classes of the run's training pictures; its accuracy on
+held-out pictures says what its word is worth. It is then asked about samples of every class.
+Diversity is the mean distance in pixels of two samples of a class over that of two real pictures of
+the class, so many of each.
+
+Usage:
+    python benchmarks/classes.py runs/fashion --each 100 --out classes.json
+"""
+
+import argparse
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+import hiresvae
+from hiresvae.cli_common import in_words
+from hiresvae.data import open_data
+from hiresvae.errors import UserError
+from hiresvae.images import to_float
+from hiresvae.metrics.neighbours import mean_distances
+from hiresvae.run import write_json
+
+BATCH = 64
+
+
+class Judge(nn.Module):
+    """A classifier of ``(N, C, S, S)`` into K classes: three convolutions, halved twice."""
+
+    def __init__(self, channels: int, classes: int) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(
+            nn.Conv2d(channels, 32, 3, stride=2, padding=1),
+            nn.ReLU(),
+            nn.Conv2d(32, 64, 3, stride=2, padding=1),
+            nn.ReLU(),
+            nn.Conv2d(64, 64, 3, padding=1),
+            nn.ReLU(),
+            nn.AdaptiveAvgPool2d(4),
+            nn.Flatten(),
+            nn.Dropout(0.25),
+            nn.Linear(1024, classes),
+        )
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Returns logits ``(N, K)`` of images in [-1, 1]."""
+        return self.layers(images)
+
+    @torch.inference_mode()
+    def classes_of(self, pictures: Tensor) -> np.ndarray:
+        """Returns the likeliest classes ``(N,)`` of uint8 pictures."""
+        self.eval()
+        parts = [self(to_float(part)).argmax(1) for part in pictures.split(512)]
+        return torch.cat(parts).numpy()
+
+
+def batches(count: int, epochs: int) -> Iterator[Tensor]:
+    """Yields rows in batches, every row once an epoch."""
+    rng = torch.Generator().manual_seed(0)
+    for _ in range(epochs):
+        yield from torch.randperm(count, generator=rng).split(BATCH)
+
+
+def trained(pictures: np.ndarray, labels: np.ndarray, classes: int, epochs: int) -> Judge:
+    """Returns the classifier after so many epochs over uint8 pictures, mirrored at random."""
+    torch.manual_seed(0)
+    judge = Judge(pictures.shape[1], classes)
+    steps = max(1, epochs * -(-len(pictures) // BATCH))
+    optimizer = torch.optim.Adam(judge.parameters(), lr=2e-3)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 2e-3, total_steps=steps)
+    for rows in batches(len(pictures), epochs):
+        images = to_float(torch.from_numpy(pictures[rows.numpy()]))
+        images = torch.where(torch.rand(len(rows), 1, 1, 1) < 0.5, images.flip(3), images)
+        loss = F.cross_entropy(judge(images), torch.from_numpy(labels[rows.numpy()]))
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        schedule.step()
+    return judge
+
+
+def spread(pictures: np.ndarray) -> float:
+    """Returns the mean distance of two of the uint8 pictures, in pixels of [0, 1]."""
+    return float(
+        mean_distances(pictures.reshape(len(pictures), -1).astype(np.float32) / 255).mean()
+    )
+
+
+@in_words()
+def main(words: Sequence[str] | None = None) -> None:
+    """Measures, prints and writes the shares."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("run")
+    parser.add_argument("--each", type=int, default=100, help="samples of every class")
+    parser.add_argument("--epochs", type=int, default=3, help="of the classifier")
+    parser.add_argument("--out", type=Path, help="JSON")
+    asked = parser.parse_args(words)
+    model = hiresvae.load(asked.run)
+    if not model.conditional:
+        raise UserError(f"{asked.run} was trained without labels; nearest valid: a labelled model")
+    data = open_data(model.settings.data)
+    labels, train, held_out = (np.asarray(x) for x in (data.labels, data.train, data.held_out))
+    judge = trained(data.pictures[train], labels[train], len(data.classes), asked.epochs)
+    unseen = torch.from_numpy(data.pictures[held_out])
+    found = {
+        "judge_accuracy_held_out": float(np.mean(judge.classes_of(unseen) == labels[held_out]))
+    }
+    agreed, diverse = {}, {}
+    for number, name in enumerate(data.classes):
+        made = model.sample(asked.each, label=name)
+        agreed[name] = float(np.mean(judge.classes_of(made) == number))
+        real = data.pictures[np.flatnonzero(labels == number)[: asked.each]]
+        diverse[name] = spread(made.numpy()[: len(real)]) / spread(real)
+        print(f"{name:16} agreement {agreed[name]:.3f}   diversity {diverse[name]:.2f} of real")
+    found |= {"agreement": float(np.mean(list(agreed.values())))}
+    found |= {"diversity": float(np.mean(list(diverse.values())))}
+    for name, value in found.items():
+        print(f"{name:24} {value:.4f}")
+    if asked.out is not None:
+        write_json(asked.out, {**found, "agreement_of": agreed, "diversity_of": diverse})
+
+
+if __name__ == "__main__":
+    main()
