@@ -22,7 +22,7 @@ def run(
         port: 0 for a free one.
         browser: open the page.
         source: where examples of attributes come from, as ``data.source``; None: see
-            `hiresvae.explore.studio.examples`.
+            `hiresvae.explore.studio.learn_all`.
         device: None takes what there is.
     """
 

@@ -139,7 +139,7 @@ class _Handler(BaseHTTPRequestHandler):
     server_version, sys_version = "hiresvae", ""
     timeout = 60
 
-    def do_GET(self) -> None:  # noqa: N802
+    def do_GET(self) -> None:
         """Answers with a file of the page, or the facts."""
         if not self._ours():
             self._refuse(HTTPStatus.FORBIDDEN, "this page is for this machine alone")
@@ -151,7 +151,7 @@ class _Handler(BaseHTTPRequestHandler):
         else:
             self._refuse(HTTPStatus.NOT_FOUND, "there is no such page")
 
-    def do_POST(self) -> None:  # noqa: N802
+    def do_POST(self) -> None:
         """Answers with pictures."""
         most = MOST_OF_A_PICTURE if self.path == "/picture" else MOST
         length = self.headers.get("Content-Length", "")

@@ -14,7 +14,7 @@ from hiresvae.data.named import SETS
 from hiresvae.errors import UserError, nearest
 from hiresvae.explore.wishes import Between, Knobs, Mix, Paint, Picture
 from hiresvae.generator import PictureModel
-from hiresvae.uses.attributes import Examples, of_data
+from hiresvae.uses.attributes import of_data
 from hiresvae.uses.axes import Axes, principal
 from hiresvae.uses.codes import Codes, decode, drawn, encode
 from hiresvae.uses.directions import direction
@@ -23,7 +23,7 @@ from hiresvae.uses.interpolate import interpolate
 from hiresvae.uses.ladder import mixed
 from hiresvae.uses.measure import measured
 
-EXAMPLES = 400
+EXAMPLES = 256
 """Pictures from which attributes are learned: a person waits."""
 KEPT = 64
 """Dropped pictures that are remembered; the one unused for longest goes first."""
@@ -52,58 +52,51 @@ def furnish(painter: PictureModel, *, axes: int = 8, source: str | None = None) 
     Args:
         painter: the model.
         axes: how many main directions.
-        source: where examples of attributes come from; see `examples`.
+        source: where examples of attributes come from; see `learn_all`.
     """
-    return Studio(painter, principal(painter, axes), learn_all(painter, examples(painter, source)))
+    return Studio(painter, principal(painter, axes), learn_all(painter, source))
 
 
-def examples(painter: PictureModel, source: str | None = None) -> Examples:
-    """Returns pictures with known attributes, without asking the network for any.
+def learn_all(painter: PictureModel, source: str | None = None) -> dict[str, Edit]:
+    """Returns how to move each attribute; those that never vary are left out.
 
-    Of a source that is named; else of the model's own data where these are drawn by the package or
-    lie in a folder and have labels that are no setting of the model; else samples of the model,
-    of which is known what can be measured.
+    As in ``hiresvae edit``, exact attributes hold one another still; what is a label of the model
+    is left to its label. The network is asked for nothing.
 
     Args:
         painter: the model.
-        source: as ``data.source``.
-    """
-    data = painter.settings.data
-    drawn_set = data.source.startswith("embedded:") and "+" not in data.source
-    at_hand = data.source not in SETS and Path(data.source).exists()
-    labelled = data.labels != "none" and not painter.conditional
-    if source is not None or drawn_set or (at_hand and labelled):
-        return of_data(painter, source=source, limit=EXAMPLES)
-    pictures, labels = [], []
-    for seed in range(EXAMPLES // 50):
-        pictures.append(painter.sample(50, seed=seed))
-        labels.append(painter.drawn_labels(list(range(50)), seed=seed))
-    together = torch.cat(pictures)
-    known = [one for one in labels if one is not None]
-    columns = {name: values.double() for name, values in measured(together).items()}
-    return Examples(together, torch.cat(known) if known else None, columns)
-
-
-def learn_all(painter: PictureModel, known: Examples) -> dict[str, Edit]:
-    """Returns how to move each attribute; those that never vary are left out.
-
-    As in ``hiresvae edit``, exact attributes hold one another still, and what is a label of the
-    model is left to its label.
+        source: whose pictures show the attributes, as ``data.source``. None: the model's own data
+            where these are drawn by the package, or lie in a folder and have labels that the model
+            was not told; else samples, of which is known what can be measured.
     """
     rungs = rungs_moved(painter)
-    vectors = encode(painter, known.pictures, known.labels).vector(rungs).cpu()
-    exact = [name for name in known.exact if name not in painter.classes]
-    edits = {}
-    for name, values in known.columns.items():
-        if name in painter.classes or not values.isfinite().all():
-            continue
-        others = [known.columns[n] for n in exact if n != name and known.columns[n].isfinite().all()]
+    exact: list[str] = []
+    if source is not None or _at_hand(painter):
+        known = of_data(painter, source=source, limit=EXAMPLES)
+        codes, columns = encode(painter, known.pictures, known.labels), known.columns
+        exact = [name for name in known.exact if columns[name].isfinite().all()]
+    else:
+        codes = Codes.joined([drawn(painter, seed) for seed in range(EXAMPLES)])
+        columns = {name: v.double() for name, v in measured(decode(painter, codes)).items()}
+    vectors, edits = codes.vector(rungs).cpu(), {}
+    for name in (name for name in columns if name not in painter.classes):
+        others = [columns[n] for n in exact if n != name and n not in painter.classes]
         try:
-            step = direction(vectors, values, torch.stack(others, 1) if others else None)
+            together = torch.stack(others, 1) if others else None
+            step = direction(vectors, columns[name], together)
         except UserError:
             continue  # the same for all, or for all but one
         edits[name] = Edit(name, "means", step.to(painter.device), rungs)
     return edits
+
+
+def _at_hand(painter: PictureModel) -> bool:
+    """Says whether the model's own data teach more than its samples, and are on this machine."""
+    data = painter.settings.data
+    if data.source.startswith("embedded:") and "+" not in data.source:
+        return True
+    here = data.source not in SETS and Path(data.source).exists()
+    return here and data.labels != "none" and not painter.conditional
 
 
 def place(studio: Studio, raw: bytes) -> tuple[str, Tensor]:

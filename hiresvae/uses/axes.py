@@ -93,7 +93,5 @@ def principal(painter: PictureModel, count: int = 8) -> Axes:
 def ends(painter: PictureModel, axes: Axes, reach: float = 2.0) -> Tensor:
     """Returns the middle moved down and up along each axis, uint8 ``(K, 2, C, S, S)``."""
     amounts = reach * torch.eye(len(axes.steps))
-    parts = [
-        axes.apply(axes.middle, sign * row) for row in amounts for sign in (-1.0, 1.0)
-    ]
+    parts = [axes.apply(axes.middle, sign * row) for row in amounts for sign in (-1.0, 1.0)]
     return decode(painter, Codes.joined(parts)).unflatten(0, (len(amounts), 2))
