@@ -149,6 +149,34 @@ def edit(
     )  # fmt: skip
 
 
+@_command("hiresvae explore runs/monet_vae")
+def explore(
+    model: Model,
+    port: Annotated[
+        int, typer.Option(min=0, max=65535, help="Of 127.0.0.1; 0 takes a free one.")
+    ] = 0,
+    no_browser: Annotated[
+        bool, typer.Option("--no-browser", help="Say where the page is, and do not open it.")
+    ] = False,
+    source: Annotated[
+        str | None,
+        typer.Option(
+            help="Where examples of attributes come from; samples of the model unless told, or its "
+            "own data where these are drawn by the package or a folder with labels."
+        ),
+    ] = None,
+    device: Device = None,
+) -> None:
+    """Play with a model on a page in the browser.
+
+    Samples, sliders for main directions and attributes, one's own pictures reconstructed and
+    edited, the way between two, and their rungs mixed. Nothing leaves the machine.
+    """
+    from hiresvae.commands.explore import run
+
+    run(model=model, port=port, browser=not no_browser, source=source, device=device)
+
+
 class Projection(StrEnum):
     """How many dimensions become two."""
 

@@ -29,7 +29,7 @@ FLOORS = [
     {"generator"} | KNOW_NO_MODEL,
     {"training"},
     {"uses"},
-    {"report"},
+    {"report", "explore"},
     {"commands"},
     {"cli", "cli_common", "cli_uses"},
     {"__main__"},
