@@ -1,6 +1,7 @@
 """The one kind of error that is the user's to mend, and the words for it."""
 
 import difflib
+import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
@@ -12,6 +13,7 @@ _OUT_OF_MEMORY = (
     "storage size calculation overflowed",
     "alloc_failed",
 )
+_CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
 class UserError(ValueError):
@@ -43,12 +45,14 @@ def printable(words: str) -> str:
     r"""Returns text that a stream of UTF-8 takes: what is no text in it becomes an escape.
 
     Names of files may be in another encoding; Python keeps such bytes as halves of surrogate pairs.
+    They may also hold control characters, which a terminal would obey; lines stay lines.
 
     Example:
-        >>> printable("caf\udce9.png")
-        'caf\\udce9.png'
+        >>> printable("caf\udce9.png \x1b[2J")
+        'caf\\udce9.png \\x1b[2J'
     """
-    return words.encode(errors="backslashreplace").decode()
+    text = words.encode(errors="backslashreplace").decode()
+    return _CONTROLS.sub(lambda found: f"\\x{ord(found[0]):02x}", text)
 
 
 def is_out_of_memory(error: BaseException) -> bool:
