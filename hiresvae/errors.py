@@ -13,6 +13,18 @@ _OUT_OF_MEMORY = (
     "storage size calculation overflowed",
     "alloc_failed",
 )
+# Nor has this: gloo, NCCL and the store by which processes meet have words of their own.
+_LOST_PROCESS = (
+    "connection closed by peer",
+    "connection reset by peer",
+    "connection was likely closed",
+    "broken pipe",
+    "remote process exited",
+    "failed to recv",
+    "socket timeout",
+    "timed out waiting",
+    "nccl communicator was aborted",
+)
 _CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
@@ -21,6 +33,10 @@ class UserError(ValueError):
 
     The command line prints it without a traceback and exits with code 2.
     """
+
+
+class OwnError(UserError):
+    """One that a process may meet alone among several: each says its own."""
 
 
 def nearest(given: object, valid: Iterable[object]) -> str:
@@ -67,6 +83,17 @@ def is_out_of_memory(error: BaseException) -> bool:
     return told or isinstance(error, MemoryError)
 
 
+def is_lost_process(error: BaseException) -> bool:
+    """Says whether an error means that another process of the same run is gone.
+
+    Example:
+        >>> is_lost_process(RuntimeError("[gloo] Connection closed by peer [127.0.0.1]:1234"))
+        True
+    """
+    words = str(error).lower()
+    return isinstance(error, RuntimeError) and any(sign in words for sign in _LOST_PROCESS)
+
+
 @contextmanager
 def enough_memory(less: str) -> Iterator[None]:
     """Turns running out of memory into one sentence.
@@ -82,4 +109,4 @@ def enough_memory(less: str) -> Iterator[None]:
     except (RuntimeError, MemoryError) as error:
         if not is_out_of_memory(error):
             raise
-        raise UserError(f"memory ran out; what needs less: {less}") from error
+        raise OwnError(f"memory ran out; what needs less: {less}") from error
