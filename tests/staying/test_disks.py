@@ -32,7 +32,8 @@ def test_what_is_made_on_a_full_disk_is_a_sentence(disk, trained, tmp_path):
     from hiresvae.uses.evaluate import evaluate
 
     small = disk("size=8k")
-    (small / "filler").write_bytes(bytes(4096))
+    with pytest.raises(OSError, match="No space left"), (small / "filler").open("wb") as file:
+        file.write(bytes(1 << 20))
     (tmp_path / "a.png").write_bytes(next((trained / "samples").glob("*.png")).read_bytes())
     full = "no space is left on the disk"
     with pytest.raises(UserError, match=full):

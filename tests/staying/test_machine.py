@@ -70,7 +70,9 @@ class Poisoned:
 
 def numbers(trainer):
     found = []
-    for network in (trainer.networks.model, trainer.networks.critic):
+    adversary = trainer.step.adversary
+    means = adversary.averages if adversary is not None else None
+    for network in (trainer.networks.model, trainer.networks.critic, means):
         if network is not None:
             found += [value.clone() for value in network.state_dict().values()]
     return found
@@ -132,6 +134,7 @@ def test_a_nan_in_a_term_of_sharpness_leaves_no_trace(make_trainer, term):
         (["adversary.loss=mean_features", "adversary.mean_matching=1"], "mean_matching"),
         (
             ["adversary.loss=mean_features", "adversary.class_mean_matching=1",
+             "adversary.condition=both",
              "model.conditional=true", "data.labels=set"],
             "class_mean_matching",
         ),
@@ -141,20 +144,20 @@ def test_a_nan_in_a_mean_that_is_matched_leaves_no_trace(make_trainer, chosen, t
     trainer = make_trainer("adversary.start=0", "adversary.ramp=0", *chosen)
     met = []
 
-    def poison(step):
-        adversary = step.adversary
-        real = adversary.judge
+    real = trainer.step.adversary
 
-        def judge(*given, **options):
-            verdict = real(*given, **options)
+    class Judge(type(real)):
+        def judge(self, *given, **options):
+            verdict = real.judge(*given, **options)
             for side in (verdict.model, verdict.critic):
                 if term in side:
                     met.append(term)
                     side[term] = side[term] * torch.nan
             return verdict
 
-        adversary.judge = judge
-        return lambda: setattr(adversary, "judge", real)
+    def poison(step):
+        step.adversary = Judge(real.settings, real.averages)
+        return lambda: setattr(step, "adversary", real)
 
     skips(trainer, poison)
     assert met, "the term was there to be spoilt"
