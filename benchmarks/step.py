@@ -5,6 +5,7 @@ Usage:
 """
 
 import argparse
+import math
 import statistics
 import tempfile
 import time
@@ -28,6 +29,8 @@ from hiresvae.training.optim import Average, make_optimizer
 from hiresvae.training.trainer import build
 
 REPEATS = 9
+MOST_PIXELS = 1 << 25
+"""Of the pictures that batches are drawn from; a thousand of 1024 px would be 3 GB."""
 FIGURES = 20
 """Numbers that a step tells."""
 
@@ -52,40 +55,63 @@ def main() -> None:
 
 
 class Clock:
-    """Collects seconds by name."""
+    """Collects seconds by name.
 
-    def __init__(self) -> None:
+    Args:
+        device: whose work is waited for before the clock is read.
+    """
+
+    def __init__(self, device: str = "cpu") -> None:
+        self.device = device
         self.seconds: dict[str, list[float]] = {}
+
+    def _now(self) -> float:
+        if self.device.startswith("cuda"):
+            torch.cuda.synchronize(self.device)
+        return time.perf_counter()
 
     @contextmanager
     def __call__(self, name: str) -> Iterator[None]:
         """Times what runs inside."""
-        begun = time.perf_counter()
+        begun = self._now()
         yield
-        self.seconds.setdefault(name, []).append(time.perf_counter() - begun)
+        self.seconds.setdefault(name, []).append(self._now() - begun)
 
 
-def measure(settings: Settings) -> dict[str, float]:
-    """Returns median seconds of each phase of a step."""
+def measure(
+    settings: Settings, clock: Clock | None = None, repeats: int = REPEATS
+) -> dict[str, float]:
+    """Returns median seconds of each phase of a step.
+
+    Args:
+        settings: of the run.
+        clock: what measures; another one may count something else than seconds.
+        repeats: of the step; of three or more the first two do not count.
+    """
+    clock = clock or Clock()
     batch = settings.training.batch_size
     classes = 8 if settings.model.conditional else 0
     model, critic = build(settings, 3, classes)
-    channels_last(model)
+    channels_last(model.to(clock.device))
+    if critic is not None:
+        channels_last(critic.to(clock.device))
     average = Average(model, settings.training.ema_images)
     optimizer = make_optimizer(model, settings.training.lr, settings.training.betas)
     side = settings.data.size
-    pictures = torch.randint(0, 256, (1000, 3, side, side), dtype=torch.uint8)
-    labels = torch.randint(0, classes, (batch,)) if classes else None
-    clock = Clock()
-    for number in range(REPEATS):
-        noise = Noise(0, number, Shard(batch, 0, batch))
+    dim = math.prod(model.latent_shapes[0])
+    count = min(1000, max(batch, MOST_PIXELS // side**2))
+    pictures = torch.randint(0, 256, (count, 3, side, side), dtype=torch.uint8)
+    labels = torch.randint(0, classes, (batch,), device=clock.device) if classes else None
+    for number in range(repeats):
+        noise = Noise(0, number, Shard(batch, 0, batch), torch.device(clock.device))
         with clock("data"):
-            images = to_float(pictures[torch.randint(0, len(pictures), (batch,))])
+            chosen = pictures[torch.randint(0, len(pictures), (batch,))]
+            images = to_float(chosen.to(clock.device))
             images = images.contiguous(memory_format=torch.channels_last)
         top, top_labels, fakes = None, None, None
         if settings.adversary is not None:
             fakes = Fakes.of_rows(list(settings.adversary.fakes), 0, batch, images.device)
-            top = torch.randn(len(fakes.sampled), model.latent_shapes[0][0])
+            top = torch.randn(len(fakes.sampled), dim, device=clock.device)
             top_labels = None if labels is None else labels[fakes.sampled]
         with clock("encoder forward"):
             model.features(images, labels)
@@ -110,7 +136,9 @@ def measure(settings: Settings) -> dict[str, float]:
         line = {"images": 0, **{str(i): value for i, value in enumerate(means)}}
         MetricsFile(Path(folder) / "metrics.jsonl").append(line)
     logging = clock.seconds.pop("logging")[0] / steps
-    medians = {name: statistics.median(values[2:]) for name, values in clock.seconds.items()}
+    medians = {
+        name: statistics.median(values[2:] or values) for name, values in clock.seconds.items()
+    }
     medians["logging, its share of a step"] = logging
     # The model's forward holds the encoder's; the table shows the decoder's and the loss alone.
     medians["decoder forward and loss"] = medians.pop("model forward") - medians["encoder forward"]
@@ -134,7 +162,6 @@ def _critic_phase(
     """Runs the critic with and without penalty; returns its gradient at the fakes."""
     assert settings.adversary is not None
     adversary = Adversary(settings.adversary)
-    channels_last(critic)
     optimizer = make_optimizer(critic, settings.adversary.lr, settings.adversary.betas)
     for words, penalty in ((", penalty", True), ("", False)):
         with clock("critic forward and backward" + words):

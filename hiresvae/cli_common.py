@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from hiresvae import __version__
-from hiresvae.errors import UserError, is_out_of_memory, printable
+from hiresvae.errors import OwnError, UserError, is_lost_process, is_out_of_memory, printable
 
 Model = Annotated[
     str,
@@ -76,8 +76,8 @@ def in_words() -> Iterator[None]:
         yield
         sys.stdout.flush()
     except UserError as error:
-        # Of the processes that train together on one machine, one speaks.
-        if os.environ.get("LOCAL_RANK", "0") == "0":
+        # Of the processes that train together on one machine, one says what all have met.
+        if isinstance(error, OwnError) or os.environ.get("LOCAL_RANK", "0") == "0":
             _say(f"hiresvae: {' '.join(str(error).split())}")
         raise SystemExit(2) from None
     except KeyboardInterrupt as interrupt:
@@ -91,6 +91,13 @@ def in_words() -> Iterator[None]:
     except Exception as error:
         if is_out_of_memory(error):
             _say("hiresvae: memory ran out; fewer or smaller pictures at a time need less of it")
+            raise SystemExit(2) from None
+        if is_lost_process(error):
+            _say(
+                "hiresvae: another process of this run has ended or does not answer, so this one "
+                "cannot go on; what that one said tells why, and the same command continues from "
+                "the last checkpoint"
+            )
             raise SystemExit(2) from None
         traceback.print_exc()
         _say(

@@ -1,6 +1,7 @@
 """The one kind of error that is the user's to mend, and the words for it."""
 
 import difflib
+import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
@@ -12,6 +13,19 @@ _OUT_OF_MEMORY = (
     "storage size calculation overflowed",
     "alloc_failed",
 )
+# Nor has this: gloo, NCCL and the store by which processes meet have words of their own.
+_LOST_PROCESS = (
+    "connection closed by peer",
+    "connection reset by peer",
+    "connection was likely closed",
+    "broken pipe",
+    "remote process exited",
+    "failed to recv",
+    "socket timeout",
+    "timed out waiting",
+    "nccl communicator was aborted",
+)
+_CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
 class UserError(ValueError):
@@ -19,6 +33,10 @@ class UserError(ValueError):
 
     The command line prints it without a traceback and exits with code 2.
     """
+
+
+class OwnError(UserError):
+    """One that a process may meet alone among several: each says its own."""
 
 
 def nearest(given: object, valid: Iterable[object]) -> str:
@@ -43,12 +61,14 @@ def printable(words: str) -> str:
     r"""Returns text that a stream of UTF-8 takes: what is no text in it becomes an escape.
 
     Names of files may be in another encoding; Python keeps such bytes as halves of surrogate pairs.
+    They may also hold control characters, which a terminal would obey; lines stay lines.
 
     Example:
-        >>> printable("caf\udce9.png")
-        'caf\\udce9.png'
+        >>> printable("caf\udce9.png \x1b[2J")
+        'caf\\udce9.png \\x1b[2J'
     """
-    return words.encode(errors="backslashreplace").decode()
+    text = words.encode(errors="backslashreplace").decode()
+    return _CONTROLS.sub(lambda found: f"\\x{ord(found[0]):02x}", text)
 
 
 def is_out_of_memory(error: BaseException) -> bool:
@@ -61,6 +81,17 @@ def is_out_of_memory(error: BaseException) -> bool:
     words = str(error).lower()
     told = isinstance(error, RuntimeError) and any(sign in words for sign in _OUT_OF_MEMORY)
     return told or isinstance(error, MemoryError)
+
+
+def is_lost_process(error: BaseException) -> bool:
+    """Says whether an error means that another process of the same run is gone.
+
+    Example:
+        >>> is_lost_process(RuntimeError("[gloo] Connection closed by peer [127.0.0.1]:1234"))
+        True
+    """
+    words = str(error).lower()
+    return isinstance(error, RuntimeError) and any(sign in words for sign in _LOST_PROCESS)
 
 
 @contextmanager
@@ -78,4 +109,4 @@ def enough_memory(less: str) -> Iterator[None]:
     except (RuntimeError, MemoryError) as error:
         if not is_out_of_memory(error):
             raise
-        raise UserError(f"memory ran out; what needs less: {less}") from error
+        raise OwnError(f"memory ran out; what needs less: {less}") from error

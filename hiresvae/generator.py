@@ -12,8 +12,7 @@ from pathlib import Path
 from typing import Any, Literal, Self
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import Tensor
 
 from hiresvae import hub
@@ -21,7 +20,8 @@ from hiresvae.blocks.layers import channels_last
 from hiresvae.devices import choose_device
 from hiresvae.errors import UserError, enough_memory, is_out_of_memory, nearest
 from hiresvae.images import binarized, to_float, to_uint8
-from hiresvae.model_folder import FILES, Words, find_folder, read_words, write_words
+from hiresvae.model_files import BROKEN, read_model
+from hiresvae.model_folder import FILES, Words, find_folder, write_words
 from hiresvae.models.contract import NormalNoise
 from hiresvae.models.draws import (
     FromPosterior,
@@ -39,7 +39,6 @@ from hiresvae.settings import Settings
 
 PriorName = Literal["fitted", "standard"]
 Which = Literal["best", "last"]
-_BROKEN = (ValueError, LookupError, TypeError, AttributeError, RuntimeError, SafetensorError)
 
 
 @dataclass
@@ -370,10 +369,10 @@ def load(name: str | Path, *, device: str | None = None, which: Which = "last") 
     place = choose_device(device)
     try:
         with readable(f"model folder {folder}"):
-            words, model, prior = _read(folder)
+            words, model, prior = read_model(folder)
     except UserError:
         raise
-    except _BROKEN as error:
+    except BROKEN as error:
         if is_out_of_memory(error):
             raise
         sentence = " ".join(str(error).split())[:200] or type(error).__name__
@@ -382,15 +381,3 @@ def load(name: str | Path, *, device: str | None = None, which: Which = "last") 
     return PictureModel(
         model, prior, words.classes, words.shares, words.settings, words.images_seen, words.card
     )
-
-
-def _read(folder: Path) -> tuple[Words, VAE, Density]:
-    missing = next((file for file in FILES if not (folder / file).is_file()), None)
-    if missing:
-        raise UserError(f"model folder {folder} lacks {missing}")
-    words = read_words(folder)
-    model = VAE(
-        words.settings.model, size=words.size, channels=words.channels, classes=len(words.classes)
-    )
-    model.load_state_dict(load_file(folder / "model.safetensors"))
-    return words, model, Density.from_tensors(load_file(folder / "prior.safetensors"))

@@ -12,6 +12,8 @@ from hiresvae.paths import readable
 from hiresvae.settings import Settings
 
 FORMAT = 1
+MAX_SIZE = 2048
+"""Side of the largest pictures, as in ``data.size``."""
 FILES = ("config.json", "labels.json", "model.safetensors", "prior.safetensors")
 SHIPPED = Path(__file__).parent / "shipped"
 """Models that come with the package, each a folder by its name."""
@@ -106,14 +108,23 @@ def read_words(folder: Path) -> Words:
         settings = validate(dict(config["settings"]))
     except SettingsError as error:
         raise UserError(f"model folder {folder}: config.json: {error}") from error
+    size, channels = int(config["size"]), int(config["channels"])
+    if not 1 <= size <= MAX_SIZE or channels not in (1, 3):
+        raise ValueError(f"config.json: pictures of {size} px in {channels} channels")
+    classes = tuple(str(name) for name in labels["classes"])
+    shares = tuple(float(share) for share in labels["shares"])
+    if len(shares) != (len(classes) if settings.model.conditional else 0):
+        raise ValueError(f"labels.json: {len(shares)} shares for {len(classes)} labels")
+    if not all(0 <= share <= 1 for share in shares):
+        raise ValueError("labels.json: a share is not between 0 and 1")
     card = folder / "README.md"
     return Words(
         settings,
-        int(config["size"]),
-        int(config["channels"]),
+        size,
+        channels,
         int(config["images_seen"]),
-        tuple(str(name) for name in labels["classes"]),
-        tuple(float(share) for share in labels["shares"]),
+        classes,
+        shares,
         card.read_text(encoding="utf-8", errors="replace") if card.is_file() else "",
     )
 

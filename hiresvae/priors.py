@@ -104,9 +104,22 @@ class Density:
 
     @classmethod
     def from_tensors(cls, tensors: Mapping[str, Tensor]) -> Self:
-        """Returns the density whose `tensors` these are."""
+        """Returns the density whose `tensors` these are.
+
+        Raises:
+            ValueError, LookupError, TypeError: they are none's, or do not fit one another.
+        """
         fields = dict(tensors)
-        return cls(kind=bytes(fields.pop("kind").tolist()).decode(), **fields)
+        found = cls(kind=bytes(fields.pop("kind").tolist()).decode(), **fields)
+        if found.kind not in ("standard", "gaussian", "mixture", "classes"):
+            raise ValueError(f"a prior of the kind {found.kind!r} is not known")
+        if found.means.ndim != 2 or not len(found.means):
+            raise ValueError(f"a prior's means of shape {tuple(found.means.shape)}")
+        count, dim = found.means.shape
+        roots = {(1, dim, dim), (count, dim, dim)}
+        if tuple(found.log_weights.shape) != (count,) or tuple(found.scale_tril.shape) not in roots:
+            raise ValueError(f"a prior's weights or covariances do not fit its {count} means")
+        return found
 
 
 def fit(

@@ -13,7 +13,7 @@ from typing import Any
 
 from safetensors import SafetensorError
 
-from hiresvae.errors import UserError
+from hiresvae.errors import OwnError
 
 
 @contextlib.contextmanager
@@ -42,7 +42,7 @@ def explained(what: str, where: Path) -> Iterator[None]:
         number = _system_error(error)
         if number not in reasons:
             raise
-        raise UserError(f"{what} in {where} failed: {reasons[number]}") from error
+        raise OwnError(f"{what} in {where} failed: {reasons[number]}") from error
 
 
 def _system_error(error: Exception) -> int | None:
@@ -230,9 +230,11 @@ class MetricsFile:
             file.write(json.dumps(line) + "\n")
 
     def read(self) -> list[dict[str, Any]]:
-        """Returns all whole lines."""
+        """Returns all whole lines; what a power cut or a bad disk left between them is no line."""
         lines = []
-        for text in self.path.read_text(encoding="utf-8").splitlines():
-            with contextlib.suppress(json.JSONDecodeError):
-                lines.append(json.loads(text))
+        for text in self.path.read_text(encoding="utf-8", errors="replace").splitlines():
+            with contextlib.suppress(ValueError, RecursionError):
+                line = json.loads(text)
+                if isinstance(line, dict) and isinstance(line.get("images"), int):
+                    lines.append(line)
         return lines

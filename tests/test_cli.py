@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 import hiresvae
 from hiresvae.cli import app, in_words, main
-from hiresvae.errors import UserError
+from hiresvae.errors import OwnError, UserError
 
 COMMANDS = ["train", "sample", "reconstruct", "data", "evaluate"]
 COMMANDS += ["interpolate", "edit", "latent", "export", "anomaly", "restore", "compare"]
@@ -188,6 +188,23 @@ def test_memory_that_ran_out_is_no_fault_of_ours(capsys):
     said = capsys.readouterr().err
     assert said.startswith("hiresvae: memory ran out; fewer or smaller pictures")
     assert len(said.splitlines()) == 1
+
+
+def test_of_a_process_that_is_gone_the_others_speak(capsys, monkeypatch):
+    monkeypatch.setenv("LOCAL_RANK", "1")
+    with pytest.raises(SystemExit) as caught, in_words():
+        raise RuntimeError("[gloo/transport] Connection closed by peer [127.0.0.1]:2345")
+    assert caught.value.code == 2
+    (said,) = capsys.readouterr().err.splitlines()
+    assert said.startswith("hiresvae: another process of this run has ended")
+
+
+def test_what_one_of_several_processes_met_alone_it_says_itself(capsys, monkeypatch):
+    monkeypatch.setenv("LOCAL_RANK", "1")
+    for error, said in ((UserError("of all"), ""), (OwnError("its own"), "hiresvae: its own\n")):
+        with pytest.raises(SystemExit), in_words():
+            raise error
+        assert capsys.readouterr().err == said
 
 
 def test_options_reach_the_command_as_they_were_given(monkeypatch, tmp_path):

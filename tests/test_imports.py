@@ -26,7 +26,7 @@ FLOORS = [
     {"distributions"},
     {"models", "priors"},
     {"adversary"},
-    {"generator"} | KNOW_NO_MODEL,
+    {"generator", "model_files"} | KNOW_NO_MODEL,
     {"training"},
     {"uses"},
     {"report", "explore"},

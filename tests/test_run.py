@@ -161,6 +161,11 @@ def test_metrics_are_rewound_to_the_state_that_training_goes_on_from(tmp_path):
     with metrics.path.open("a") as file:
         file.write('{"images": 32, "err')
     assert metrics.read() == lines, "a half-written line is no line"
+    whole = metrics.path.read_bytes()
+    for junk in (b"\0" * 9, b"\xff\xfe", b"7", b"{}", b'{"images": "x"}', b"[" * 100_000):
+        metrics.path.write_bytes(junk + b"\n" + whole)
+        assert metrics.read() == lines, "nor is what a power cut leaves"
+    metrics.path.write_bytes(whole)
     metrics.rewind(16)
     assert metrics.path.read_text() == "".join(json.dumps(line) + "\n" for line in lines[:2])
     metrics.append(lines[2])

@@ -8,7 +8,7 @@ import torch
 
 from hiresvae import images
 from hiresvae.commands.reconstruct import distinct
-from hiresvae.errors import UserError
+from hiresvae.errors import UserError, printable
 from hiresvae.generator import PictureModel, load
 from hiresvae.run import explained, write_whole
 from hiresvae.uses.anomaly import Scores, heat, overlay, scores, threshold
@@ -94,7 +94,7 @@ def run(
     words = f"{count} of {len(names)} pictures unusual ({by} above {line:.4g}"
     print(f"{words}, the {quantile:g} quantile of {len(common)} usual ones); scores in {out}")
     for name, reason in skipped:
-        print(f"skipped {name}: {reason}")
+        print(printable(f"skipped {name}: {reason}"))
     return out
 
 

@@ -9,8 +9,9 @@ from torch import Tensor
 
 from hiresvae import images
 from hiresvae.commands.reconstruct import distinct
-from hiresvae.data.decode import UnreadableError, whole
-from hiresvae.errors import UserError
+from hiresvae.data.decode import UnreadableError, brightness, whole
+from hiresvae.data.folders import read_file
+from hiresvae.errors import UserError, printable
 from hiresvae.generator import PictureModel, load
 from hiresvae.run import explained
 from hiresvae.uses.codes import read
@@ -70,7 +71,7 @@ def run(
             images.save(_uncertainty(found.spread), out / f"{stem}_uncertainty.png")
         written.append(path)
     for words in skipped:
-        print(f"skipped {words}")
+        print(printable(f"skipped {words}"))
     if not written:
         raise UserError(f"no pictures to restore in {', '.join(map(str, paths))}")
     print(f"{len(written)} pictures restored in {out}; bright is unsure in NAME_uncertainty.png")
@@ -89,16 +90,15 @@ def _files(paths: list[Path]) -> list[Path]:
 
 def _whole(painter: PictureModel, file: Path) -> Tensor:
     """Returns a picture at its own size, uint8 ``(C, H, W)``."""
-    return torch.from_numpy(whole(file.read_bytes(), 1 if painter.model.channels == 1 else 3))
+    return torch.from_numpy(whole(read_file(file), 1 if painter.model.channels == 1 else 3))
 
 
 def _mask(path: Path, height: int, width: int) -> Tensor:
     """Returns where a mask is white, bool ``(H, W)``; it is scaled to the picture."""
     try:
-        with Image.open(path) as opened:
-            grey = opened.convert("L").resize((width, height), Image.Resampling.NEAREST)
-    except OSError as error:
-        raise UserError(f"--mask {path} cannot be read as a picture") from error
+        grey = brightness(read_file(path)).resize((width, height), Image.Resampling.NEAREST)
+    except (OSError, UnreadableError) as error:
+        raise UserError(f"--mask {path} cannot be read as a picture ({error})") from error
     hole = torch.from_numpy(np.array(grey) > 127)
     if not hole.any():
         raise UserError(f"--mask {path} has no white: white is what will be filled in")

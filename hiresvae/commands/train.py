@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from hiresvae.checks import check
 from hiresvae.configuration import dump_settings, load_settings
-from hiresvae.errors import UserError, enough_memory
+from hiresvae.errors import UserError, enough_memory, printable
 from hiresvae.pyramid import nearest_sizes
 from hiresvae.run import RunFolder, explained, write_whole
 from hiresvae.settings import Settings
@@ -198,6 +198,13 @@ def _importable(name: str) -> bool:
     return find_spec(name) is not None
 
 
+class _Printable(logging.Formatter):
+    """Names of files and labels are shown, and never obeyed by a terminal."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return printable(super().format(record))
+
+
 class _RunLog(logging.FileHandler):
     """``train.log``. A full disk costs lines of it and one sentence, not a traceback a line."""
 
@@ -225,9 +232,9 @@ def _log_to(run: RunFolder) -> None:
             old.close()
     with explained("writing", run.log):
         file = _RunLog(run.log)
-    file.setFormatter(logging.Formatter("%(asctime)s %(message)s"))
+    file.setFormatter(_Printable("%(asctime)s %(message)s"))
     console = logging.StreamHandler(sys.stderr)
-    console.setFormatter(logging.Formatter("%(message)s"))
+    console.setFormatter(_Printable("%(message)s"))
     log.addHandler(file)
     log.addHandler(console)
 

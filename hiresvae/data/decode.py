@@ -103,6 +103,16 @@ def whole(raw: One, channels: Literal["auto", 1, 3] = "auto") -> np.ndarray:
         return np.array(_planes(image.convert("RGB") if channels == 3 else image), order="C")
 
 
+def brightness(raw: bytes) -> Image.Image:
+    """Returns a picture's brightness alone, mode L, whatever is transparent in it.
+
+    Raises:
+        UnreadableError: as `decode` does.
+    """
+    with _explained():
+        return _open(raw).convert("L")
+
+
 def check_sizes(target: tuple[int, int], seen: tuple[int, int]) -> None:
     """Refuses a pair of pictures whose width and height differ.
 

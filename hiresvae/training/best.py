@@ -98,7 +98,7 @@ class Best:
             kept = Score(used.images_seen, value, self.features)
             self._write(used, kept)
         if final is not None and kept is not None:
-            self._finish(used, final, kept)
+            kept = self._finish(used, final, kept, value)
         self.scores.rewind(used.images_seen - 1)  # scored again where a training went back
         self.scores.append(
             {
@@ -145,17 +145,30 @@ class Best:
             if score.features == self.features:
                 return score
             value = self._value(load(folder, device=str(self.device)))
-        except (OSError, ValueError, TypeError, UserError):
+        except (OSError, ValueError, TypeError, RecursionError, UserError):
             return None  # none yet, or one that cannot be read: the next takes its place
         return Score(score.images, value, self.features)
 
-    def _finish(self, used: PictureModel, final: Density, kept: Score) -> None:
-        """Gives the best model a density fitted to its own latents."""
-        if kept.images == used.images_seen:
-            self._write(replace(used, prior=final), kept)
-            return
-        best = load(self.run.model_best, device=str(self.device))
-        self._write(replace(best, prior=self.snapshots.fitted(best.model)), kept)
+    def _finish(self, used: PictureModel, final: Density, kept: Score, value: float) -> Score:
+        """Gives the best model a density fitted to its own latents; returns the score of it.
+
+        Where its files were spoilt meanwhile, the last model takes its place: that is no reason to
+        end a training without a result.
+        """
+        if kept.images != used.images_seen:
+            try:
+                best = load(self.run.model_best, device=str(self.device))
+            except UserError as error:
+                if not math.isfinite(value):
+                    log.warning("%s; it is no longer the best of this run", error)
+                    return kept
+                log.warning("%s; the last model is kept as the best in its place", error)
+                kept = Score(used.images_seen, value, self.features)
+            else:
+                self._write(replace(best, prior=self.snapshots.fitted(best.model)), kept)
+                return kept
+        self._write(replace(used, prior=final), kept)
+        return kept
 
     def _write(self, used: PictureModel, score: Score) -> None:
         content: dict[str, Any] = vars(score)

@@ -5,12 +5,14 @@ import json
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
+from pickle import UnpicklingError
 
 from accelerate import Accelerator
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from hiresvae.errors import UserError
+from hiresvae.errors import UserError, is_out_of_memory
 from hiresvae.run import written_aside
 
 KEPT = 2
@@ -95,7 +97,7 @@ def load(accelerator: Accelerator, path: Path, beside: Mapping[str, nn.Module]) 
     try:
         manifest = json.loads((path / MANIFEST).read_text())
         hashes, images = dict(manifest["sha256"]), int(manifest["images"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, LookupError, TypeError, RecursionError, OverflowError) as error:
         raise UserError(f"checkpoint {path} has no readable {MANIFEST}; {way_out}") from error
     for name, expected in hashes.items():
         file = path / name
@@ -107,7 +109,16 @@ def load(accelerator: Accelerator, path: Path, beside: Mapping[str, nn.Module]) 
             if name in LATER and f"{name}.safetensors" not in hashes:
                 continue
             module.load_state_dict(load_file(path / f"{name}.safetensors"))
-    except (RuntimeError, ValueError, KeyError, FileNotFoundError) as error:
+    except (
+        UnpicklingError,
+        SafetensorError,
+    ) as error:  # torch reads numbers alone, and refuses whatever would run
+        raise UserError(
+            f"checkpoint {path} is damaged: a file in it is no training state; {way_out}"
+        ) from error
+    except (RuntimeError, ValueError, LookupError, OSError, EOFError, TypeError) as error:
+        if is_out_of_memory(error):
+            raise
         words = " ".join(str(error).split())[:200]
         raise UserError(f"checkpoint {path} is of another model ({words}); {way_out}") from error
     return images

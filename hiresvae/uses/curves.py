@@ -111,7 +111,8 @@ def training_seconds(lines: Sequence[dict[str, Any]]) -> np.ndarray:
             ) from None
         expected = (new - images) / speed if speed > 0 else 0.0
         passed = expected if clock is None else now - clock
-        paused = passed > PAUSE * expected + PAUSE_SECONDS
+        # A clock that was put back tells nothing of the time that passed.
+        paused = passed < 0 or passed > PAUSE * expected + PAUSE_SECONDS
         total += expected if paused else passed
         images, clock, out[i] = new, now, total
     return out

@@ -1,7 +1,10 @@
 """A folder of made pictures beside a folder of real ones."""
 
+from functools import partial
 from pathlib import Path
 
+from hiresvae.data.decode import Framing, attempt
+from hiresvae.data.folders import read_file
 from hiresvae.errors import UserError
 from hiresvae.metrics.results import Figure
 from hiresvae.settings import DataSettings
@@ -78,12 +81,8 @@ def _opened(folder: Path, size: int, plan: Plan) -> Reals:
 
 def _side(folder: Path) -> int:
     """Returns the shorter side of the first readable picture in a folder, in pixels."""
-    from PIL import Image, UnidentifiedImageError
-
     for path in sorted(path for path in folder.rglob("*") if path.is_file()):
-        try:
-            with Image.open(path) as picture:
-                return min(max(min(picture.size), 8), 2048)
-        except (UnidentifiedImageError, OSError):
-            continue
+        found = attempt(partial(read_file, path), Framing(8))
+        if not isinstance(found, str):
+            return min(max(min(found.size), 8), 2048)
     raise UserError(f"{folder} holds neither a model nor a picture")

@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
-from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from hiresvae.errors import UserError
 from hiresvae.generator import PictureModel
+from hiresvae.model_files import BROKEN
 from hiresvae.models.draws import FromPosterior, FromPrior, Given
 from hiresvae.models.vae import VAE
 from hiresvae.run import explained
@@ -202,8 +202,9 @@ def load_part(folder: Path | str, part: PartName, *, device: str = "cpu") -> Par
         missing, unknown = model.load_state_dict(weights, strict=False)
         if unknown or needed(piece) & set(missing):
             raise ValueError("weights of another model")
-    except (ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
-        raise UserError(f"{weights_file} is broken: {str(error).splitlines()[0]}") from error
+    except BROKEN as error:
+        words = " ".join(str(error).split())[:200] or type(error).__name__
+        raise UserError(f"{weights_file} is broken: {words}") from error
     return piece.to(device).eval().requires_grad_(False)
 
 

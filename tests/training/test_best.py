@@ -59,6 +59,23 @@ def test_the_best_at_the_end_is_the_last(train, given, content, tmp_path):
     assert best == content(run / "model")
 
 
+def test_a_best_that_was_spoilt_on_the_disk_gives_way_to_the_last(
+    train, given, tmp_path, monkeypatch
+):
+    finish = module.Best._finish
+
+    def spoilt(self, *inputs):
+        (self.run.model_best / "model.safetensors").write_bytes(b"")
+        return finish(self, *inputs)
+
+    given([1.0, 2.0])
+    monkeypatch.setattr(module.Best, "_finish", spoilt)
+    run = train(tmp_path / "run")
+    assert kept(run) == {"images": 128, "value": 2.0, "features": "textures"}
+    assert load(run, which="best", device="cpu").images_seen == 128
+    assert "is broken" in (run / "train.log").read_text()
+
+
 def test_a_score_that_is_no_number_is_never_the_best(train, given, tmp_path):
     given([float("nan"), 3.0])
     run = train(tmp_path / "run")

@@ -20,6 +20,11 @@ def test_a_night_between_two_sessions_is_no_training():
     assert training_seconds(lines).tolist() == [10.0, 15.0, 20.0]
 
 
+def test_a_clock_that_is_put_back_or_forward_takes_no_time_away():
+    lines = [line(100, 1e6, 10.0), line(200, 50.0, 10.0), line(300, 1e9, 10.0), line(400, 9.0, 5.0)]
+    assert training_seconds(lines).tolist() == [10.0, 20.0, 30.0, 50.0]
+
+
 def test_a_slow_snapshot_is_training():
     lines = [line(100, 1000.0, 10.0), line(200, 1035.0, 5.0)]
     assert training_seconds(lines).tolist() == [10.0, 45.0]
