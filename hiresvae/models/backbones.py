@@ -124,8 +124,11 @@ def dense_decoder(
     return OneVectorDecoder(widths[0], top_dim, condition_dim, rest, head, fold, slope=slope)
 
 
-GELU_GAIN = 1.1
-"""What the scale of weights before a GELU has over that before the leaky ReLU."""
+SMOOTH_GAIN = 1.1
+"""What the scale of weights before a hard swish has over that before the leaky ReLU.
+
+1.25 would keep the variance from layer to layer; a quieter start learns digits a little better.
+"""
 
 REACH = 1.1
 """How far a bounded mean can go: a little beyond the pixels, so that it keeps a gradient there."""
@@ -139,7 +142,7 @@ CLASSIC_DECODER = (16, 16, 32)
 Measured on digits, the other half buys less than a hundredth of the reconstructions' digits.
 """
 
-CLASSIC_HIDDEN = 256
+CLASSIC_HIDDEN = 192
 """Length of the layer between the flattened pictures and the latent, and between it and them."""
 
 
@@ -158,8 +161,8 @@ def classic_width(size: int) -> int:
 class ClassicEncoder(nn.Module):
     """Three convolutions without padding, flattened, and a linear layer.
 
-    28 px become 64 x 9 x 9 = 5184 numbers and these ``CLASSIC_HIDDEN``. The activation is the GELU:
-    the lesson is short, and a smooth one learns more from few batches.
+    28 px become 64 x 9 x 9 = 5184 numbers and these ``CLASSIC_HIDDEN``. The activation is the hard
+    swish: the lesson is short, a smooth one learns more from few batches, and this one is cheap.
     """
 
     def __init__(self, channels: int, size: int, condition_dim: int) -> None:
@@ -168,19 +171,20 @@ class ClassicEncoder(nn.Module):
         c_in = channels + condition_dim
         for width, kernel, stride in CLASSIC_LAYERS:
             layer = nn.Conv2d(c_in, width, kernel, stride)
-            start(layer.weight, c_in * kernel**2, GELU_GAIN)
+            start(layer.weight, c_in * kernel**2, SMOOTH_GAIN)
             self.layers.append(layer)
             c_in = width
-        self.last = linear(classic_width(size), CLASSIC_HIDDEN, gain=GELU_GAIN)
+        self.last = linear(classic_width(size), CLASSIC_HIDDEN, gain=SMOOTH_GAIN)
 
     def forward(self, images: Tensor, condition: Tensor | None = None) -> dict[int, Tensor]:
-        """Returns the one feature vector, ``{1: (N, 256, 1, 1)}``."""
-        state = images
+        """Returns the one feature vector, ``{1: (N, 192, 1, 1)}``."""
+        # Black becomes 0: what is empty is silent, and the strokes alone are learnt from.
+        state = images + 1
         if condition is not None:
             planes = condition[:, :, None, None].expand(-1, -1, *images.shape[2:])
-            state = torch.cat([images, planes], dim=1)
+            state = torch.cat([state, planes], dim=1)
         for layer in self.layers:
-            state = F.gelu(layer(state))
+            state = F.hardswish(layer(state))
         return {1: self.last(state.flatten(1))[:, :, None, None]}
 
 
@@ -224,18 +228,18 @@ def classic_decoder(
     for c_in, c_out, (_, kernel, stride) in zip(
         inputs, [outputs, *inputs[:-1]], CLASSIC_LAYERS, strict=True
     ):
-        gain = 0.3 if c_out == outputs else GELU_GAIN
+        gain = 0.3 if c_out == outputs else SMOOTH_GAIN
         layers.append(Deconvolution(c_in, c_out, kernel, stride, gain=gain))
     head, second, first = layers
     rest = nn.Sequential(
-        nn.GELU(),
-        linear(CLASSIC_HIDDEN, inputs[-1] * side**2, gain=GELU_GAIN),
-        nn.GELU(),
+        nn.Hardswish(),
+        linear(CLASSIC_HIDDEN, inputs[-1] * side**2, gain=SMOOTH_GAIN),
+        nn.Hardswish(),
         nn.Unflatten(1, (inputs[-1], side, side)),
         first,
-        nn.GELU(),
+        nn.Hardswish(),
         second,
-        nn.GELU(),
+        nn.Hardswish(),
     )
     return OneVectorDecoder(
         CLASSIC_HIDDEN,

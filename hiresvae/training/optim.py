@@ -46,7 +46,7 @@ class Average(nn.Module, Generic[M]):
 
     Args:
         model: the model, not wrapped.
-        half_life: images; 0 follows the model at once.
+        half_life: images; 0 means no average: what is shown is the model itself.
     """
 
     model: M
@@ -54,7 +54,8 @@ class Average(nn.Module, Generic[M]):
     def __init__(self, model: M, half_life: int) -> None:
         super().__init__()
         self.half_life = half_life
-        self.model = copy.deepcopy(model).requires_grad_(False).eval()
+        # Without an average a copy would only cost its time at each step.
+        self.model = copy.deepcopy(model).requires_grad_(False).eval() if half_life else model
 
     @torch.no_grad()
     def update(self, model: M, images: int, batch_size: int) -> None:
@@ -65,8 +66,10 @@ class Average(nn.Module, Generic[M]):
             images: images seen so far, this step included.
             batch_size: images in this step.
         """
+        if self.model is model:
+            return
         half_life = min(self.half_life, 0.05 * images)
-        keep = 0.5 ** (batch_size / half_life) if half_life > 0 else 0.0
+        keep = 0.5 ** (batch_size / half_life)
         torch._foreach_lerp_(list(self.model.parameters()), list(model.parameters()), 1 - keep)
         for mine, theirs in zip(self.model.buffers(), model.buffers(), strict=True):
             mine.copy_(theirs)
