@@ -35,6 +35,16 @@ def check(settings: Settings, processes: int = 1) -> None:
 
 def _labels(settings: Settings) -> None:
     parse_labels(settings.data.labels, settings.data.limit)
+    if settings.data.without and settings.data.labels == "none":
+        raise UserError(
+            f"data.without is {settings.data.without}, but data.labels is 'none'; nearest valid: "
+            "data.labels 'set' or 'folders', or data.without []"
+        )
+    if settings.data.without and settings.model.conditional:
+        raise UserError(
+            f"data.without is {settings.data.without}, and model.conditional is true: a label "
+            "without pictures cannot be learnt; nearest valid: model.conditional false"
+        )
 
 
 def _conditional(settings: Settings) -> None:

@@ -28,6 +28,9 @@ class DataSettings(Section):
     labels: str = Field(
         "none", description="none, folders, csv:FILE:COLUMN, set (the set's own), clusters:K"
     )
+    without: list[str] = Field(
+        [], description="labels whose pictures are left out of training and hold-out"
+    )
     crop: Literal["center", "random", "none", "tiles"] = Field(
         "center",
         description="how a picture becomes square; none: scaled whole and padded; tiles: windows "

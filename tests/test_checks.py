@@ -21,6 +21,14 @@ ON = {"adversary__weight": 0.5}
     ("values", "sentence"),
     [
         ({"data__size": 100}, "data.size 100 .* nearest valid: 96 or 112"),
+        (
+            {"data__without": ["bag"]},
+            r"data.without is \['bag'\], but data.labels is 'none'; nearest valid: data.labels",
+        ),
+        (
+            {"data__without": ["bag"], "data__labels": "set", "model__conditional": True},
+            "label without pictures cannot be learnt; nearest valid: model.conditional false",
+        ),
         ({"model__pyramid": "1x1 4 8"}, "ends at 8, but data.size is 64; nearest valid: '1x1 4 8 "),
         (
             {"data__size": 50, "model__backbone": "dense"} | ON,

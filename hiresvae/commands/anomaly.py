@@ -2,21 +2,27 @@
 
 import csv
 import io
+from collections.abc import Iterator
 from pathlib import Path
 
 import torch
 
 from hiresvae import images
 from hiresvae.commands.reconstruct import distinct
+from hiresvae.commands.restore import files_in, whole_picture
+from hiresvae.data.decode import UnreadableError
 from hiresvae.errors import UserError, printable
 from hiresvae.generator import PictureModel, load
 from hiresvae.run import explained, write_whole
 from hiresvae.uses.anomaly import Scores, heat, overlay, scores, threshold
+from hiresvae.uses.anomaly_pages import held_out_pages, page_errors, page_heat
 from hiresvae.uses.codes import read
 from hiresvae.uses.sheets import sheet
 
 USUAL = 500
 """Held-out pictures that say what is usual."""
+USUAL_PAGES = 50
+"""The same of models of tiles, whose pictures are large."""
 KINDS = ("score", "bits", "error")
 
 
@@ -62,6 +68,8 @@ def run(
             f"--by {by!r} needs a likelihood, which this model has not: it is an autoencoder "
             "(model.stochastic is false); take --by error"
         )
+    if painter.settings.data.crop == "tiles":
+        return run_pages(painter, paths, out, heatmaps, reference, quantile, by, seed)
     found = [read(painter, path) for path in paths]
     pictures = torch.cat([part.pictures for part in found])
     names = [name for part in found for name in part.names]
@@ -90,12 +98,86 @@ def run(
     write_whole(out, _table(columns, chosen.argsort(descending=True).tolist()))
     if heatmaps is not None:
         _heatmaps(painter, pictures, names, heats, heatmaps)
-    count = int((chosen > line).sum())
-    words = f"{count} of {len(names)} pictures unusual ({by} above {line:.4g}"
-    print(f"{words}, the {quantile:g} quantile of {len(common)} usual ones); scores in {out}")
+    words = f"({by} above {line:.4g}, the {quantile:g} quantile of {len(common)} usual ones)"
+    _say(int((chosen > line).sum()), len(names), words, out)
     for name, reason in skipped:
         print(printable(f"skipped {name}: {reason}"))
     return out
+
+
+def run_pages(
+    painter: PictureModel,
+    paths: list[Path],
+    out: Path,
+    heatmaps: Path | None,
+    reference: Path | None,
+    quantile: float,
+    by: str,
+    seed: int,
+) -> Path:
+    """Does the same for a model of tiles, at the pictures' own scale; see `run`.
+
+    Columns: file, unusual, share_of_usual_below, mean_squared_error, largest_heat.
+
+    Raises:
+        UserError: another measure than the error is asked for, or there are no (usual) pictures.
+    """
+    if by != "error":
+        raise UserError(
+            f"--by {by!r}, but this model was trained on tiles (data.crop) and whole pictures are "
+            "judged by their error; nearest valid: --by error"
+        )
+    if reference is None:
+        common = list(held_out_pages(painter, USUAL_PAGES))
+    else:
+        common = [page for _, page in _pages(painter, [reference], USUAL_PAGES)]
+    if not common:
+        raise UserError("no pictures are held out to set a threshold by: give --reference FOLDER")
+    squares = [page_errors(painter, page, seed)[1] for page in common]
+    usual = torch.stack([one.mean() for one in squares])
+    line = threshold(usual, quantile)
+    level = float(torch.cat([one.flatten() for one in squares]).mean())
+    rows, errors = [], []
+    for name, page in _pages(painter, paths):
+        again, wrong = page_errors(painter, page, seed)
+        heated, error = page_heat(wrong, level), float(wrong.mean())
+        if heatmaps is not None:
+            shown = [one.expand(3, -1, -1) for one in (page, again)]
+            with explained("writing heat maps", heatmaps):
+                heatmaps.mkdir(parents=True, exist_ok=True)
+                beside = torch.cat([*shown, overlay(page, heated)], 2)
+                images.save(beside, heatmaps / f"{Path(name).stem}_heat.png")
+        below = float((usual < error).double().mean())
+        unusual = "yes" if error > line else "no"
+        rows.append((name, unusual, f"{below:.4f}", f"{error:.6f}", f"{heated.max():.2f}"))
+        errors.append(error)
+    if not rows:
+        raise UserError(f"no pictures in {', '.join(map(str, paths))}")
+    names = ("file", "unusual", "share_of_usual_below", "mean_squared_error", "largest_heat")
+    columns = {name: [row[i] for row in rows] for i, name in enumerate(names)}
+    with explained("writing scores", out):
+        out.parent.mkdir(parents=True, exist_ok=True)
+    order = torch.tensor(errors).argsort(descending=True).tolist()
+    write_whole(out, _table(columns, order))
+    words = f"(error above {line:.4g}, the {quantile:g} quantile of {len(common)} usual ones)"
+    _say(sum(row[1] == "yes" for row in rows), len(rows), words, out)
+    return out
+
+
+def _pages(
+    painter: PictureModel, paths: list[Path], most: int | None = None
+) -> Iterator[tuple[str, torch.Tensor]]:
+    """Yields pictures at their own size, uint8 ``(C, H, W)``, by distinct names."""
+    files = files_in(paths)[:most]
+    for name, file in zip(distinct([path.name for path in files]), files, strict=True):
+        try:
+            yield name, whole_picture(painter, file)
+        except (UnreadableError, OSError, IndexError) as error:
+            print(printable(f"skipped {file}: {error}"))
+
+
+def _say(count: int, total: int, words: str, out: Path) -> None:
+    print(f"{count} of {total} pictures unusual {words}; scores in {out}")
 
 
 def _figures(got: Scores, draws: int) -> dict[str, list[str]]:

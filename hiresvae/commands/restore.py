@@ -48,11 +48,11 @@ def run(
         device: None takes what there is.
     """
     painter = load(model, device=device)
-    files = _files(paths)
+    files = files_in(paths)
     written, skipped = [], []
     for name, file in zip(distinct([path.name for path in files]), files, strict=True):
         try:
-            picture = read(painter, file).pictures[0] if resize else _whole(painter, file)
+            picture = read(painter, file).pictures[0] if resize else whole_picture(painter, file)
         except (UnreadableError, OSError, IndexError) as error:
             skipped.append(f"{file}: {error}")
             continue
@@ -78,7 +78,12 @@ def run(
     return written
 
 
-def _files(paths: list[Path]) -> list[Path]:
+def files_in(paths: list[Path]) -> list[Path]:
+    """Returns the pictures at these paths: themselves, and those in folders by their endings.
+
+    Raises:
+        UserError: a path does not exist.
+    """
     found: list[Path] = []
     for path in paths:
         if not path.exists():
@@ -88,7 +93,7 @@ def _files(paths: list[Path]) -> list[Path]:
     return found
 
 
-def _whole(painter: PictureModel, file: Path) -> Tensor:
+def whole_picture(painter: PictureModel, file: Path) -> Tensor:
     """Returns a picture at its own size, uint8 ``(C, H, W)``."""
     return torch.from_numpy(whole(read_file(file), 1 if painter.model.channels == 1 else 3))
 

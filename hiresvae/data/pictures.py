@@ -3,6 +3,7 @@
 import hashlib
 import json
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 
 import numpy as np
@@ -14,6 +15,7 @@ from hiresvae.data.pairs import paired
 from hiresvae.data.sources import Source
 from hiresvae.data.store import Header, cache_folder, open_store
 from hiresvae.data.tiles import tiled
+from hiresvae.errors import UserError, nearest
 from hiresvae.labelling import parse_labels
 from hiresvae.settings import DataSettings
 
@@ -138,6 +140,13 @@ def open_data(
     header = store.header
     labels, classes = make_labels(labelling, store, source.classes, settings.source)
     train, held_out = split(header.digests, settings.held_out)
+    if settings.without:
+        kept = ~of_labels(labels, classes, settings.without)
+        train, held_out = train[kept[train]], held_out[kept[held_out]]
+        if not len(train):
+            raise UserError(
+                "data.without leaves no picture to train on; nearest valid: fewer labels in it"
+            )
     counts = Counter() if labels is None else Counter(labels.tolist())
     report = DataReport(
         source=settings.source,
@@ -150,7 +159,7 @@ def open_data(
         num_train=len(train),
         num_held_out=len(held_out),
         classes={name: counts[i] for i, name in enumerate(classes)},
-        key=_key(header, labels, classes, held_out),
+        key=_key(header, labels, classes, held_out, settings.without),
     )
     return PictureData(
         pictures=store.pictures,
@@ -187,6 +196,22 @@ def stored_side(size: int, crop: str) -> int:
     return {"random": round(size * 9 / 8), "tiles": 2 * size}.get(crop, size)
 
 
+def of_labels(
+    labels: np.ndarray | None, classes: tuple[str, ...], names: Sequence[str]
+) -> np.ndarray:
+    """Returns which pictures have one of the labels ``names``, bool ``(N,)``.
+
+    Raises:
+        UserError: there is no label of that name.
+    """
+    if labels is None:
+        raise UserError(f"data.without names label {names[0]!r}, but data.labels is 'none'")
+    for name in names:
+        if name not in classes:
+            raise UserError(f"data.without names label {name!r}: {nearest(name, classes)}")
+    return np.isin(labels, [classes.index(name) for name in names])
+
+
 def split(digests: list[str], share: float) -> tuple[np.ndarray, np.ndarray]:
     """Returns indices for training and held out, int64, chosen by the pictures' content alone.
 
@@ -221,10 +246,15 @@ def _sizes(header: Header) -> dict[str, tuple[int, int]]:
 
 
 def _key(
-    header: Header, labels: np.ndarray | None, classes: tuple[str, ...], held_out: np.ndarray
+    header: Header,
+    labels: np.ndarray | None,
+    classes: tuple[str, ...],
+    held_out: np.ndarray,
+    without: list[str],
 ) -> str:
     words = json.dumps([header.shape, header.digests, classes])
     content = hashlib.sha256(words.encode())
     content.update(b"" if labels is None else labels.tobytes())
     content.update(held_out.tobytes())
+    content.update(json.dumps(sorted(without)).encode() if without else b"")
     return content.hexdigest()[:32]

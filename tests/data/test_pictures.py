@@ -113,3 +113,19 @@ def test_split_keeps_its_share_and_its_sides() -> None:
     assert 0.08 < len(held) / 5000 < 0.12
     _, fewer = split(digests[:3000], 0.1)
     assert fewer.tolist() == [i for i in held if i < 3000], "nothing changes sides"
+
+
+def test_pictures_of_some_labels_are_left_out(folder: Path) -> None:
+    whole = open_data(settings(folder, labels="folders"))
+    data = open_data(settings(folder, labels="folders", without=["dogs"]))
+    cats = whole.classes.index("cats")
+    for part, before in ((data.train, whole.train), (data.held_out, whole.held_out)):
+        assert (data.labels[part] == cats).all()
+        assert set(part) == {i for i in before if whole.labels[i] == cats}
+    assert data.key != whole.key and data.classes == whole.classes
+    with pytest.raises(UserError, match=r"data.without names label 'dog': did you mean 'dogs'\?"):
+        open_data(settings(folder, labels="folders", without=["dog"]))
+    with pytest.raises(UserError, match="leaves no picture to train on"):
+        open_data(settings(folder, labels="folders", without=["cats", "dogs"]))
+    with pytest.raises(UserError, match=r"data\.labels is 'none'"):
+        open_data(settings(folder, without=["cats"]))
