@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.patheffects import withStroke
 from torch import Tensor
 
 from hiresvae.distributions.gaussian import ACTIVE
@@ -55,6 +56,10 @@ def scatter(
             hue = f"C{k % 10}" if many else COLOURS[k]
             x, y = points[rows].T
             plot.scatter(x, y, s=size, c=hue, alpha=0.7, linewidths=0, label=name)
+            if not many and len(x):
+                # Twelve colours are hard to tell apart: each class is named in its midst as well.
+                words = plot.annotate(name, (np.median(x), np.median(y)), ha="center", va="center")
+                words.set_path_effects([withStroke(linewidth=3, foreground="white")])
         if len(classes) <= 20:
             figure.legend(loc="outside right upper", frameon=False, markerscale=2)
     plot.set_xlabel(f"{axes} 1" if axes == "latent" else axes)
