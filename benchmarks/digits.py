@@ -4,10 +4,11 @@ A logistic regression learns the digits of the run's training pictures; it is th
 held-out ones and about their reconstructions.
 
 Usage:
-    python benchmarks/digits.py runs/classic_mnist
+    python benchmarks/digits.py runs/classic_mnist --out digits.json
 """
 
 import argparse
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -17,6 +18,7 @@ from sklearn.preprocessing import StandardScaler
 
 import hiresvae
 from hiresvae.data import open_data
+from hiresvae.run import write_json
 
 STEPS = 100
 
@@ -25,7 +27,9 @@ def main() -> None:
     """Measures and prints the shares."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("run")
-    model = hiresvae.load(parser.parse_args().run)
+    parser.add_argument("--out", type=Path, help="JSON")
+    chosen = parser.parse_args()
+    model = hiresvae.load(chosen.run)
     labelled = model.settings.data.model_copy(update={"labels": "set"})
     data = open_data(labelled)
     labels = np.asarray(data.labels)
@@ -38,10 +42,16 @@ def main() -> None:
     copies = torch.cat([model.reconstruct(part) for part in originals.split(512)]).numpy()
     asked, answers = labels[held_out], judge.predict(_vectors(copies))
     before = judge.predict(_vectors(data.pictures[held_out]))
+    found = {
+        "originals_told_rightly": float(np.mean(before == asked)),
+        "reconstructions_told_as_the_originals_digit": float(np.mean(answers == asked)),
+        "reconstructions_told_as_the_original_is_told": float(np.mean(answers == before)),
+    }
     print(f"{len(held_out)} held-out digits, {len(train)} to learn from")
-    print(f"originals whose digit is told rightly        {np.mean(before == asked):.4f}")
-    print(f"reconstructions told as the original's digit {np.mean(answers == asked):.4f}")
-    print(f"reconstructions told as the original is told {np.mean(answers == before):.4f}")
+    for name, share in found.items():
+        print(f"{name:46} {share:.4f}")
+    if chosen.out is not None:
+        write_json(chosen.out, {"held_out": len(held_out), "training": len(train), **found})
 
 
 def _vectors(pictures: np.ndarray) -> np.ndarray:
