@@ -15,11 +15,11 @@ from torch import Tensor, nn
 
 from hiresvae.errors import UserError
 from hiresvae.generator import PictureModel
-from hiresvae.model_files import BROKEN
+from hiresvae.model_files import BROKEN, shapes
 from hiresvae.models.draws import FromPosterior, FromPrior, Given
 from hiresvae.models.vae import VAE
 from hiresvae.run import explained
-from hiresvae.settings import ModelSettings
+from hiresvae.settings import DataSettings, ModelSettings
 
 PartName = Literal["all", "encoder", "decoder"]
 FormatName = Literal["safetensors", "torchscript", "onnx"]
@@ -191,21 +191,29 @@ def load_part(folder: Path | str, part: PartName, *, device: str = "cpu") -> Par
             )
     try:
         config = json.loads(config_file.read_text(encoding="utf-8"))
-        model = VAE(
-            ModelSettings.model_validate(config["model"]),
-            size=int(config["size"]),
-            channels=int(config["channels"]),
-            classes=len(config["classes"]),
-        )
-        piece = Part(model, part)
-        weights = load_file(weights_file)
-        missing, unknown = model.load_state_dict(weights, strict=False)
-        if unknown or needed(piece) & set(missing):
+        # Words may claim a model larger than this machine: they are held against the file first.
+        with torch.device("meta"):
+            claimed = _network(config)
+            missing, unknown = claimed.load_state_dict(shapes(weights_file), strict=False)
+        if unknown or needed(Part(claimed, part)) & set(missing):
             raise ValueError("weights of another model")
+        model = _network(config)
+        model.load_state_dict(load_file(weights_file), strict=False)
+        piece = Part(model, part)
     except BROKEN as error:
         words = " ".join(str(error).split())[:200] or type(error).__name__
         raise UserError(f"{weights_file} is broken: {words}") from error
     return piece.to(device).eval().requires_grad_(False)
+
+
+def _network(config: dict[str, Any]) -> VAE:
+    data = DataSettings(size=config["size"], channels=config["channels"])  # within their ranges
+    return VAE(
+        ModelSettings.model_validate(config["model"]),
+        size=data.size,
+        channels=int(data.channels),
+        classes=len(config["classes"]),
+    )
 
 
 def _trace(piece: Part, path: Path) -> None:

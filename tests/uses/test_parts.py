@@ -83,3 +83,25 @@ def test_broken_parts_are_a_sentence(make_painter, tmp_path, refused):
     save_file({k: v for k, v in weights.items() if k != name}, tmp_path / "decoder.safetensors")
     with refused("is broken"):
         load_part(tmp_path, "decoder")
+
+
+def test_a_part_that_claims_more_than_it_holds_costs_no_memory(make_painter, tmp_path, refused):
+    export(make_painter(), tmp_path, "decoder", "safetensors")
+    file = tmp_path / "decoder.json"
+    honest = json.loads(file.read_text())
+    for claim in ({"max_width": 4096, "width": 4096}, {"latent_dim": 65_536}):
+        file.write_text(json.dumps(honest | {"model": honest["model"] | claim}))
+        with refused("is broken"):
+            load_part(tmp_path, "decoder")
+    for size in (10**9, -8, "a"):
+        file.write_text(json.dumps(honest | {"size": size}))
+        with refused("is broken"):
+            load_part(tmp_path, "decoder")
+
+
+def test_a_part_needs_no_weights_of_the_other(make_painter, tmp_path):
+    painter = make_painter()
+    export(painter, tmp_path, "encoder", "safetensors")
+    stored = load_file(tmp_path / "encoder.safetensors")
+    assert len(stored) < len(painter.model.state_dict())
+    assert load_part(tmp_path, "encoder")(torch.zeros(2, 3, 16, 16))[0].shape[0] == 2
