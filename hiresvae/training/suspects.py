@@ -13,6 +13,9 @@ from torch import Tensor, nn
 SHOWN = 4
 """Most terms in a sentence; what follows from a broken one is broken too."""
 
+MEASURED = "gradient_norm"
+"""In the names of figures of gradients: no terms, and the parameters are named instead."""
+
 TERM = ""
 """Whose names are those of figures, not of parameters."""
 
@@ -82,7 +85,8 @@ class Suspects:
         for (owner, names), broken in self._broken.items():
             known = found.setdefault(owner, [])
             flags = zip(names, broken.tolist(), strict=True)
-            known += [name for name, flag in flags if flag and name not in known]
+            new = [name for name, flag in flags if flag and name not in known]
+            known += [name for name in new if MEASURED not in name]
         return {owner: names for owner, names in found.items() if names}
 
 
