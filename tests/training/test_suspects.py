@@ -33,7 +33,9 @@ def test_the_first_parameter_of_each_network_is_named():
     suspects = Suspects()
     suspects.note(["stem", "mix", "head"], figures(1.0, torch.nan, torch.nan), "model")
     suspects.note(["verdict"], figures(torch.inf), "critic")
-    gradients = "the gradients of mix and 1 more in the model, the gradient of verdict in the critic"
+    gradients = (
+        "the gradients of mix and 1 more in the model, the gradient of verdict in the critic"
+    )
     assert suspects.words() == f"not finite: {gradients}"
     suspects.note(["verdict"], figures(torch.inf), "critic")
     assert suspects.words(gradients=False) == ""
