@@ -12,7 +12,9 @@ TINY = 1e-12
 """Keeps a ratio of norms finite; the cap rules long before."""
 
 
-def gradient_at(loss: Tensor, weight: Tensor, *, towards: Tensor | None = None) -> Tensor:
+def gradient_at(
+    loss: Tensor, weight: Tensor, *, towards: Tensor | None = None, needed: bool = False
+) -> Tensor:
     """Returns the gradient of a loss at one weight; zeros where the loss does not depend on it.
 
     Leaves nothing in any ``.grad``, and no process waits for another.
@@ -21,9 +23,18 @@ def gradient_at(loss: Tensor, weight: Tensor, *, towards: Tensor | None = None) 
         loss: ``()``, or any shape with ``towards``.
         weight: a parameter.
         towards: gradient of what is minimised at ``loss``, same shape; None is 1.
+        needed: whether a loss that does not depend on the weight is a fault.
+
+    Raises:
+        RuntimeError: the loss does not depend on the weight, but has to.
     """
     (gradient,) = torch.autograd.grad(
-        loss, weight, towards, retain_graph=True, allow_unused=True, materialize_grads=True
+        loss,
+        weight,
+        towards,
+        retain_graph=True,
+        allow_unused=not needed,
+        materialize_grads=not needed,
     )
     return gradient
 

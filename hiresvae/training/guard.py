@@ -47,12 +47,6 @@ MODEL, CRITIC, CRITIC_WITH_PENALTIES = range(3)
 """Rows of norms: a step with gradient penalties has others than one without."""
 
 
-def gradient_norm(network: nn.Module) -> Tensor:
-    """Returns the norm of all gradients of a network ``()``."""
-    gradients = [p.grad for p in network.parameters() if p.grad is not None]
-    return torch.as_tensor(nn.utils.get_total_norm(gradients))
-
-
 @torch.no_grad()
 def spread(real: Tensor, *kinds: Tensor) -> Tensor:
     """Returns the least variance over a batch of made pictures beside that of real ones ``()``.

@@ -29,7 +29,7 @@ from hiresvae.settings import Settings
 from hiresvae.training.codes import make_penalties
 from hiresvae.training.corruption import seen_in_training
 from hiresvae.training.gradients import gradient_norms
-from hiresvae.training.guard import Guard, gradient_norm, spread, step_unless
+from hiresvae.training.guard import Guard, spread, step_unless
 from hiresvae.training.introspective import Introspection
 from hiresvae.training.objective import (
     Fakes,
@@ -40,6 +40,7 @@ from hiresvae.training.objective import (
 )
 from hiresvae.training.sharpening import make_sharpening
 from hiresvae.training.steady import Steady
+from hiresvae.training.suspects import Suspects, parameter_norms
 
 Sums = dict[str, tuple[Tensor, ...]]
 """What running means observe of some rows, by whose they are: added up over parts and processes."""
@@ -100,6 +101,7 @@ class Step:
         if settings.adversary and settings.adversary.balance == "gradient_ratio":
             self.balance = Balance(settings.adversary).to(accelerator.device)
         self.guard = Guard(settings).to(accelerator.device)
+        self.suspects = Suspects()
         self.steady = Steady.of(settings.model, self.vae)
         self.augment: AugmentProbability | None = None
         if settings.adversary is not None:
@@ -209,8 +211,8 @@ class Step:
             if alone is not None:
                 last, towards = self.vae.last_layer, alone.to(mixed.dtype)
                 sums["balance"] = (
-                    gradient_at(bound, last),
-                    gradient_at(mixed, last, towards=towards),
+                    gradient_at(bound, last, needed=True),
+                    gradient_at(mixed, last, towards=towards, needed=True),
                 )
         if measure:
             logs |= gradient_norms(self.vae, outputs, bound_of, pushed)
@@ -348,16 +350,17 @@ class Step:
         networks, training = self.networks, self.settings.training
         if self.accelerator.scaler is not None:
             self.accelerator.unscale_gradients()  # of both networks, once
+        norm = self._gradient_norm(networks.model, "model")
         if training.clip is not None:
-            norm = nn.utils.clip_grad_norm_(networks.model.parameters(), training.clip)
+            nn.utils.clip_grads_with_norm_(networks.model.parameters(), training.clip, norm)
             means["gradient_norm"] = norm
-        else:
-            norm = gradient_norm(networks.model)
         # Whatever a step tells must be finite, so that no term can be forgotten.
-        loss = torch.stack([value.float() for value in means.values()]).sum()
+        told = torch.stack([value.float() for value in means.values()])
+        self.suspects.note(means, told)
+        loss = told.sum()
         figures = {"loss": loss, "model": norm.float()}
         if networks.critic is not None and judged(means):
-            figures["critic"] = gradient_norm(networks.critic).float()
+            figures["critic"] = self._gradient_norm(networks.critic, "critic").float()
             figures["spread"] = means["fake_spread"]
         values = torch.stack(list(figures.values()))
         if self.accelerator.num_processes > 1:
@@ -370,6 +373,12 @@ class Step:
             penalty="r1" in means,
             fake_spread=seen.get("spread"),
         )
+
+    def _gradient_norm(self, network: nn.Module, owner: str) -> Tensor:
+        """Returns the norm of a network's gradient ``()``; where it is not finite is noted."""
+        names, norms = parameter_norms(network)
+        self.suspects.note(names, norms, owner)
+        return torch.linalg.vector_norm(norms)
 
 
 def judged(means: dict[str, Tensor]) -> bool:

@@ -121,7 +121,7 @@ class Trainer:
         self.watch = Watch(self.step, data)
         self.rungs = RungWatch(self.step, data)
         self.metrics = MetricsFile(run.metrics)
-        self.images = 0
+        self.images, self.skipped = 0, 0
 
     @property
     def _beside(self) -> dict[str, torch.nn.Module]:
@@ -173,7 +173,7 @@ class Trainer:
                 self.average.update(self.vae, self.images, chosen.batch_size)
                 trouble = self.step.guard.trouble(number, last=self.images >= total)
                 if trouble is not None:
-                    self._go_back(trouble)
+                    self._go_back("; ".join(filter(None, (trouble, self._suspects()))))
                     meters, measure = {}, True
                     begun, seen_before = time.monotonic(), self.images
                     continue
@@ -275,24 +275,36 @@ class Trainer:
         if self.accelerator.num_processes > 1:
             means = self.accelerator.reduce(means, "mean")
         found = zip(names, means.tolist(), strict=True)
+        # The same on every process, so that all of them ask for what was not finite.
+        skipped = int(self.step.guard.skipped)
+        suspects = self._suspects() if skipped > self.skipped else ""
+        self.skipped = skipped
         line = {name: value for name, value in found if math.isfinite(value)}
         line = {
             "images": self.images,
             "time": round(time.time(), 3),
             "images_per_second": round(speed, 2),
             "learning_rate": self.networks.model_optimizer.param_groups[0]["lr"],
-            "skipped_steps": int(self.step.guard.skipped),
+            "skipped_steps": skipped,
             "restores": self.step.guard.restores,
             **{name: float(f"{value:.6g}") for name, value in line.items()},
         }
         if self.accelerator.is_main_process:
             line |= self.watch(number) | self.rungs()
             self.metrics.append(line)
-            for warning in (self.watch.alarm.hear(line), self.rungs.hear(line)):
-                if warning is not None:
+            if suspects:
+                suspects = f"steps before {self.images:,} images were skipped; {suspects}"
+            for warning in (suspects, self.watch.alarm.hear(line), self.rungs.hear(line)):
+                if warning:
                     log.warning("%s", warning)
         self.accelerator.log({k: v for k, v in line.items() if k != "time"}, step=self.images)
         return line
+
+    def _suspects(self) -> str:
+        """Returns in words what was not finite; all processes ask at the same step."""
+        # A gradient scaler tries how far it can go: that gradients overflow then is its way.
+        gradients = self.accelerator.scaler is None
+        return self.step.suspects.words(self.accelerator.num_processes, gradients=gradients)
 
     def _snapshot(self, *, final: bool, scored: bool = True) -> None:
         if self.accelerator.is_main_process:

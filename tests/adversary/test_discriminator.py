@@ -89,7 +89,8 @@ def test_every_parameter_gets_a_gradient(images: Tensor, kind: str):
 
 
 @pytest.mark.parametrize("kind", ["whole", "patch", "multiscale"])
-def test_label_reaches_every_logit(images: Tensor, kind: str):
+def test_label_never_reaches_the_critic_it_changes_every_logit(images: Tensor, kind: str):
+    """`YixinChen-AI/CVAE-GAN-zoos-PyTorch-Beginner`, issue 12."""
     critic = make(classes=3, critic=kind)
     zeros, ones = torch.zeros(8, dtype=torch.int64), torch.ones(8, dtype=torch.int64)
     difference = critic(images, zeros).logits - critic(images, ones).logits

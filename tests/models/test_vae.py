@@ -69,9 +69,10 @@ def test_output_is_independent_of_batch_mates(
             torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-4)
 
 
-def test_label_reaches_encoder_and_decoder(
+def test_label_never_reaches_the_model_it_changes_encoder_and_decoder(
     make: Callable[..., VAE], awake: Awake, tiny: dict[str, Any], images: Tensor
 ):
+    """`YixinChen-AI/CVAE-GAN-zoos-PyTorch-Beginner`, issue 12."""
     model = awake(make(classes=3, **tiny))
     zeros, ones = torch.zeros(4, dtype=torch.int64), torch.ones(4, dtype=torch.int64)
     top = model.latent_shapes[0][1]

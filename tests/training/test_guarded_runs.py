@@ -68,6 +68,55 @@ def test_a_nan_in_any_term_leaves_no_trace_and_the_next_step_does(make_trainer, 
     assert any(not torch.equal(a, b) for a, b in zip(before, numbers(trainer), strict=True))
 
 
+LOST = {
+    "distortion": "distortion_nats, bound_nats_per_dim, the gradients of encoder.",
+    "rate": "rate_nats, bound_nats_per_dim, the gradients of encoder.",
+    "adversarial": "adversarial, the gradients of encoder.",
+    "critic": "critic, the gradient",
+}
+
+
+@pytest.mark.parametrize("term", LOST)
+def test_a_nan_without_a_name_the_term_and_the_first_gradient_are_named(
+    make_trainer, monkeypatch, term
+):
+    """`NVlabs/NVAE`, issues 2, 17, 29 and 36: a NaN, and nobody knew whence."""
+    trainer = make_trainer("adversary.start=0", "adversary.ramp=0")
+    step = trainer.step
+    if term in ("distortion", "rate"):
+        real_forward = step._forward
+
+        def forward(*inputs, **more):
+            outputs = real_forward(*inputs, **more)
+            return dataclasses.replace(outputs, **{term: getattr(outputs, term) * torch.nan})
+
+        monkeypatch.setattr(step, "_forward", forward)
+    else:
+        real_judge = step.adversary.judge
+
+        class Judge(type(step.adversary)):
+            def judge(self, *inputs, **options):
+                verdict = real_judge(*inputs, **options)
+                side = verdict.model if term in verdict.model else verdict.critic
+                side[term] = side[term] * torch.nan
+                return verdict
+
+        monkeypatch.setattr(step, "adversary", Judge(trainer.settings.adversary))
+    step(1)
+    assert step.suspects.words().startswith(f"not finite: {LOST[term]}")
+
+
+def test_a_nan_without_a_name_a_gradient_that_overflows_alone_is_named(make_trainer):
+    """All figures are finite, and the gradient of one layer is not."""
+    trainer = make_trainer("adversary=null")
+    broken = trainer.vae.last_layer
+    broken.register_hook(lambda gradient: gradient * torch.inf)
+    trainer.step(0)
+    named = "the gradient of decoder.head.weight in the model"
+    assert trainer.step.suspects.words() == f"not finite: {named}"
+    assert trainer.step.guard.skipped == 1
+
+
 def test_gradients_of_each_term_are_told_where_they_meet(make_trainer):
     trainer = make_trainer("adversary.start=0", "adversary.ramp=0", "model.kl_warmup=0")
     trainer._set_rates(1.0)
@@ -145,6 +194,7 @@ def test_several_in_a_row_restore_the_last_good_checkpoint_at_a_lower_rate(
     # Steps 6 and 7 are skipped, at the end of step 7 the host looks: back to step 4.
     said = (run / "train.log").read_text()
     assert "training diverged at 64 images (2 steps in a row had gradients" in said
+    assert "; not finite: bound_nats_per_dim, the gradients of encoder." in said
     assert "back to 32 images, at 0.5 of the learning rate" in said
     told, before = lines(run), lines(trained)
     assert [line["images"] for line in told] == list(range(16, 129, 16)), "each once"
@@ -201,7 +251,33 @@ def test_one_that_diverges_again_and_again_ends_with_a_sentence(poisoned, tiny, 
     assert caught.value.code == 2
     (said,) = [x for x in capsys.readouterr().err.splitlines() if x.startswith("hiresvae:")]
     assert "diverged again after 1 restore(s): 3 steps in a row" in said
+    assert "; not finite: bound_nats_per_dim, the gradients of encoder." in said
     assert "lower training.lr 0.0004" in said and "--fresh" in said
+    for path in (tmp_path / "run" / "checkpoints").glob("[0-9]*"):
+        assert all(x.isfinite().all() for x in load_file(path / "model.safetensors").values())
+        assert module.is_good(path), "none that was written amid broken steps is left as good"
+
+
+def test_a_nan_that_passes_is_named_at_the_next_tick_and_its_checkpoint_is_not_good(
+    train, tmp_path, monkeypatch
+):
+    real, advance = step_module.bound_loss, step_module.Step.__call__
+
+    def call(self, number, **options):
+        with monkeypatch.context() as patch:
+            if number == 7:  # just before the checkpoint of 64 images
+                patch.setattr(
+                    step_module, "bound_loss", lambda *a, **more: real(*a, **more) * torch.nan
+                )
+            return advance(self, number, **options)
+
+    monkeypatch.setattr(step_module.Step, "__call__", call)
+    run = train(tmp_path / "run", "training.images=72")
+    said = (run / "train.log").read_text()
+    words = "steps before 64 images were skipped; not finite: bound_nats_per_dim, the gradients of"
+    assert said.count(words) == said.count("not finite") == 1
+    good = {path.name: module.is_good(path) for path in (run / "checkpoints").glob("[0-9]*")}
+    assert good == {"000000064": False, "000000072": True}
 
 
 BOTH = """
@@ -247,6 +323,8 @@ def test_gates_from_the_local_batch_two_processes_decide_and_weigh_alike(
     for name, value in one.items():
         assert torch.equal(value.nan_to_num(-1.0), other[name].nan_to_num(-1.0)), name
     assert one["guard.skipped"] == 1, "what broke in one was skipped in both"
+    said = (tmp_path / "two" / "train.log").read_text()
+    assert "not finite: bound_nats_per_dim" in said, "the first names what the second met"
     assert all(value.isfinite().all() for name, value in one.items() if "model." in name)
     assert one["balance.mass"] > 0
 

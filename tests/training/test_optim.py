@@ -71,7 +71,8 @@ def test_without_a_half_life_the_average_is_the_model():
     assert torch.equal(average.model.weight, model.weight)
 
 
-def test_buffers_are_copied_and_the_average_takes_no_gradient():
+def test_average_without_buffers_they_are_copied_and_it_takes_no_gradient():
+    """`ignite`, issue 2590; `ema-pytorch`, issue 8."""
     model = nn.BatchNorm1d(2)
     average = Average(model, half_life=100)
     model(torch.randn(8, 2))
@@ -83,7 +84,8 @@ def test_buffers_are_copied_and_the_average_takes_no_gradient():
     assert model.weight.requires_grad
 
 
-def test_every_parameter_is_in_exactly_one_optimiser(make_trainer):
+def test_parameter_that_no_optimiser_holds_each_is_in_exactly_one(make_trainer):
+    """`CompVis/latent-diffusion`, its `logvar`."""
     trainer = make_trainer()
     networks = trainer.networks
     owners: dict[int, list[str]] = {}

@@ -9,6 +9,7 @@ from torch import nn
 from hiresvae.errors import UserError
 from hiresvae.metrics.perceptual import find_backbone
 from hiresvae.settings import TermSettings
+from hiresvae.training import step as step_module
 from hiresvae.training.perceptual import Lpips, feature_distance, load_features
 from hiresvae.training.sharpening import make_sharpening
 
@@ -163,6 +164,31 @@ def test_features_of_an_own_network_are_compared_on_0_to_255(kind, tmp_path):
     torch.testing.assert_close(found, torch.tensor([expected, 0.0]))
     chosen.loss({"features": found}).backward()
     assert (x.grad[0] < 0).all(), "brighter is nearer"
+
+
+@pytest.mark.parametrize(
+    "term",
+    ["features", "laplacian", "focal_frequency", pytest.param("lpips", marks=needs_weights)],
+)
+def test_perceptual_term_under_no_grad_each_alone_moves_the_decoder_to_the_picture(
+    make_trainer, monkeypatch, tmp_path, term
+):
+    """`diffusers`, its example autoencoderkl."""
+    if term == "lpips":
+        monkeypatch.setenv("HIRESVAE_WEIGHTS", str(PLACE))
+    chosen = f"terms.{term}=1"
+    if term == "features":
+        chosen = f"terms.features={script(nn.Conv2d(3, 4, 3), tmp_path / 'map.pt')}"
+    trainer = make_trainer("adversary=null", chosen)
+    real = step_module.bound_loss
+    monkeypatch.setattr(step_module, "bound_loss", lambda *a, **more: 0 * real(*a, **more))
+    decoder = list(trainer.vae.decoder.parameters())
+    before = [p.detach().clone() for p in decoder]
+    trainer._set_rates(1.0)
+    first, *_, last = (trainer.step(0)[term].item() for _ in range(4))
+    assert 0 < last < first
+    moved = [not torch.equal(a, b) for a, b in zip(before, decoder, strict=True)]
+    assert sum(moved) > len(moved) / 2
 
 
 def test_a_feature_map_will_do_and_its_network_is_frozen(tmp_path):

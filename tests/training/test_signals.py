@@ -48,3 +48,103 @@ def test_several_processes_agree_on_the_step():
         answers = [stop.asked(step) for step in range(1, ASKED_EVERY + 1)]
     assert answers == [False] * (ASKED_EVERY - 1) + [True]
     assert asked == [0.0], "no more than one question in so many steps"
+
+
+TOLD = """
+# After a whole training forks one for each moment at which it is told SIGTERM; reads what is left.
+import os, pathlib, signal, sys
+import torch
+torch.set_num_threads(1)
+from accelerate import Accelerator
+from hiresvae.adversary.adversary import Adversary
+from hiresvae.commands.train import train
+from hiresvae.configuration import load_settings
+from hiresvae.data import open_data
+from hiresvae.run import RunFolder
+from hiresvae.training import checkpoint
+from hiresvae.training.best import Best
+from hiresvae.training.snapshots import Snapshots
+from hiresvae.training.trainer import Trainer
+
+config, folder, chosen = sys.argv[1], pathlib.Path(sys.argv[2]), sys.argv[3:]
+
+def told(owner, name, path="", late=False):
+    real = getattr(owner, name)
+    def wrapped(*arguments, **options):
+        if not late and path in str(arguments[0]):
+            os.kill(os.getpid(), signal.SIGTERM)
+        done = real(*arguments, **options)
+        if late:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return done
+    setattr(owner, name, wrapped)
+
+moments = {
+    "warm-up": lambda: told(Adversary, "judge"),
+    "warm-up, read again": lambda: told(checkpoint, "load"),
+    "snapshot": lambda: told(Snapshots, "take"),
+    "evaluation": lambda: told(Best, "consider"),
+    "saving": lambda: told(Accelerator, "save_state", late=True),
+    "renaming": lambda: told(pathlib.Path, "rename", "000000016.part"),
+    "last snapshot": lambda: told(Snapshots, "fitted"),
+    "last snapshot, at peace": lambda: None,
+    "renaming, at peace": lambda: None,
+}
+
+def fork(arrange, run):
+    child = os.fork()
+    if not child:
+        code = 1
+        try:
+            arrange()
+            train(config, chosen, out=run)
+            code = 0
+        except KeyboardInterrupt:
+            code = 130
+        except BaseException:
+            import traceback
+            traceback.print_exc()
+        finally:
+            sys.stderr.flush()
+            os._exit(code)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+train(config, chosen, out=folder / "whole")  # all is imported once
+settings = load_settings(config, chosen)
+data = open_data(settings.data, inputs=settings.inputs, progress=False)
+trainer = Trainer(settings, data, RunFolder(folder / "whole"), Accelerator())
+for name, arrange in moments.items():
+    run = folder / name.split(",")[0]
+    code = fork(arrange, run)
+    trainer.run = RunFolder(run)
+    trainer.resume()
+    print(f"{name}: {code} {trainer.images}", flush=True)
+"""
+
+ENDS = """
+warm-up: 130 8
+warm-up, read again: -15 8
+snapshot: 130 24
+evaluation: 130 24
+saving: 130 24
+renaming: 130 24
+last snapshot: -15 32
+last snapshot, at peace: 0 32
+renaming, at peace: 0 32
+"""
+
+
+def test_sigterm_lost_or_read_at_step_ends_alone_every_moment_leaves_a_state_to_go_on_from(
+    python, tiny, weights, tmp_path
+):
+    """`accelerate`, issues 1918 and 3400; `spd`, issue 677: missed six times of six."""
+    chosen = [
+        "training.images=32", "training.checkpoint=16", "training.snapshot=16",
+        "adversary.start=0", "adversary.warmup=0.5", "adversary.ramp=0.25", "prior.kind=gaussian",
+    ]  # fmt: skip
+    done = python("-c", TOLD, str(tiny), str(tmp_path), *chosen)
+    assert done.returncode == 0, done.stderr
+    told = [line for line in done.stdout.splitlines() if line in ENDS.splitlines()]
+    assert told == ENDS.split("\n")[1:-1], done.stdout + done.stderr
+    for name in ("last snapshot", "renaming"):
+        assert weights(tmp_path / name) == weights(tmp_path / "whole"), name

@@ -94,18 +94,63 @@ def test_only_the_critics_start_brings_its_terms(make_trainer):
     assert "critic" in trainer.step(8)
 
 
-def test_a_step_in_half_precision_is_near_that_in_single(make_trainer):
+def make_fp16(trainer):
+    """Steps in fp16 with a gradient scaler, on a processor: Accelerate itself asks for a GPU."""
+    trainer.accelerator.scaler = torch.amp.GradScaler("cpu", init_scale=2.0**12)
+    trainer.accelerator.native_amp = True
+    trainer.accelerator.state._mixed_precision = "fp16"
+    return trainer
+
+
+@pytest.mark.parametrize("precision", ["bf16", "fp16"])
+def test_a_step_in_half_precision_is_near_that_in_single(make_trainer, precision):
     """A step without penalties, and one with them, of both networks."""
 
     def run(precision: str) -> list[dict[str, torch.Tensor]]:
-        trainer = make_trainer(f"training.precision={precision}", "adversary.start=0")
+        known = "no" if precision == "fp16" else precision
+        trainer = make_trainer(f"training.precision={known}", "adversary.start=0")
+        if precision == "fp16":
+            make_fp16(trainer)
         trainer._set_rates(1.0)
         return [trainer.step(number) for number in range(2)]
 
-    for single, half in zip(run("no"), run("bf16"), strict=True):
+    for single, half in zip(run("no"), run(precision), strict=True):
         assert all(value.isfinite() for value in half.values())
         for name in ("distortion_nats", "rate_nats", "critic", "adversarial", "feature_matching"):
             torch.testing.assert_close(half[name].float(), single[name], rtol=0.05, atol=0.01)
+
+
+def test_half_precision_overflow_skips_both_networks_and_the_scaler_comes_down(make_trainer):
+    """`diffusers`, issues 7188 and 9844; `accelerate`, issue 174: one scaler, two optimisers."""
+    trainer = make_fp16(
+        make_trainer(
+            "adversary.start=0", "adversary.ramp=0", "adversary.balance=gradient_ratio",
+            "adversary.balance_every=1", "adversary.penalty_every=1000",
+        )
+    )  # fmt: skip
+    scaler, networks = trainer.accelerator.scaler, trainer.networks
+    owners = (networks.model, networks.critic)
+    trainer._set_rates(1.0)
+    trainer.step(1)
+    scaler.update(2.0**40)
+    before = [p.clone() for network in owners for p in network.parameters()]
+    ratio = trainer.step.balance.ratio.clone()
+    trainer.step(2)
+    assert trainer.step.guard.in_a_row == 1 and scaler.get_scale() < 2.0**40
+    assert "the gradients of " in trainer.step.suspects.words()
+    now = [p for network in owners for p in network.parameters()]
+    assert all(torch.equal(a, b) for a, b in zip(before, now, strict=True))
+    scaler.update(2.0**12)
+    logs = trainer.step(3)
+    assert trainer.step.guard.in_a_row == 0 and trainer.step.guard.skipped == 1
+    assert all(value.isfinite() for value in logs.values()) and ratio > 0
+    for network, optimizer in zip(
+        owners, (networks.model_optimizer, networks.critic_optimizer), strict=True
+    ):
+        assert all(p.dtype == torch.float32 and p.isfinite().all() for p in network.parameters())
+        for state in optimizer.state_dict()["state"].values():
+            assert all(moment.dtype == torch.float32 for moment in state.values())
+    assert not any(torch.equal(a, b) for a, b in zip(before, now, strict=True) if b.ndim > 3)
 
 
 def test_penalties_are_worked_out_in_single_precision(make_trainer, monkeypatch):

@@ -158,7 +158,10 @@ def test_told_to_stop_it_saves_and_goes_on(
 
 
 @pytest.mark.parametrize("overrides", [(), ADAPTIVE], ids=["plain", "adaptive"])
-def test_two_processes_end_where_one_does(run, train, tiny, both_processes, tmp_path, overrides):
+def test_forward_through_the_unwrapped_model_two_processes_end_where_one_does(
+    run, train, tiny, both_processes, tmp_path, overrides
+):
+    """`diffusers`, its example autoencoderkl; `sd-scripts`, issue 924."""
     one = train(tmp_path / "one", *overrides) if overrides else run
     both_processes(
         "-m",
@@ -170,6 +173,11 @@ def test_two_processes_end_where_one_does(run, train, tiny, both_processes, tmp_
         *(f"--set={word}" for word in overrides),
     )
     close(one, tmp_path / "two")
+    rates = [
+        [(line["images"], line["learning_rate"]) for line in map(json.loads, text.splitlines())]
+        for text in ((folder / "metrics.jsonl").read_text() for folder in (one, tmp_path / "two"))
+    ]
+    assert rates[0] == rates[1], "a schedule counts images, not processes"
     if overrides:
         file = f"{LAST}/augment.safetensors"
         first, second = load_file(one / file), load_file(tmp_path / "two" / file)
@@ -202,7 +210,10 @@ def test_two_processes_match_the_class_means_of_one(tiny, train, both_processes,
         torch.testing.assert_close(value, two[key], rtol=1e-3, atol=1e-3, msg=key)
 
 
-def test_accumulation_changes_nothing_but_rounding(run, train, tmp_path):
+def test_accumulation_of_one_network_alone_parts_of_a_batch_end_where_the_whole_does(
+    run, train, tmp_path
+):
+    """`accelerate`, issues 1428 and 1708."""
     close(run, train(tmp_path / "parts", "training.accumulation=2"))
 
 
@@ -258,7 +269,10 @@ def test_a_disk_that_is_really_full(train, tmp_path):
         subprocess.run(["umount", str(disk)], check=True)
 
 
-def test_adaptive_augmentation_goes_on_where_it_was(train, weights, tmp_path, monkeypatch):
+def test_augmentation_probability_lost_on_resume_it_goes_on_where_it_was(
+    train, weights, tmp_path, monkeypatch
+):
+    """`NVlabs/stylegan2-ada-pytorch`, issues 81 and 108."""
     whole, step = train(tmp_path / "whole", *ADAPTIVE), module.Step.__call__
 
     def broken(self, number, **options):
