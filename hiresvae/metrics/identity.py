@@ -4,10 +4,10 @@ The network is MobileFaceNet as TorchScript, which wants an aligned, tight face:
 a box before. The distance is that of directions, 1 - cosine: 0 for a face and itself, about 1 for
 two that have nothing in common.
 
-Measured on the 118 people of LFW of whom there are two pictures, at 128 pixels: 0.26 on average (95 %
-below 0.55) for two pictures of a person, 0.99 (95 % above 0.74, 99 % above 0.65) for those of two
-people; of a pair of each kind the same person is nearer in 99.98 %. The box of LFW is the best of
-sixteen: with the whole picture it is 99.6 %, with 0.76 of its side 98 to 99.5 %.
+Measured on the 118 people of LFW of whom there are two pictures, at 128 pixels: 0.26 on average
+(95 % below 0.55) for two pictures of a person, 0.99 (95 % above 0.74, 99 % above 0.65) for those of
+two people; of a pair of each kind the same person is nearer in 99.98 %. The box of LFW is the best
+of sixteen: with the whole picture it is 99.6 %, with 0.76 of its side 98 to 99.5 %.
 """
 
 from dataclasses import dataclass

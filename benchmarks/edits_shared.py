@@ -1,0 +1,148 @@
+"""What the two kinds of `edits.py` share: the faces' identity, sheets, goals."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from hiresvae import images
+from hiresvae.errors import UserError, nearest
+from hiresvae.generator import PictureModel
+from hiresvae.metrics.identity import BOXES, Box, IdentityNetwork, cut, load_identity
+from hiresvae.uses.attributes import Examples
+from hiresvae.uses.codes import Codes
+from hiresvae.uses.edit import Edit, edited, learn, strengths, to_label
+from hiresvae.uses.identity import Yardstick, kept, yardstick
+from hiresvae.uses.sheets import sheet
+
+SHOWN, STEPS = 5, 5
+JUDGED_SIDE = 64
+WHOLE: Box = (0.0, 0.0, 1.0)
+METHODS = ("auto", "means", "normal")
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What the command was asked for.
+
+    Attributes:
+        out: folder of the results.
+        faces: edited at most.
+        strength: of the edits.
+        method: means, normal, or auto: by the label where the model has one, else means.
+        epochs: of the judge.
+        lessons: drawn faces from which the judge learns.
+    """
+
+    out: Path
+    faces: int = 500
+    strength: float = 2.0
+    method: str = "auto"
+    epochs: int = 8
+    lessons: int = 4000
+
+    def __post_init__(self) -> None:
+        if self.method not in METHODS:
+            raise UserError(
+                f"--method {self.method!r} is not known; {nearest(self.method, METHODS)}"
+            )
+        for name in ("faces", "strength", "epochs", "lessons"):
+            if not getattr(self, name) > 0:
+                raise UserError(f"--{name} must be more than 0")
+
+    def edit(
+        self,
+        painter: PictureModel,
+        examples: Examples,
+        attribute: str,
+        *,
+        label: str | None = None,
+        keep: list[str] | None = None,
+    ) -> Edit:
+        """Returns the edit that `hiresvae edit` makes.
+
+        Args:
+            painter: the model.
+            examples: pictures of which the attribute is known.
+            attribute: its name.
+            label: the label of the model that is the same thing; None: there is none.
+            keep: attributes to hold still.
+        """
+        if label is not None and painter.conditional and self.method == "auto":
+            return to_label(painter, label)
+        method = "means" if self.method == "auto" else self.method
+        return learn(painter, examples, attribute, keep=keep, method=method)
+
+    def levels(self, edit: Edit) -> list[float]:
+        """Returns five strengths; of a label from nothing to all of it, where strength 2 is all."""
+        if edit.label is not None:
+            return strengths(2.0, STEPS, both=False)
+        return strengths(self.strength, STEPS)
+
+    def show(self, painter: PictureModel, pictures: Tensor, codes: Codes, edit: Edit) -> None:
+        """Writes ``ATTRIBUTE.png``: five faces, each as it is and at five strengths."""
+        levels = self.levels(edit)
+        strips = edited(painter, codes[:SHOWN], edit, levels)
+        rows: list[list[Tensor | None]] = [
+            [own, *row] for own, row in zip(pictures[:SHOWN], strips, strict=True)
+        ]
+        headings = ["original", *(f"{level:+.2g}" if level else "0" for level in levels)]
+        images.save(sheet(rows, headings=headings, gaps=(1,)), self.out / f"{edit.attribute}.png")
+
+
+class Keeping:
+    """Tells how far faces stay the same person, or why that cannot be told.
+
+    Args:
+        painter: the model; its data give the random people.
+    """
+
+    def __init__(self, painter: PictureModel) -> None:
+        self.network: IdentityNetwork | None = None
+        self.people: Yardstick | None = None
+        self.missing = ""
+        try:
+            box = BOXES.get(painter.settings.data.source)
+            self.network = load_identity(box=box, device=painter.device)
+            self.people = yardstick(painter, self.network)
+        except UserError as error:
+            self.missing = str(error)
+
+    def to_json(self) -> dict[str, Any]:
+        """Returns the network and the distances of random people, or what is missing."""
+        if self.network is None:
+            return {"missing": self.missing}
+        people = self.people.to_json() if self.people else None
+        return {"features": self.network.to_json(), "random_people": people}
+
+    def rows(self, strip: Tensor, unedited: Tensor, originals: Tensor) -> list[dict[str, float]]:
+        """Returns what `kept` does; empty rows without the network."""
+        if self.network is None:
+            return [{} for _ in range(strip.shape[1])]
+        return kept(self.network, strip, unedited, originals, self.people)
+
+
+def seen(pictures: Tensor, box: Box = WHOLE) -> Tensor:
+    """Returns what a judge sees of uint8 pictures: the face, 64 pixels a side, in colour."""
+    return cut(pictures, box, JUDGED_SIDE).contiguous()
+
+
+def goal(what: str, value: float | None, wanted: str, reached: bool) -> dict[str, Any]:
+    """Returns a line of the list of goals; without a value it was not measured."""
+    told = None if value is None else round(value, 4)
+    return {
+        "what": what,
+        "value": told,
+        "wanted": wanted,
+        "reached": bool(reached) if told is not None else None,
+    }
+
+
+def kept_goal(what: str, rows: list[dict[str, float]]) -> dict[str, Any]:
+    """Returns the goal that edited faces are nearer to themselves than random people."""
+    margins = [row["margin"] for row in rows if "margin" in row]
+    least = min(margins) if margins else None
+    return goal(
+        f"{what}: distance below that of random people by", least, "> 0", (least or 0.0) > 0
+    )
