@@ -180,7 +180,7 @@ def cut(pictures: Tensor, box: Box, side: int = SIDE) -> Tensor:
 
 def distance(one: Tensor, other: Tensor) -> Tensor:
     """Returns 1 - cosine ``(N,)`` of features of unit length ``(N, D)``; 0 to 2."""
-    return 1 - (one * other).sum(1)
+    return (1 - (one * other).sum(1)).clamp_min(0)  # rounding may pass 0
 
 
 def strange_pairs(features: Tensor) -> Tensor:

@@ -84,8 +84,9 @@ def kept(
     """Returns for each strength how far the faces moved, on average over the pictures.
 
     ``from_reconstruction`` and ``from_original`` are distances; ``margin`` is by how much the first
-    is below the mean distance of two people's reconstructions; ``same_person`` is the share of
-    faces that are nearer than all but 5 % of such pairs.
+    is below the mean distance of two people's reconstructions, ``margin_from_original`` by how much
+    the second is below that of two people's pictures; ``same_person`` is the share of faces that
+    are nearer to their reconstruction than all but 5 % of the pairs of reconstructions.
 
     Args:
         network: tells faces apart.
@@ -99,12 +100,11 @@ def kept(
     for pictures in edited.unbind(1):
         now = network(pictures)
         moved = distance(now, start)
-        row = {
-            "from_reconstruction": _rounded(moved.mean()),
-            "from_original": _rounded(distance(now, own).mean()),
-        }
+        away = distance(now, own).mean()
+        row = {"from_reconstruction": _rounded(moved.mean()), "from_original": _rounded(away)}
         if people is not None:
             row["margin"] = _rounded(people.remade.mean() - moved.mean())
+            row["margin_from_original"] = _rounded(people.real.mean() - away)
             near = moved < people.remade.quantile(SAME)
             row["same_person"] = _rounded(near.float().mean())
         rows.append(row)

@@ -43,6 +43,7 @@ def test_strangers_are_held_out_pictures_and_what_the_model_makes_of_them(
     stays, moves = kept(faces_network, strip, own, own, people)
     assert stays["same_person"] == 1
     assert stays["margin"] == pytest.approx(told["reconstructions"]["mean"], abs=1e-3)
+    assert stays["margin_from_original"] == pytest.approx(told["pictures"]["mean"], abs=1e-3)
     lost = moves["from_reconstruction"] - stays["from_reconstruction"]
     assert stays["margin"] - moves["margin"] == pytest.approx(lost, abs=1e-3)
 
