@@ -71,30 +71,30 @@ def batches(count: int, epochs: int) -> Iterator[Tensor]:
 
 def trained(pictures: np.ndarray, labels: np.ndarray, classes: int, epochs: int) -> Judge:
     """Returns the classifier after so many epochs over uint8 pictures, mirrored at random."""
-    return fitted(pictures, labels, classes, epochs, F.cross_entropy)
+    torch.manual_seed(0)
+    judge = Judge(pictures.shape[1], classes)
+    return fitted(judge, pictures, labels, epochs, F.cross_entropy)
 
 
 def fitted(
+    judge: Judge,
     pictures: np.ndarray,
     answers: np.ndarray,
-    outputs: int,
     epochs: int,
     loss_of: Callable[[Tensor, Tensor], Tensor],
     *,
     mirror: bool = True,
 ) -> Judge:
-    """Returns a judge with so many outputs that has learned to answer.
+    """Returns the judge, which has learned to answer.
 
     Args:
+        judge: new.
         pictures: uint8 ``(N, C, S, S)``.
         answers: whatever the loss compares the outputs with, a row a picture.
-        outputs: numbers that the judge gives of a picture.
         epochs: passes over the pictures.
         loss_of: of outputs ``(n, K)`` and answers.
         mirror: turn half of the pictures left to right; not where that changes the answer.
     """
-    torch.manual_seed(0)
-    judge = Judge(pictures.shape[1], outputs)
     steps = max(1, epochs * -(-len(pictures) // BATCH))
     optimizer = torch.optim.Adam(judge.parameters(), lr=2e-3)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 2e-3, total_steps=steps)

@@ -4,8 +4,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from classes import Judge, fitted
-from edits_shared import Asked, Keeping, goal, kept_goal, seen
+from edits_shared import Asked, Keeping, face_judge, goal, kept_goal, seen
 from torch import Tensor
 from torch.nn.functional import mse_loss
 
@@ -38,10 +37,10 @@ class Reader:
         self.names = names
         known = torch.stack([lessons.column(name) for name in names], 1)
         self.means, self.spreads = known.mean(0), known.std(0).clamp_min(1e-9)
-        answers = ((known - self.means) / self.spreads).float().numpy()
-        pictures = seen(lessons.pictures).numpy()
+        answers = ((known - self.means) / self.spreads).float()
+        pictures = seen(lessons.pictures)
         # A mirrored face looks and is lit from the other side.
-        self.judge: Judge = fitted(pictures, answers, len(names), epochs, mse_loss, mirror=False)
+        self.judge = face_judge(pictures, answers, len(names), epochs, mse_loss, mirror=False)
 
     def __call__(self, pictures: Tensor) -> Tensor:
         """Returns attributes ``(N, A)`` of uint8 pictures."""

@@ -4,9 +4,9 @@ from typing import Any
 
 import numpy as np
 import torch
-from classes import Judge, trained
-from edits_shared import Asked, Keeping, goal, kept_goal, seen
+from edits_shared import Asked, Keeping, face_judge, goal, kept_goal, seen
 from torch import Tensor
+from torch.nn.functional import cross_entropy
 
 from hiresvae.data import PictureData
 from hiresvae.errors import UserError
@@ -38,9 +38,10 @@ class Smiles:
     def __init__(self, data: PictureData, size: int, box: Box, epochs: int) -> None:
         self.box, self.number = box, data.classes.index(SMILE)
         labels = np.asarray(data.labels)
-        learned = seen(middle(data, data.train, size), box).numpy()
+        lessons = seen(middle(data, data.train, size), box)
+        answers = torch.from_numpy(labels[data.train])
         count = len(data.classes)
-        self.judge: Judge = trained(learned, labels[data.train], count, epochs)
+        self.judge = face_judge(lessons, answers, count, epochs, cross_entropy, mirror=True)
         held_out = self.judge.classes_of(seen(middle(data, data.held_out, size), box))
         right = held_out == labels[data.held_out]
         of_class = {

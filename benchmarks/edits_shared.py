@@ -1,10 +1,14 @@
-"""What the two kinds of `edits.py` share: the faces' identity, sheets, goals."""
+"""What the two kinds of `edits.py` share: judges, the faces' identity, sheets, goals."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from torch import Tensor
+import torch
+from classes import Judge, fitted
+from torch import Tensor, nn
 
 from hiresvae import images
 from hiresvae.errors import UserError, nearest
@@ -91,6 +95,38 @@ class Asked:
         ]
         headings = ["original", *(f"{level:+.2g}" if level else "0" for level in levels)]
         images.save(sheet(rows, headings=headings, gaps=(1,)), self.out / f"{edit.attribute}.png")
+
+
+class FaceJudge(Judge):
+    """Says K numbers of faces ``(N, 3, 64, 64)``: four convolutions, halved at each.
+
+    Where in the face something is stays known to the last layer.
+    """
+
+    def __init__(self, outputs: int) -> None:
+        nn.Module.__init__(self)
+        widths = (3, 32, 64, 128, 128)
+        layers: list[nn.Module] = []
+        for before, after in pairwise(widths):
+            convolution = nn.Conv2d(before, after, 3, stride=2, padding=1, bias=False)
+            layers += [convolution, nn.BatchNorm2d(after), nn.ReLU()]
+        last = nn.Linear(widths[-1] * (JUDGED_SIDE // 16) ** 2, outputs)
+        self.layers = nn.Sequential(*layers, nn.Flatten(), nn.Dropout(0.25), last)
+
+
+def face_judge(
+    pictures: Tensor,
+    answers: Tensor,
+    outputs: int,
+    epochs: int,
+    loss_of: Callable[[Tensor, Tensor], Tensor],
+    *,
+    mirror: bool,
+) -> Judge:
+    """Returns a judge of faces, as `fitted` teaches it; always the same one of the same faces."""
+    torch.manual_seed(0)
+    new = FaceJudge(outputs)
+    return fitted(new, pictures.numpy(), answers.numpy(), epochs, loss_of, mirror=mirror)
 
 
 class Keeping:
