@@ -10,7 +10,7 @@ Usage:
 """
 
 import argparse
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -30,9 +30,9 @@ BATCH = 64
 
 
 class Judge(nn.Module):
-    """A classifier of ``(N, C, S, S)`` into K classes: three convolutions, halved twice."""
+    """Says K numbers of ``(N, C, S, S)``, such as of classes: three convolutions, halved twice."""
 
-    def __init__(self, channels: int, classes: int) -> None:
+    def __init__(self, channels: int, outputs: int) -> None:
         super().__init__()
         self.layers = nn.Sequential(
             nn.Conv2d(channels, 32, 3, stride=2, padding=1),
@@ -44,19 +44,22 @@ class Judge(nn.Module):
             nn.AdaptiveAvgPool2d(4),
             nn.Flatten(),
             nn.Dropout(0.25),
-            nn.Linear(1024, classes),
+            nn.Linear(1024, outputs),
         )
 
     def forward(self, images: Tensor) -> Tensor:
-        """Returns logits ``(N, K)`` of images in [-1, 1]."""
+        """Returns outputs ``(N, K)``, of classes their logits, of images in [-1, 1]."""
         return self.layers(images)
 
-    @torch.inference_mode()
     def classes_of(self, pictures: Tensor) -> np.ndarray:
         """Returns the likeliest classes ``(N,)`` of uint8 pictures."""
+        return self.answers(pictures).argmax(1).numpy()
+
+    @torch.inference_mode()
+    def answers(self, pictures: Tensor) -> Tensor:
+        """Returns all outputs ``(N, K)`` of uint8 pictures."""
         self.eval()
-        parts = [self(to_float(part)).argmax(1) for part in pictures.split(512)]
-        return torch.cat(parts).numpy()
+        return torch.cat([self(to_float(part)) for part in pictures.split(512)])
 
 
 def batches(count: int, epochs: int) -> Iterator[Tensor]:
@@ -70,13 +73,36 @@ def trained(pictures: np.ndarray, labels: np.ndarray, classes: int, epochs: int)
     """Returns the classifier after so many epochs over uint8 pictures, mirrored at random."""
     torch.manual_seed(0)
     judge = Judge(pictures.shape[1], classes)
+    return fitted(judge, pictures, labels, epochs, F.cross_entropy)
+
+
+def fitted(
+    judge: Judge,
+    pictures: np.ndarray,
+    answers: np.ndarray,
+    epochs: int,
+    loss_of: Callable[[Tensor, Tensor], Tensor],
+    *,
+    mirror: bool = True,
+) -> Judge:
+    """Returns the judge, which has learned to answer.
+
+    Args:
+        judge: new.
+        pictures: uint8 ``(N, C, S, S)``.
+        answers: whatever the loss compares the outputs with, a row a picture.
+        epochs: passes over the pictures.
+        loss_of: of outputs ``(n, K)`` and answers.
+        mirror: turn half of the pictures left to right; not where that changes the answer.
+    """
     steps = max(1, epochs * -(-len(pictures) // BATCH))
     optimizer = torch.optim.Adam(judge.parameters(), lr=2e-3)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 2e-3, total_steps=steps)
     for rows in batches(len(pictures), epochs):
         images = to_float(torch.from_numpy(pictures[rows.numpy()]))
-        images = torch.where(torch.rand(len(rows), 1, 1, 1) < 0.5, images.flip(3), images)
-        loss = F.cross_entropy(judge(images), torch.from_numpy(labels[rows.numpy()]))
+        if mirror:
+            images = torch.where(torch.rand(len(rows), 1, 1, 1) < 0.5, images.flip(3), images)
+        loss = loss_of(judge(images), torch.from_numpy(answers[rows.numpy()]))
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()

@@ -34,6 +34,28 @@ Scale = Annotated[
 ]
 
 
+def _box(words: str) -> tuple[float, float, float]:
+    """Returns left, top and side as ``0.1,0.1,0.8`` names them."""
+    try:
+        left, top, side = (finite(float(part)) for part in words.split(","))
+    except ValueError:
+        raise typer.BadParameter(
+            f"{words!r} must be three numbers with commas between, such as 0.1,0.1,0.8."
+        ) from None
+    return left, top, side
+
+
+# Any: what the words are read as, of which Typer knows no type.
+FaceBox = Annotated[
+    Any,
+    typer.Option(
+        parser=_box,
+        metavar="LEFT,TOP,SIDE",
+        help="Where the face is, in shares of the picture; that of the model's data unless told.",
+    ),
+]
+
+
 @_command("hiresvae interpolate runs/monet_vae sample:1 sample:2 sample:3 --out way.gif")
 def interpolate(
     model: Model,
@@ -129,23 +151,33 @@ def edit(
         str | None, typer.Option(help="Where examples come from; the model's data unless told.")
     ] = None,
     steps: Annotated[int, typer.Option(min=2, help="Strengths in the sheet.")] = 5,
-    features: Annotated[
-        Path | None, typer.Option(help="TorchScript network that tells whether it is the same one.")
+    identity: Annotated[
+        bool | None,
+        typer.Option(
+            help="Report whether faces stay the same person; for known sets of faces unless told."
+        ),
     ] = None,
+    features: Annotated[
+        Path | None,
+        typer.Option(
+            help="TorchScript network that tells people apart; MobileFaceNet unless told."
+        ),
+    ] = None,
+    face_box: FaceBox = None,
     device: Device = None,
 ) -> None:
     """Move one attribute of pictures and keep the rest.
 
     Attributes: brightness, colourfulness and skin_tone (measured), the classes and exact attributes
-    of the data, columns of --csv, or the difference of two folders. What else moved is in
-    edit.json.
+    of the data, columns of --csv, or the difference of two folders. What else moved, and how far
+    faces stay the same person, is in edit.json.
     """
     from hiresvae.commands.edit import run
 
     run(
         model=model, paths=paths, attribute=attribute, strength=strength, out=out, method=method,
         keep=keep, csv=csv, having=having, lacking=lacking, source=source, steps=steps,
-        features=features, device=device,
+        identity=identity, features=features, face_box=face_box, device=device,
     )  # fmt: skip
 
 

@@ -4,17 +4,18 @@ import json
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from hiresvae import images
 from hiresvae.commands.reconstruct import distinct
 from hiresvae.errors import UserError, nearest
 from hiresvae.generator import PictureModel, load
+from hiresvae.metrics.identity import BOXES, Box, check_box, load_identity
 from hiresvae.run import explained, write_whole
 from hiresvae.uses.attributes import Examples, of_data, two_folders
-from hiresvae.uses.codes import gather
+from hiresvae.uses.codes import Inputs, decode, gather
 from hiresvae.uses.edit import Edit, drift, edited, learn, strengths, to_label
+from hiresvae.uses.identity import kept, yardstick
 from hiresvae.uses.sheets import sheet
 
 SHOWN = 12
@@ -35,7 +36,9 @@ def run(
     lacking: Path | None = None,
     source: str | None = None,
     steps: int = 5,
+    identity: bool | None = None,
     features: Path | None = None,
+    face_box: Box | None = None,
     device: str | None = None,
 ) -> Path:
     """Writes ``NAME_edited.png`` a picture, a sheet of strengths, and ``edit.json``.
@@ -54,7 +57,11 @@ def run(
         lacking: folder of pictures without it.
         source: where examples come from, as ``data.source``; None: the model's own data.
         steps: strengths in the sheet.
-        features: TorchScript network whose features tell how far the identity moved.
+        identity: whether to report how far faces stay the same person; None: where a network or a
+            box is given, and where the model's data are a known set of faces.
+        features: TorchScript network that tells people apart; None: MobileFaceNet.
+        face_box: left, top and side of the face in shares of the picture; None: as is right for the
+            model's data.
         device: None takes what there is.
 
     Returns:
@@ -62,6 +69,10 @@ def run(
     """
     if (having is None) != (lacking is None):
         raise UserError("--with and --without go together: a folder of pictures each")
+    if identity is False and (features is not None or face_box is not None):
+        raise UserError("--features and --face-box tell how --identity looks: leave --no-identity")
+    if face_box is not None:
+        check_box(face_box)
     painter = load(model, device=device)
     inputs = gather(painter, paths)
     edit, count = _edit(painter, attribute, method, keep, csv, having, lacking, source)
@@ -87,6 +98,7 @@ def run(
         words = ["0" if abs(level) < 1e-9 else f"{level:+.2g}" for level in levels]
         headings = ["original", *words] if real else words
         images.save(sheet(shown, headings=headings, gaps=(1,) if real else ()), out / "sheet.png")
+    change = drift(painter, inputs.codes, edit, levels, strip)
     report: dict[str, Any] = {
         "model": model,
         "attribute": attribute,
@@ -95,13 +107,17 @@ def run(
         "unit": "half the way between the two classes, or one standard deviation; measured ones "
         "in their own: L* for brightness, chroma for colourfulness, degrees for skin_tone",
         "explained_by_probe": edit.probes.explained if edit.probes else {},
-        "change_by_strength": drift(painter, inputs.codes, edit, levels, strip),
+        "change_by_strength": change,
         "skipped": [{"name": name, "reason": reason} for name, reason in inputs.skipped],
     }
-    if features is not None:
-        report["identity"] = _identity(features, inputs.pictures, final)
+    known_faces = painter.settings.data.source in BOXES
+    asked = known_faces or features is not None or face_box is not None
+    if asked if identity is None else identity:
+        report["identity"] = _identity(painter, inputs, strip, change, features, face_box)
     write_whole(out / "edit.json", json.dumps(report, indent=2) + "\n")
     print(f"{len(final)} pictures, {attribute} by {strength:+g}; sheet in {out / 'sheet.png'}")
+    if "missing" in report.get("identity", {}):
+        print(report["identity"]["missing"])
     return out / "edit.json"
 
 
@@ -141,18 +157,34 @@ def _edit(
     return edit, len(examples.pictures)
 
 
-def _identity(features: Path, originals: Tensor, final: Tensor) -> dict[str, Any]:
-    """Returns cosine distances in a network's features: edited to own, and of random pairs."""
-    from hiresvae.metrics.features import extract, load_network
+def _identity(
+    painter: PictureModel,
+    inputs: Inputs,
+    strip: Tensor,
+    change: dict[str, Any],
+    features: Path | None,
+    box: Box | None,
+) -> dict[str, Any]:
+    """Puts into the change of each strength how far faces moved; returns what that is measured by.
 
-    network = load_network(str(features))
-    one, other = (
-        torch.nn.functional.normalize(torch.from_numpy(extract(p, network)).float(), dim=1)
-        for p in (originals, final)
-    )
+    Without the weights of MobileFaceNet that is a sentence: the rest of the report stands alone.
+    """
+    if features is None and box is None:
+        box = BOXES.get(painter.settings.data.source)
+    try:
+        network = load_identity(
+            "auto" if features is None else str(features), box=box, device=painter.device
+        )
+    except UserError as error:
+        if features is not None:
+            raise
+        return {"missing": str(error)}
+    people = yardstick(painter, network, inputs.pictures)
+    unedited = decode(painter, inputs.codes)
+    rows = kept(network, strip, unedited, inputs.pictures, people)
+    for entry, row in zip(change.values(), rows, strict=True):
+        entry["identity"] = row
     report: dict[str, Any] = {"features": network.to_json()}
-    report["cosine_distance_to_own"] = round(float((1 - (one * other).sum(1)).mean()), 4)
-    if len(one) > 1:
-        pairs = (1 - (one * one.roll(1, 0)).sum(1)).mean()
-        report["cosine_distance_of_different_pictures"] = round(float(pairs), 4)
+    if people is not None:
+        report["random_people"] = people.to_json()
     return report

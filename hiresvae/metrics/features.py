@@ -25,7 +25,7 @@ from hiresvae.metrics.weights import at_home, find_weights
 INCEPTION = "inception-2015-12-05.pt"
 INCEPTION_SHA256 = "f58cb9b6ec323ed63459aa4fb441fe750cfe39fafad6da5cb504a16f19e958f4"
 INCEPTION_SIDE = 299
-# What the published network says of `_known_picture`: its first features, and the norm of all 2048.
+# What the published network says of `known_picture(299)`: its first features, and the norm of all.
 ANSWER = (0.08990, 0.42696, 0.00232, 0.07572, 0.07614, 0.21819)
 ANSWER_NORM = 19.80369
 # Part of the key of stored features: raise it when the way to compute them changes.
@@ -147,7 +147,7 @@ def answers_as_inception(call: Callable[[Tensor], Tensor], device: torch.device)
     """
     with torch.inference_mode(), torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
         try:
-            found = call(_known_picture().to(device)).float().cpu().flatten()
+            found = call(known_picture(INCEPTION_SIDE).to(device)).float().cpu().flatten()
         except RuntimeError:  # layers of other shapes
             return False
     first = torch.tensor(ANSWER)
@@ -158,9 +158,9 @@ def answers_as_inception(call: Callable[[Tensor], Tensor], device: torch.device)
     )
 
 
-def _known_picture() -> Tensor:
-    """Returns whole numbers that are the same everywhere, float ``(1, 3, 299, 299)``."""
-    n = torch.arange(INCEPTION_SIDE)
+def known_picture(side: int) -> Tensor:
+    """Returns whole numbers that are the same everywhere, float ``(1, 3, side, side)``."""
+    n = torch.arange(side)
     return ((n[:, None] * torch.tensor([1, 2, 3])[:, None, None] + 2 * n) % 256)[None].float()
 
 

@@ -3,6 +3,7 @@
 import csv
 import json
 import sys
+import warnings
 
 import numpy as np
 import pytest
@@ -44,6 +45,20 @@ def folder(tmp_path):
         noise = torch.randint(0, 256, (3, 20, 24), generator=rng, dtype=torch.uint8)
         images.save(noise, tmp_path / "mine" / f"{i}.png")
     return tmp_path / "mine"
+
+
+@pytest.fixture
+def patches(tmp_path):
+    """A TorchScript file of 48 features."""
+
+    class Patches(torch.nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return torch.nn.functional.adaptive_avg_pool2d(x / 255, 4).flatten(1)
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # TorchScript is deprecated
+        torch.jit.script(Patches()).save(str(tmp_path / "patches.pt"))
+    return tmp_path / "patches.pt"
 
 
 def size(path):
@@ -96,6 +111,36 @@ def test_edit_writes_pictures_a_sheet_and_a_report(trained, folder, tmp_path, ca
     report = json.loads((out / "edit.json").read_text())
     assert list(report["change_by_strength"]) == ["-2", "-1", "0", "1", "2"]
     assert report["examples"] > 20
+
+
+def test_edit_tells_whether_faces_stay_the_same(trained, folder, tmp_path, call, patches):
+    words = ["edit", trained, folder, "--attribute", "brightness", "--steps", 3, "--out", tmp_path]
+    call(*words, "--features", patches, "--face-box", "0.1,0.1,0.8")
+    report = json.loads((tmp_path / "edit.json").read_text())
+    assert report["identity"]["features"]["name"] == "patches.pt"
+    assert report["identity"]["features"]["box"] == [0.1, 0.1, 0.8]
+    assert report["identity"]["random_people"]["people"] == "held_out"
+    rows = [entry["identity"] for entry in report["change_by_strength"].values()]
+    assert len(rows) == 3 and rows[1]["from_reconstruction"] < rows[2]["from_reconstruction"]
+    assert rows[1]["from_original"] > 0
+
+
+def test_edit_without_the_network_reports_the_rest(trained, folder, tmp_path, call, monkeypatch):
+    monkeypatch.setenv("HIRESVAE_WEIGHTS", str(tmp_path))
+    words = ["edit", trained, folder, "--attribute", "brightness", "--out", tmp_path / "out"]
+    assert "mobilefacenet_features.pt" not in call(*words), "paintings are no faces"
+    said = " ".join(call(*words, "--identity").split())
+    report = json.loads((tmp_path / "out" / "edit.json").read_text())
+    assert report["identity"]["missing"] in said
+    assert "needs the file mobilefacenet_features.pt" in said
+    assert report["change_by_strength"]["2"]["measured"]["brightness"] != 0
+
+
+@pytest.mark.parametrize("box", ["0,1", "0,0,nan", "left,top,side"])
+def test_a_box_of_other_words_is_a_mistake(trained, box):
+    words = ["edit", str(trained), "sample:1", "--attribute", "brightness", "--face-box", box]
+    done = CliRunner().invoke(app, words)
+    assert done.exit_code == 2 and "--face-box" in done.output
 
 
 def test_edit_under_another_label(labelled, tmp_path, call):
@@ -189,6 +234,11 @@ def test_export_names_its_files(trained, tmp_path, call):
         (["edit", "RUN", "sample:1", "--attribute", "brigthness"], "did you mean 'brightness'?"),
         (["edit", "RUN", "sample:1", "--attribute", "x", "--with", "."], "go together"),
         (["edit", "RUN", "sample:1", "--attribute", "x", "--method", "mean"], "'means'"),
+        (["edit", "RUN", "sample:1", "--attribute", "x", "--face-box", "0,0,2"], "lie within"),
+        (
+            ["edit", "RUN", "sample:1", "--attribute", "x", "--features", "f", "--no-identity"],
+            "leave --no-identity",
+        ),
         (["anomaly", "RUN", "none.png", "--out", "a.csv"], "does not exist"),
         (["anomaly", "RUN", "none.png", "--out", "a.csv", "--by", "x"], "must be one of"),
         (["restore", "RUN", "none.png"], "does not exist"),

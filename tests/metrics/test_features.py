@@ -161,7 +161,7 @@ def test_another_network_under_the_inceptions_name_is_refused(tmp_path, stranger
 
 
 def test_the_known_picture_is_that_of_the_known_answer() -> None:
-    known = features._known_picture()
+    known = features.known_picture(features.INCEPTION_SIDE)
     assert known.shape == (1, 3, 299, 299) and int(known.sum()) == 33910556
 
     def call(answer: torch.Tensor) -> bool:
@@ -193,7 +193,7 @@ def test_inception_is_clean_fids_own(places, monkeypatch) -> None:
     ours = extract(x, network)
     assert ours.shape == (2, 2048)
     np.testing.assert_allclose(ours, expected, atol=2e-4)
-    answer = extract(features._known_picture().to(torch.uint8), network)[0]
+    answer = extract(features.known_picture(features.INCEPTION_SIDE).to(torch.uint8), network)[0]
     np.testing.assert_allclose(answer[:6], features.ANSWER, atol=1e-4)
     assert np.linalg.norm(answer) == pytest.approx(features.ANSWER_NORM, abs=1e-3)
     # A network that is nearly the one, such as the same with its pictures scaled otherwise, is not.
