@@ -1,7 +1,8 @@
 """The tables of the README, made from the figures that evaluations wrote.
 
 A table NAME stands between ``<!-- table: NAME -->`` and ``<!-- /table -->``. In brackets: 95 %
-intervals; bold where one is better and the intervals of both do not overlap.
+intervals; bold where one is better by the rule of `hiresvae.uses.verdict`: the intervals do not
+overlap, and where noise or sharpening would do, distances that see through both agree.
 
 Usage:
     python benchmarks/table.py --write README.md
@@ -20,7 +21,7 @@ ROOT = Path(__file__).resolve().parent.parent
 # So that a fresh clone checks its README without being installed.
 sys.path.insert(0, str(ROOT))
 
-from hiresvae.uses.verdict import best  # noqa: E402
+from hiresvae.uses.verdict import winner  # noqa: E402
 
 Report = Mapping[str, Any]
 
@@ -48,13 +49,16 @@ class Table(NamedTuple):
 
     Attributes:
         title: head of the first column.
-        columns: head of each model's column and its evaluation, below ``benchmarks/results``.
+        columns: head of each model's column and its evaluation, below ``benchmarks/results``: a
+            file, or ``FILE:VARIANT`` of several that one file holds.
         rows: a figure that no evaluation has is left out.
+        intervals: whether they are shown; of many columns they are not.
     """
 
     title: str
     columns: dict[str, str]
     rows: list[Row]
+    intervals: bool = True
 
 
 SHARPNESS = Row(
@@ -75,6 +79,28 @@ TABLES = {
             SPECTRUM,
             PSNR,
         ],
+    ),
+    "tricks": Table(
+        "Monet, 64 px",
+        {
+            "plain VAE": "tricks.json:plain VAE",
+            "unsharp mask": "tricks.json:unsharp mask",
+            "white noise": "tricks.json:white noise",
+            "missing noise": "tricks.json:missing noise",
+            "with adversary": "tricks.json:with adversary",
+        },
+        [
+            Row(words, figure, digits, unit, f"floor_{figure}")
+            for words, figure, digits, unit in (
+                ("sharpness (Laplacian variance, ratio)", "sharpness_ratio_samples", "#.2g", ""),
+                ("steepness of edges, ratio", "acutance_ratio_samples", ".2f", ""),
+                ("diversity in pixels, ratio", "diversity_pixels_samples", ".2f", ""),
+                ("power spectrum, distance", "spectrum_distance_samples", ".1f", " dB"),
+                ("patches, sliced Wasserstein distance", "swd_samples", ".0f", ""),
+                ("textures, kernel distance", "textures_samples", ".2f", ""),
+            )
+        ],
+        intervals=False,
     ),
     "monet": Table(
         "Monet, 64 px",
@@ -112,14 +138,32 @@ def markdown(table: Table, reports: Sequence[Report]) -> str:
         figures = [report["figures"].get(row.figure) for report in reports]
         if not any(figures):
             continue
-        first = best(figures)
-        cells = [_cell(row, figure, i == first) for i, figure in enumerate(figures)]
+        first = winner(row.figure, [report["figures"] for report in reports])
+        cells = [
+            _cell(row, figure, i == first, table.intervals) for i, figure in enumerate(figures)
+        ]
         floor = reports[0]["figures"].get(row.real)
         real = row.real if floor is None else _number(row, floor["value"])
         # A floor that was not measured is not told.
         cells.append("" if floor is None and row.real.startswith("floor_") else real)
         lines.append(f"| {' | '.join([row.words, *cells])} |".replace("|  |", "| |"))
     return "\n".join(lines)
+
+
+def evaluation(results: Path, place: str) -> Report:
+    """Returns the evaluation that a column is made of.
+
+    Args:
+        results: folder of the evaluations.
+        place: ``FILE``, or ``FILE:VARIANT``; real pictures, measured as another variant, are then
+            its floors.
+    """
+    file, _, variant = place.partition(":")
+    report: dict[str, Any] = json.loads((results / file).read_text(encoding="utf-8"))
+    if not variant:
+        return report
+    figures, real = (report["variants"][who]["figures"] for who in (variant, "real"))
+    return {"figures": {**figures, **{f"floor_{name}": real[name] for name in real}}}
 
 
 def filled(text: str, results: Path) -> tuple[str, list[str]]:
@@ -138,12 +182,13 @@ def filled(text: str, results: Path) -> tuple[str, list[str]]:
         name = found["name"]
         if name not in TABLES:
             raise ValueError(f"table {name!r} is unknown; known are {', '.join(TABLES)}")
-        files = [results / file for file in TABLES[name].columns.values()]
-        absent = [file.name for file in files if not file.is_file()]
+        places = TABLES[name].columns.values()
+        files = dict.fromkeys(place.partition(":")[0] for place in places)
+        absent = [file for file in files if not (results / file).is_file()]
         if absent:
             notes.append(f"table {name} stays as it is: there is no {' and no '.join(absent)}")
             return found[0]
-        reports = [json.loads(file.read_text(encoding="utf-8")) for file in files]
+        reports = [evaluation(results, place) for place in places]
         return f"{found['begin']}\n{markdown(TABLES[name], reports)}\n{found['end']}"
 
     pattern = (
@@ -187,13 +232,13 @@ def main(words: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _cell(row: Row, figure: Report | None, is_best: bool) -> str:
+def _cell(row: Row, figure: Report | None, is_best: bool, intervals: bool) -> str:
     if figure is None or figure["value"] is None:
         return "-"
     value = f"{_number(row, figure['value'])}{row.unit}"
     value = f"**{value}**" if is_best else value
     interval = figure["interval"]
-    if interval is None or None in interval:
+    if not intervals or interval is None or None in interval:
         return value
     return f"{value} ({' to '.join(_number(row, bound) for bound in interval)})"
 

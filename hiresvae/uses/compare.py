@@ -20,7 +20,7 @@ from hiresvae.settings import Settings
 from hiresvae.uses.curves import Training, read_training
 from hiresvae.uses.evaluate import evaluate
 from hiresvae.uses.figures import thumbnails
-from hiresvae.uses.verdict import best
+from hiresvae.uses.verdict import winner
 
 if TYPE_CHECKING:
     from hiresvae.data import PictureData
@@ -110,11 +110,15 @@ class Comparison:
     def wins(self) -> dict[str, list[str]]:
         """Returns by contestant the figures in which it is better beyond the intervals."""
         won: dict[str, list[str]] = {contestant.name: [] for contestant in self.contestants}
-        for name, values in self.figures().items():
-            first = best(values)
+        for name in self.figures():
+            first = self.winner(name)
             if first is not None:
                 won[self.contestants[first].name].append(name)
         return won
+
+    def winner(self, name: str) -> int | None:
+        """Returns which contestant is better in a figure; None where that cannot be said."""
+        return winner(name, [one.evaluation["figures"] for one in self.contestants])
 
     def differences(self) -> list[tuple[str, list[Any]]]:
         """Returns the settings that are not the same for all: dotted key, value of each."""

@@ -83,7 +83,9 @@ def evaluate(
         )
     plan = Plan(groups, samples, seed, iwae)
     if plan.wants(*OF_FEATURES):
-        plan.network = _network(chosen.features if features is None else features, device, plan)
+        plan.network = feature_network(
+            chosen.features if features is None else features, device, plan
+        )
     if painter is not None:
         figures, counts = measure_model(painter, reference, device, plan)
     else:
@@ -101,7 +103,7 @@ def evaluate(
         "device": device,
         "seconds": round(time.monotonic() - begun, 1),
         "seconds_by_part": plan.seconds,
-        "versions": _versions(),
+        "versions": versions(),
     }
     if is_first():
         write_json(out, report)
@@ -119,8 +121,17 @@ def _try_to_write(out: Path) -> None:
         probe.unlink()
 
 
-def _network(features: str, device: str, plan: Plan) -> FeatureNetwork | None:
-    """Returns the feature network, or None with a note where there is none to be had."""
+def feature_network(features: str, device: str, plan: Plan) -> FeatureNetwork | None:
+    """Returns the feature network, or None with a note where there is none to be had.
+
+    Args:
+        features: ``auto``, ``none`` or a TorchScript file.
+        device: where it runs.
+        plan: gets the note.
+
+    Raises:
+        UserError: a file that was named cannot be read.
+    """
     if features == "none":
         plan.notes.append("features=none: distances in features were left out")
         return None
@@ -138,7 +149,8 @@ def _is_pictures(model: str) -> bool:
     return path.is_dir() and not any((path / name).exists() for name in MODEL_FILES)
 
 
-def _versions() -> dict[str, str]:
+def versions() -> dict[str, str]:
+    """Returns the versions of what figures depend on."""
     import hiresvae
 
     packages = ("torch", "numpy", "scipy", "clean-fid", "lpips", "torchmetrics", "Pillow")

@@ -1,5 +1,8 @@
 """Which of several measured values is the better one, said only where their intervals allow it.
 
+Some figures can be won without better pictures: noise and sharpening raise them. One of these is
+better only where the distances of patches and features, which see through both, say the same.
+
 Light: figures are what an evaluation's JSON holds, so that tables need neither torch nor a model.
 """
 
@@ -12,6 +15,8 @@ DIRECTIONS = {
     "down": "lower is better",
     "one": "nearest to 1 is best",
 }
+FOOLED = ("sharpness_ratio", "acutance_ratio", "diversity", "nearest", "copies")
+"""Beginnings of the names of figures that noise or sharpening wins; `benchmarks/tricks.py`."""
 
 
 def direction(figure: Mapping[str, Any]) -> str:
@@ -22,6 +27,54 @@ def direction(figure: Mapping[str, Any]) -> str:
         'nearest to 1 is best'
     """
     return DIRECTIONS.get(figure["better"], "neither direction is better")
+
+
+def winner(name: str, models: Sequence[Mapping[str, Mapping[str, Any]]]) -> int | None:
+    """Returns which model is better in a figure than every other, or None where that is not said.
+
+    As `best`; a figure of `FOOLED` also needs witnesses, one at least that was measured of all
+    models, and the same model must have the best value of each.
+
+    Args:
+        name: of the figure.
+        models: the figures of each model by name, as `Figure.to_json` gives them.
+    """
+    first = best([figures.get(name) for figures in models])
+    if first is None or not name.startswith(FOOLED):
+        return first
+    said = [nearest([figures.get(one) for figures in models]) for one in witnesses(name)]
+    heard = [who for who in said if who is not None]
+    return first if heard and all(who == first for who in heard) else None
+
+
+def witnesses(name: str) -> list[str]:
+    """Returns the distances of the same pictures that neither noise nor sharpening wins.
+
+    Example:
+        >>> witnesses("sharpness_ratio_reconstructions")
+        ['swd_reconstructions', 'rkid', 'rkernel']
+    """
+    role = name.rpartition("_")[2]
+    if role == "reconstructions":
+        return ["swd_reconstructions", "rkid", "rkernel"]
+    # Pixels and features call the same samples by different names.
+    of_features = "fitted" if role == "samples" else role
+    of_pixels = "samples" if role == "fitted" else role
+    return [f"swd_{of_pixels}", f"gkid_{of_features}", f"gkernel_{of_features}"]
+
+
+def nearest(figures: Sequence[Mapping[str, Any] | None]) -> int | None:
+    """Returns which figure has the best value, whatever its error; None where one is not known.
+
+    Args:
+        figures: as of `best`.
+    """
+    found = [figure for figure in figures if figure is not None and figure["value"] is not None]
+    if len(found) < len(figures) or any(_way(figure) != _way(found[0]) for figure in found):
+        return None
+    values = [_shortfall({**figure, "interval": [figure["value"]] * 2}) for figure in found]
+    known = [one[0] for one in values if one is not None]
+    return known.index(min(known)) if known and len(known) == len(figures) else None
 
 
 def best(figures: Sequence[Mapping[str, Any] | None]) -> int | None:

@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from table import TABLES, Row, Table, filled, main, markdown
+from table import TABLES, Row, Table, evaluation, filled, main, markdown
 
 ROOT = Path(__file__).parents[2]
 
@@ -104,6 +104,22 @@ def test_bold_is_what_is_better_beyond_the_intervals():
     ]
 
 
+def test_sharpness_is_bold_only_where_a_distance_that_no_trick_wins_agrees():
+    shown = Table("title", {"one": "", "two": ""}, [Row("a", "sharpness_ratio_samples", ".1f")])
+    one, two = (figure(x, [x - 0.1, x + 0.1], "one") for x in (0.5, 1.0))
+
+    def cells(swd_of_one, swd_of_two):
+        distances = swd_of_one, swd_of_two
+        reports = [
+            {"figures": {"sharpness_ratio_samples": sharp, "swd_samples": figure(swd)}}
+            for sharp, swd in zip((one, two), distances, strict=True)
+        ]
+        return markdown(shown, reports).splitlines()[-1]
+
+    assert cells(30, 20) == "| a | 0.5 (0.4 to 0.6) | **1.0** (0.9 to 1.1) | |"
+    assert "**" not in cells(20, 30), "sharpened or noisy pictures"
+
+
 def test_floors_come_from_the_figures_and_absent_ones_are_not_told():
     fid = Row("FID", "gfid_fitted", ".0f", real="floor_fid")
     shown = Table("title", {"one": "", "two": ""}, [fid])
@@ -124,9 +140,11 @@ def test_a_ratio_near_0_has_three_decimals_at_most():
 @pytest.mark.parametrize("name", TABLES)
 def test_the_evaluations_of_a_table_have_its_figures_and_no_place_on_a_machine(name):
     shown = TABLES[name]
-    for file in shown.columns.values():
-        report = json.loads((ROOT / "benchmarks/results" / file).read_text(encoding="utf-8"))
+    for place in shown.columns.values():
+        report = evaluation(ROOT / "benchmarks/results", place)
         wanted = {row.figure for row in shown.rows}
         wanted |= {row.real for row in shown.rows if row.real.startswith("floor_")}
         assert wanted <= set(report["figures"])
-        assert not Path(report["model"]).is_absolute()
+        whole = json.loads((ROOT / "benchmarks/results" / place.partition(":")[0]).read_text())
+        models = whole.get("models", {"model": whole.get("model")}).values()
+        assert not any(Path(model).is_absolute() for model in models)

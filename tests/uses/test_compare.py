@@ -72,6 +72,24 @@ def test_a_figure_that_only_one_has_stands_there_without_the_other(compared):
         del figures["only_here"]
 
 
+def test_noise_wins_no_sharpness(compared, monkeypatch):
+    """A contestant whose sharpness is that of real pictures, but whose patches are farther off."""
+    name = "sharpness_ratio_samples"
+    ranges = {name: [(0.99, 1.01), (0.4, 0.5)], "swd_samples": [(1, 1), (2, 2)]}
+    for what, both in ranges.items():
+        for one, (low, high) in zip(compared.contestants, both, strict=True):
+            old = one.evaluation["figures"][what]
+            interval = [low, high] if what == name else None
+            new = {**old, "value": (low + high) / 2, "interval": interval}
+            monkeypatch.setitem(one.evaluation["figures"], what, new)
+    first, second = (one.name for one in compared.contestants)
+    assert compared.winner(name) == 0 and name in compared.wins()[first]
+    far = compared.contestants[0].evaluation["figures"]["swd_samples"]
+    monkeypatch.setitem(far, "value", 3.0)
+    assert compared.winner(name) is None
+    assert name not in compared.wins()[first] + compared.wins()[second]
+
+
 def test_differences_are_the_keys_that_were_set_otherwise(compared):
     rows = dict(compared.differences())
     assert rows["adversary"] == ["present", None]

@@ -2,7 +2,7 @@ import math
 
 import pytest
 
-from hiresvae.uses.verdict import best, direction
+from hiresvae.uses.verdict import best, direction, nearest, winner, witnesses
 
 
 def figure(low, high, better="down", unit="dB", features=None):
@@ -55,6 +55,60 @@ def test_swapping_two_models_swaps_the_verdict():
                 back = best([figure(*b, better), figure(*a, better)])
                 assert (there is None) == (back is None)
                 assert there is None or there + back == 1
+
+
+def model(sharpness, *, swd=None, kid=None, psnr=(1, 2)):
+    """Figures of one model: an interval of its sharpness ratio, values of its distances."""
+    figures = {"sharpness_ratio_samples": figure(*sharpness, "one", "ratio")}
+    figures["psnr_reconstructions"] = figure(*psnr, "up")
+    distances = {"swd_samples": swd, "gkid_fitted": kid}
+    for name, value in distances.items():
+        if value is not None:
+            figures[name] = {**figure(None, None), "value": value}
+    return figures
+
+
+SHARP, DULL = (0.9, 1.1), (0.4, 0.5)
+
+
+@pytest.mark.parametrize(
+    ("sharp", "dull", "expected"),
+    [
+        ({"swd": 10}, {"swd": 20}, 0),
+        # Sharper by a trick: the patches are farther from real ones.
+        ({"swd": 30}, {"swd": 20}, None),
+        ({"swd": 10, "kid": 0.1}, {"swd": 20, "kid": 0.05}, None),
+        ({"swd": 10, "kid": 0.01}, {"swd": 20, "kid": 0.05}, 0),
+        ({"kid": 0.01}, {"kid": 0.05}, 0),
+        # Nobody to witness it, or not of both.
+        ({}, {}, None),
+        ({"swd": 10}, {}, None),
+        ({"swd": 10, "kid": 0.01}, {"kid": 0.05}, 0),
+    ],
+)
+def test_sharper_is_better_only_with_a_witness(sharp, dull, expected):
+    name, pair = "sharpness_ratio_samples", [model(SHARP, **sharp), model(DULL, **dull)]
+    assert best([one[name] for one in pair]) == 0
+    assert winner(name, pair) == expected
+    swapped = winner(name, pair[::-1])
+    assert swapped == (None if expected is None else 1)
+
+
+def test_what_no_trick_wins_needs_no_witness():
+    pair = [model(SHARP, psnr=(1, 2)), model(DULL, psnr=(3, 4), swd=1)]
+    assert winner("psnr_reconstructions", pair) == 1
+    assert winner("absent", pair) is None
+
+
+def test_a_witness_is_of_the_same_pictures():
+    assert witnesses("diversity_within_classes_fitted") == witnesses("diversity_pixels_samples")
+    assert witnesses("nearest_standard") == ["swd_standard", "gkid_standard", "gkernel_standard"]
+    assert witnesses("sharpness_ratio_pictures")[:2] == ["swd_pictures", "gkid_pictures"]
+    swd = {**figure(None, None), "value": 1.0}
+    assert nearest([{**swd, "value": 2.0}, swd]) == 1
+    assert nearest([swd, {**swd, "unit": "levels"}]) is None
+    assert nearest([swd, {**swd, "value": None}]) is None
+    assert nearest([{**swd, "better": "neither"}] * 2) is None
 
 
 def test_the_direction_is_told_in_words():
