@@ -145,7 +145,9 @@ def run_pages(
             shown = [one.expand(3, -1, -1) for one in (page, again)]
             with explained("writing heat maps", heatmaps):
                 heatmaps.mkdir(parents=True, exist_ok=True)
-                beside = torch.cat([*shown, overlay(page, heated)], 2)
+                # Where the paper itself is grey all is hot: what stands out of the page is shown.
+                above = heated / heated.median().clamp_min(1)
+                beside = torch.cat([*shown, overlay(page, above)], 2)
                 images.save(beside, heatmaps / f"{Path(name).stem}_heat.png")
         below = float((usual < error).double().mean())
         unusual = "yes" if error > line else "no"

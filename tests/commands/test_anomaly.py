@@ -65,6 +65,24 @@ def test_a_stain_on_a_page_is_what_is_hot(run, pages, tmp_path):
     assert inside > 3 * outside
 
 
+def coloured(file):
+    """The share of pixels of the third picture that are not grey."""
+    with Image.open(file) as picture:
+        pixels = np.asarray(picture).astype(int)[:, 80:]
+    return (np.ptp(pixels, axis=2) > 10).mean()
+
+
+def test_grey_paper_is_not_all_hot(run, pages, tmp_path):
+    with Image.open(stained(pages, tmp_path)) as file:
+        Image.fromarray((np.asarray(file) * 0.6).astype(np.uint8)).save(tmp_path / "grey.png")
+    maps, out = tmp_path / "heat", tmp_path / "scores.csv"
+    anomaly.run(
+        model=str(run), paths=[tmp_path / "grey.png"], out=out, heatmaps=maps, by="error",
+        device="cpu",
+    )  # fmt: skip
+    assert coloured(maps / "grey_heat.png") < 0.5
+
+
 def test_a_table_and_heat_maps_of_pages(run, pages, tmp_path, capsys, refused):
     out, maps = tmp_path / "scores.csv", tmp_path / "heat"
     broken = tmp_path / "broken.png"
@@ -78,6 +96,7 @@ def test_a_table_and_heat_maps_of_pages(run, pages, tmp_path, capsys, refused):
     assert errors == sorted(errors, reverse=True)
     with Image.open(maps / "stained_heat.png") as file:
         assert file.size == (120, 26) and file.mode == "RGB"
+    assert coloured(maps / "stained_heat.png") > 0.1
     said = capsys.readouterr().out
     assert "of 11 pictures unusual (error above" in said and "skipped" in said
     anomaly.run(model=str(run), paths=[pages], out=out, reference=pages, by="error", device="cpu")
