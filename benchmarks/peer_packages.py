@@ -239,7 +239,10 @@ def _gan(
     # Both draw and save every hundred or thousand steps, in the midst of the clock.
     trainer.evaluate = trainer.save = lambda *_, **__: None
     images = trainer.batch_size * trainer.gradient_accumulate_every
-    watch.begin(trainer.GAN, draw, images, trainer.lr, versions=versions(package))
+    parts = [getattr(trainer.GAN, name, None) for name in "SGD"]  # averages are not trained
+    count = sum(p.numel() for part in parts if part is not None for p in part.parameters())
+    facts = {"parameters": count, "versions": versions(package)}
+    watch.begin(trainer.GAN, draw, images, trainer.lr, **facts)
     while True:
         trainer.train()
         watch.step(images)

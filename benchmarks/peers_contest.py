@@ -82,42 +82,48 @@ def against(contest: Contest, peer: str, python: str, pictures: Path, options: A
     who = Path(peer).stem if peer.endswith(".py") else peer
     folder = contest.folder(who)
     folder.mkdir(parents=True, exist_ok=True)
-    words = [
-        str(WORKER), peer, f"--pictures={pictures}", f"--samples={contest.samples}",
-        f"--marks={','.join(f'{mark:g}' for mark in contest.marks)}", f"--seed={contest.seed}",
-        "--attached", f"--options={json.dumps(options)}", f"--out={folder}",
-    ]  # fmt: skip
-    log, place = folder / "log.txt", dict(os.environ)
-    if contest.device == "cpu":
-        place["CUDA_VISIBLE_DEVICES"] = ""
-    say(f"{who}: {contest.marks[-1]:g} s of training by {python}, told in {log}")
-    absent = folder / ABSENT
-    absent.unlink(missing_ok=True)
-    try:
-        with (
-            log.open("w", encoding="utf-8") as file,
-            subprocess.Popen(
-                [python, *words], stdout=file, stderr=subprocess.STDOUT, env=place
-            ) as process,
-        ):
-            try:
-                code = process.wait()
-            except BaseException:
-                process.terminate()
-                raise
-    except OSError as error:
-        contest.absent[who] = f"{python} cannot be started: {error.strerror}"
-        return
-    if absent.is_file():
-        contest.absent[who] = json.loads(absent.read_text(encoding="utf-8"))["reason"]
-    elif code:
-        contest.absent[who] = f"it ended with code {code}: {_last_line(log)}"
     chosen = {"samples": contest.samples, "options": options, "seed": contest.seed}
     asked = question(peer, pictures, contest.marks, **chosen)
+    if any(kept(folder, mark, asked) is None for mark in contest.marks):
+        reason = _worker(contest, folder, python, [peer, f"--pictures={pictures}"], options)
+        if reason is not None:
+            contest.absent[who] = reason
     for mark in contest.marks:
         facts = kept(folder, mark, asked)
         if facts is not None:
             contest.enter(who, mark, facts, ours=False)
+
+
+def _worker(
+    contest: Contest, folder: Path, python: str, words: list[str], options: Any
+) -> str | None:
+    """Runs a worker to its end and returns why it could not reach it, or None."""
+    words = [
+        python, str(WORKER), *words, f"--samples={contest.samples}", f"--seed={contest.seed}",
+        f"--marks={','.join(f'{mark:g}' for mark in contest.marks)}", "--attached",
+        f"--options={json.dumps(options)}", f"--out={folder}",
+    ]  # fmt: skip
+    log, place = folder / "log.txt", dict(os.environ)
+    if contest.device == "cpu":
+        place["CUDA_VISIBLE_DEVICES"] = ""
+    say(f"{folder.name}: {contest.marks[-1]:g} s of training by {python}, told in {log}")
+    absent = folder / ABSENT
+    absent.unlink(missing_ok=True)
+    try:
+        with log.open("w", encoding="utf-8") as file:
+            process = subprocess.Popen(words, stdout=file, stderr=subprocess.STDOUT, env=place)
+    except OSError as error:
+        return f"{python} cannot be started: {error.strerror}"
+    try:
+        code = process.wait()
+    except BaseException:
+        process.terminate()
+        process.wait()
+        raise
+    if absent.is_file():
+        reason: str = json.loads(absent.read_text(encoding="utf-8"))["reason"]
+        return reason
+    return f"it ended with code {code}: {_last_line(log)}" if code else None
 
 
 def _last_line(log: Path) -> str:
@@ -222,7 +228,7 @@ def drawn(
 
 def write(contest: Contest, setting: Sequence[str]) -> str:
     """Writes figures, table, curves and samples; returns the table."""
-    out, floors = contest.results, contest.judge.floors()
+    out, floors = contest.results, contest.judge.floors
     out.mkdir(parents=True, exist_ok=True)
     last = [row for row in contest.rows if row["mark"] == contest.marks[-1]]
     shown = [

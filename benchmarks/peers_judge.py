@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -103,6 +104,7 @@ class Judge:
                 found += distances("g{}_held_out", fake, real.unseen, plan.network, counts)
         return {figure.name: figure.to_json() for figure in found}
 
+    @cached_property
     def floors(self) -> dict[str, Any]:
         """Returns what two halves of the real pictures are apart."""
         found = []

@@ -51,8 +51,9 @@ def markdown(rows: Sequence[Row], absent: Mapping[str, str], setting: Sequence[s
     # Of one budget after the other, the reals last.
     order = sorted(rows, key=lambda row: math.inf if row["mark"] is None else row["mark"])
     for row in order:
-        cells = [row["who"], *(_told(row, key) for key in ("mark", "seconds"))]
-        cells += [_told(row, key, ",") for key in ("images", "parameters")]
+        budget = "-" if row["mark"] is None else f"{row['mark']:g}"
+        cells = [row["who"], budget, _told(row, "seconds", ".1f")]
+        cells += [_told(row, key, ",d") for key in ("images", "parameters")]
         cells += [_cell(row["figures"].get(name), "1e-3" in TABLE[name]) for name in names]
         lines.append(f"| {' | '.join(cells)} |")
     lines += ["", *(f"- {line}" for line in firsts(rows))]
@@ -69,19 +70,23 @@ def firsts(rows: Sequence[Row]) -> list[str]:
     for mark in sorted({row["mark"] for row in rows if row["mark"] is not None}):
         there = [row for row in rows if row["mark"] == mark]
         for name in RANKED:
-            having = [row for row in there if (row["figures"].get(name) or {}).get("value")]
+            having = [row for row in there if _value(row, name) is not None]
             if len(having) < 2:
                 continue
-            first = min(having, key=lambda row: row["figures"][name]["value"])
+            first = having[int(np.argmin([_value(row, name) for row in having]))]
             sure = best([row["figures"][name] for row in having]) is not None
             words = ", beyond the 95 % intervals of all others" if sure else ""
             said.append(f"Lowest {TABLE[name].split(',')[0]} at {mark:g} s: {first['who']}{words}")
     return said
 
 
-def _told(row: Row, key: str, grouping: str = "") -> str:
+def _value(row: Row, name: str) -> float | None:
+    return (row["figures"].get(name) or {}).get("value")
+
+
+def _told(row: Row, key: str, style: str) -> str:
     value = row.get(key)
-    return "-" if value is None else format(round(value), grouping)
+    return "-" if value is None else format(value, style)
 
 
 def _cell(figure: Mapping[str, Any] | None, thousandths: bool) -> str:
@@ -118,29 +123,24 @@ def curves(rows: Sequence[Row], floors: Mapping[str, Any], path: Path) -> None:
             continue
         name = measured[0]
         for number, who in enumerate(names):
-            mine = sorted(
-                (row["seconds"], row["figures"][name], row["ours"])
-                for row in timed
-                if row["who"] == who and (row["figures"].get(name) or {}).get("value") is not None
-            )
+            mine = [row for row in timed if row["who"] == who and _value(row, name) is not None]
             if not mine:
                 continue
-            values = np.array([one["value"] for _, one, _ in mine])
+            mine.sort(key=lambda row: row["seconds"])
+            line, marker, width = ("-", "o", 2.5) if mine[0]["ours"] else ("--", "s", 1.2)
             plot.plot(
-                [seconds for seconds, _, _ in mine], values, label=who, color=f"C{number % 10}",
-                linestyle="-" if mine[0][2] else "--", marker="o" if mine[0][2] else "s",
-                linewidth=2.5 if mine[0][2] else 1.2,
+                [row["seconds"] for row in mine], [_value(row, name) for row in mine], line,
+                marker=marker, linewidth=width, color=f"C{number % 10}", label=who,
             )  # fmt: skip
+        ratio = name == "sharpness_ratio_samples"
         floor = floors.get("floor_" + name.split("_")[0].removeprefix("g"), {}).get("value")
-        aim = 1.0 if name == "sharpness_ratio_samples" else floor
+        aim = 1.0 if ratio else floor
         if aim is not None:
             plot.axhline(aim, color="grey", linestyle=":", label="real pictures")
         plot.set(xscale="log", title=TABLE[name].split(",")[0], xlabel="seconds of training")
-        # What is near zero, or below, has no place on a logarithmic scale.
-        plot.set_yscale(
-            "log" if name == "sharpness_ratio_samples" else "symlog",
-            **({} if name == "sharpness_ratio_samples" else {"linthresh": 1e-3}),
-        )
+        # An estimate of a squared distance may be below zero, where no logarithm is.
+        scale = {"value": "log"} if ratio else {"value": "symlog", "linthresh": 1e-3}
+        plot.set_yscale(**scale)
         plot.grid(alpha=0.3, which="both")
         plot.legend(fontsize=7)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -156,6 +156,7 @@ def sheet(rows: Sequence[tuple[str, np.ndarray]], path: Path) -> list[str]:
     """
     if not rows:
         return []
-    cells = torch.cat([torch.from_numpy(made[:SHOWN]) for _, made in rows])
-    images.save(images.grid(cells, columns=min(SHOWN, len(rows[0][1]))), path)
+    columns = min(SHOWN, *(len(made) for _, made in rows))
+    cells = torch.cat([torch.from_numpy(made[:columns]) for _, made in rows])
+    images.save(images.grid(cells, columns=columns), path)
     return [who for who, _ in rows]

@@ -166,7 +166,10 @@ def test_pictures_as_files_are_the_same(tmp_path):
 
     pictures = np.random.default_rng(0).integers(0, 256, (3, 3, 8, 8), np.uint8)
     folder = peer.Task(pictures, 1.0, tmp_path, {}, 0).as_files()
-    found = [np.asarray(Image.open(file)).transpose(2, 0, 1) for file in sorted(folder.iterdir())]
+    found = []
+    for file in sorted(folder.iterdir()):
+        with Image.open(file) as opened:
+            found.append(np.asarray(opened).transpose(2, 0, 1))
     assert (np.stack(found) == pictures).all()
 
 
