@@ -136,11 +136,14 @@ def curves(rows: Sequence[Row], floors: Mapping[str, Any], path: Path) -> None:
         floor = floors.get("floor_" + name.split("_")[0].removeprefix("g"), {}).get("value")
         aim = 1.0 if ratio else floor
         if aim is not None:
-            plot.axhline(aim, color="grey", linestyle=":", label="real pictures")
+            plot.axhline(max(aim, 0), color="grey", linestyle=":", label="real pictures")
         plot.set(xscale="log", title=TABLE[name].split(",")[0], xlabel="seconds of training")
         # An estimate of a squared distance may be below zero, where no logarithm is.
         scale = {"value": "log"} if ratio else {"value": "symlog", "linthresh": 1e-3}
         plot.set_yscale(**scale)
+        if not ratio:
+            lowest = min((_value(row, name) or 0 for row in timed), default=0)
+            plot.set_ylim(bottom=min(lowest, 0))
         plot.grid(alpha=0.3, which="both")
         plot.legend(fontsize=7)
     path.parent.mkdir(parents=True, exist_ok=True)
