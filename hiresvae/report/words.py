@@ -25,6 +25,7 @@ MEANINGS = {
     "nyquist_excess": "surplus power in pixel-wide patterns",
     "grid_peak": "power of a two-pixel grid over its surroundings, over that of real pictures",
     "swd": "sliced Wasserstein distance of 7 px patches at the scales of a Laplacian pyramid",
+    "textures": "kernel distance of fine texture, by which a training keeps its best model",
     "psnr": "mean squared error of pixels, in decibel; blur is rewarded",
     "ssim": "structural similarity to the original",
     "ms_ssim": "structural similarity at several scales",
