@@ -24,6 +24,12 @@ from hiresvae.training.corruption import as_seen
 
 SHOWN = 32
 
+MOST_LATENTS = 20_000
+"""Of pictures that the prior is fitted to; more change nothing and take minutes."""
+
+ENOUGH_LATENTS = 5_000
+"""The same where only a mean and a covariance are wanted, of few dimensions."""
+
 
 def running_density(running: RunningGaussian, shares: tuple[float, ...]) -> Density:
     """Returns the running fit as a density that can be saved and sampled."""
@@ -103,7 +109,10 @@ class Snapshots:
 
     def fitted(self, model: VAE) -> Density:
         """Returns the density of the training set's latents, chosen by held-out ones."""
-        limit = 20_000  # more latents than this change nothing and take minutes
+        limit = MOST_LATENTS
+        if self.settings.prior.kind == "gaussian":
+            dim = int(np.prod(model.latent_shapes[0]))
+            limit = min(limit, max(ENOUGH_LATENTS, 40 * dim))
         train = self.data.train[:limit]
         labels = self._labels(train)
         held = self.data.held_out[:limit]
