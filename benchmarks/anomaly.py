@@ -10,12 +10,12 @@ Usage:
     python benchmarks/anomaly.py runs/fashion_mnist --against mnist --out anomaly.json
 """
 
-import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
+from command_line import parser_of
 from torch import Tensor
 
 import hiresvae
@@ -88,10 +88,8 @@ def strangers(painter: PictureModel, against: str | None, most: int) -> tuple[st
         inside = of_labels(data.labels, data.classes, chosen.without)
         rows = np.flatnonzero(inside)
         order = torch.randperm(len(rows), generator=generator(0, "strangers"))[:most]
-        side = painter.model.size
-        top = (data.pictures.shape[-1] - side) // 2
-        cut = data.pictures[rows[order.numpy()]][..., top : top + side, top : top + side]
-        return f"{chosen.source} {', '.join(chosen.without)}", torch.from_numpy(cut.copy())
+        pictures = data.middles(rows[order.numpy()], painter.model.size)
+        return f"{chosen.source} {', '.join(chosen.without)}", pictures
     channels = 1 if painter.model.channels == 1 else 3
     other = chosen.model_copy(
         update={"source": against, "labels": "none", "without": [], "channels": channels}
@@ -102,7 +100,7 @@ def strangers(painter: PictureModel, against: str | None, most: int) -> tuple[st
 @in_words()
 def main(words: Sequence[str] | None = None) -> None:
     """Measures, prints and writes the areas."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = parser_of(__doc__)
     parser.add_argument("run")
     parser.add_argument("--against", help="source of other pictures, as data.source")
     parser.add_argument("--n", type=int, default=1000, help="most pictures of either kind")

@@ -9,13 +9,13 @@ Usage:
     python benchmarks/classes.py runs/fashion --each 100 --out classes.json
 """
 
-import argparse
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
 import torch.nn.functional as F
+from command_line import parser_of
 from torch import Tensor, nn
 
 import hiresvae
@@ -120,7 +120,7 @@ def spread(pictures: np.ndarray) -> float:
 @in_words()
 def main(words: Sequence[str] | None = None) -> None:
     """Measures, prints and writes the shares."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = parser_of(__doc__)
     parser.add_argument("run")
     parser.add_argument("--each", type=int, default=100, help="samples of every class")
     parser.add_argument("--epochs", type=int, default=3, help="of the classifier")
@@ -131,8 +131,10 @@ def main(words: Sequence[str] | None = None) -> None:
         raise UserError(f"{asked.run} was trained without labels; nearest valid: a labelled model")
     data = open_data(model.settings.data)
     labels, train, held_out = (np.asarray(x) for x in (data.labels, data.train, data.held_out))
-    judge = trained(data.pictures[train], labels[train], len(data.classes), asked.epochs)
-    unseen = torch.from_numpy(data.pictures[held_out])
+    size = model.model.size
+    lessons = data.middles(train, size).numpy()
+    judge = trained(lessons, labels[train], len(data.classes), asked.epochs)
+    unseen = data.middles(held_out, size)
     found = {
         "judge_accuracy_held_out": float(np.mean(judge.classes_of(unseen) == labels[held_out]))
     }
@@ -140,7 +142,7 @@ def main(words: Sequence[str] | None = None) -> None:
     for number, name in enumerate(data.classes):
         made = model.sample(asked.each, label=name)
         agreed[name] = float(np.mean(judge.classes_of(made) == number))
-        real = data.pictures[np.flatnonzero(labels == number)[: asked.each]]
+        real = data.middles(np.flatnonzero(labels == number)[: asked.each], size).numpy()
         diverse[name] = spread(made.numpy()[: len(real)]) / spread(real)
         print(f"{name:16} agreement {agreed[name]:.3f}   diversity {diverse[name]:.2f} of real")
     found |= {"agreement": float(np.mean(list(agreed.values())))}

@@ -8,7 +8,6 @@ Usage:
     python benchmarks/denoise.py runs/fashion_denoise --out denoise.json --sheet denoise.png
 """
 
-import argparse
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -16,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from command_line import parser_of
 from scipy.ndimage import median_filter
 from torch import Tensor
 
@@ -46,7 +46,7 @@ Pair = tuple[Tensor, Tensor]
 
 def main() -> None:
     """Measures, prints the table and writes it."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = parser_of(__doc__)
     parser.add_argument("model", help="run folder or model folder of a denoising model")
     parser.add_argument("--out", type=Path, default=Path("denoise.json"))
     parser.add_argument("--sheet", type=Path, help="PNG of some pictures, a row each")

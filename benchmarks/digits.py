@@ -7,11 +7,11 @@ Usage:
     python benchmarks/digits.py runs/classic_mnist --out digits.json
 """
 
-import argparse
 from pathlib import Path
 
 import numpy as np
 import torch
+from command_line import parser_of
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -25,7 +25,7 @@ STEPS = 100
 
 def main() -> None:
     """Measures and prints the shares."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = parser_of(__doc__)
     parser.add_argument("run")
     parser.add_argument("--out", type=Path, help="JSON")
     chosen = parser.parse_args()
@@ -37,11 +37,11 @@ def main() -> None:
     judge = make_pipeline(
         StandardScaler(with_std=False), LogisticRegression(C=0.05, max_iter=STEPS)
     )
-    judge.fit(_vectors(data.pictures[train]), labels[train])
-    originals = torch.from_numpy(data.pictures[held_out])
-    copies = torch.cat([model.reconstruct(part) for part in originals.split(512)]).numpy()
+    lessons, originals = (data.middles(rows, model.model.size) for rows in (train, held_out))
+    judge.fit(_vectors(lessons), labels[train])
+    copies = torch.cat([model.reconstruct(part) for part in originals.split(512)])
     asked, answers = labels[held_out], judge.predict(_vectors(copies))
-    before = judge.predict(_vectors(data.pictures[held_out]))
+    before = judge.predict(_vectors(originals))
     found = {
         "originals_told_rightly": float(np.mean(before == asked)),
         "reconstructions_told_as_the_originals_digit": float(np.mean(answers == asked)),
@@ -54,9 +54,9 @@ def main() -> None:
         write_json(chosen.out, {"held_out": len(held_out), "training": len(train), **found})
 
 
-def _vectors(pictures: np.ndarray) -> np.ndarray:
+def _vectors(pictures: torch.Tensor) -> np.ndarray:
     """Returns uint8 pictures ``(N, C, H, W)`` as numbers in [0, 1] ``(N, D)``."""
-    return np.asarray(pictures).reshape(len(pictures), -1).astype(np.float32) / 255
+    return pictures.flatten(1).numpy().astype(np.float32) / 255
 
 
 if __name__ == "__main__":

@@ -14,10 +14,10 @@ Usage:
 Writes edits.json, and a sheet of five faces at five strengths for each attribute.
 """
 
-import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
+from command_line import parser_of
 from edits_drawn import of_drawings
 from edits_photos import of_photographs
 from edits_shared import Asked
@@ -32,7 +32,7 @@ DRAWN = "embedded:faces"
 @in_words()
 def main(words: Sequence[str] | None = None) -> None:
     """Measures, prints and writes."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = parser_of(__doc__)
     parser.add_argument("run")
     parser.add_argument("--out", type=Path, default=Path("edits"), help="folder")
     parser.add_argument("--faces", type=int, default=500, help="edited at most")

@@ -1,5 +1,6 @@
 """Edits of photographed faces: smiles by a classifier, skin by its angle."""
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -38,11 +39,11 @@ class Smiles:
     def __init__(self, data: PictureData, size: int, box: Box, epochs: int) -> None:
         self.box, self.number = box, data.classes.index(SMILE)
         labels = np.asarray(data.labels)
-        lessons = seen(middle(data, data.train, size), box)
+        lessons = seen(data.middles(data.train, size), box)
         answers = torch.from_numpy(labels[data.train])
         count = len(data.classes)
         self.judge = face_judge(lessons, answers, count, epochs, cross_entropy, mirror=True)
-        held_out = self.judge.classes_of(seen(middle(data, data.held_out, size), box))
+        held_out = self.judge.classes_of(seen(data.middles(data.held_out, size), box))
         right = held_out == labels[data.held_out]
         of_class = {
             name: float(right[labels[data.held_out] == k].mean())
@@ -59,13 +60,6 @@ class Smiles:
     def scores(self, pictures: Tensor) -> Tensor:
         """Returns the chance of a smile ``(N,)`` in uint8 pictures; above a half it is told."""
         return self.judge.answers(seen(pictures, self.box)).softmax(1)[:, self.number]
-
-
-def middle(data: PictureData, rows: np.ndarray, size: int) -> Tensor:
-    """Returns the middle of stored pictures, uint8 ``(n, C, size, size)``."""
-    room = (data.pictures.shape[-1] - size) // 2
-    cut = slice(room, room + size)
-    return torch.from_numpy(np.ascontiguousarray(data.pictures[rows][..., cut, cut]))
 
 
 def of_photographs(painter: PictureModel, asked: Asked) -> dict[str, Any]:
@@ -95,15 +89,18 @@ def of_photographs(painter: PictureModel, asked: Asked) -> dict[str, Any]:
     happy = asked.edit(painter, examples, SMILE, label=SMILE)
     tanned = asked.edit(painter, examples, SKIN, keep=[SMILE])
 
-    def edit_all(rows: np.ndarray, edit: Edit) -> tuple[Tensor, Tensor, Tensor]:
-        pictures = middle(data, rows, size)
+    def made_by(edit: Edit, rows: np.ndarray) -> Made:
+        pictures = data.middles(rows, size)
         codes = encode(painter, pictures, torch.from_numpy(labels[rows]))
         asked.show(painter, pictures, codes, edit)
-        strip = edited(painter, codes, edit, asked.levels(edit))
-        return pictures, decode(painter, codes), strip
+        levels = asked.levels(edit)
+        unedited, strip = decode(painter, codes), edited(painter, codes, edit, levels)
+        scores = torch.stack([smiles.scores(made) for made in strip.unbind(1)], 1)
+        kept = keeping.rows(strip, unedited, pictures)
+        return Made(edit, levels, pictures, unedited, strip, scores, smiles.scores(unedited), kept)
 
-    smile = smile_figures(asked, smiles, keeping, happy, *edit_all(neutral, happy))
-    skin = skin_figures(asked, smiles, keeping, tanned, *edit_all(held_out, tanned))
+    smile = smile_figures(made_by(happy, neutral), smiles)
+    skin = skin_figures(made_by(tanned, held_out))
     return {
         "classifier": smiles.worth,
         "identity": keeping.to_json(),
@@ -113,68 +110,76 @@ def of_photographs(painter: PictureModel, asked: Asked) -> dict[str, Any]:
     }
 
 
-def smile_figures(
-    asked: Asked,
-    smiles: Smiles,
-    keeping: Keeping,
-    edit: Edit,
-    pictures: Tensor,
-    unedited: Tensor,
-    strip: Tensor,
-) -> dict[str, Any]:
-    """Returns how many neutral faces are told to smile, before the edit and at each strength."""
-    start = smiles.scores(unedited)
-    rows = keeping.rows(strip, unedited, pictures)
-    by_strength = {}
-    for level, made, row in zip(asked.levels(edit), strip.unbind(1), rows, strict=True):
-        scores = smiles.scores(made)
-        by_strength[f"{level:g}"] = {
-            "told_smiling": float((scores > 0.5).float().mean()),
-            "score_moved": float((scores - start).mean()),
-            "skin_moved_degrees": float((skin_tone(made) - skin_tone(unedited)).mean()),
-            **row,
+@dataclass(frozen=True)
+class Made:
+    """What one edit made of some faces, and what is told of it.
+
+    Attributes:
+        edit: that was made.
+        levels: K strengths.
+        pictures: as they were, uint8 ``(N, 3, H, W)``.
+        unedited: reconstructed, of that shape.
+        strip: edited, uint8 ``(N, K, 3, H, W)``.
+        scores: chance of a smile in each ``(N, K)``.
+        at_rest: in the unedited ``(N,)``.
+        kept: a row of figures a strength: what stayed of the person.
+    """
+
+    edit: Edit
+    levels: list[float]
+    pictures: Tensor
+    unedited: Tensor
+    strip: Tensor
+    scores: Tensor
+    at_rest: Tensor
+    kept: list[dict[str, Any]]
+
+    def degrees(self) -> tuple[Tensor, Tensor]:
+        """Returns the angle of the skin in each ``(N, K)``, and in the unedited ``(N, 1)``."""
+        angles = torch.stack([skin_tone(made) for made in self.strip.unbind(1)], 1)
+        return angles, skin_tone(self.unedited)[:, None]
+
+    def by_strength(self, **columns: Tensor) -> dict[str, Any]:
+        """Returns figures by strength: the mean of each column's ``(N, K)``, and what was kept."""
+        return {
+            f"{level:g}": {k: float(v[:, i].float().mean()) for k, v in columns.items()} | row
+            for i, (level, row) in enumerate(zip(self.levels, self.kept, strict=True))
         }
+
+
+def smile_figures(made: Made, smiles: Smiles) -> dict[str, Any]:
+    """Returns how many neutral faces are told to smile, before the edit and at each strength."""
+    angles, angles_before = made.degrees()
     return {
-        "neutral_faces": len(pictures),
-        "method": edit.method,
+        "neutral_faces": len(made.pictures),
+        "method": made.edit.method,
         "told_smiling": {
-            "originals": float((smiles.scores(pictures) > 0.5).float().mean()),
-            "reconstructions": float((start > 0.5).float().mean()),
+            "originals": float((smiles.scores(made.pictures) > 0.5).float().mean()),
+            "reconstructions": float((made.at_rest > 0.5).float().mean()),
         },
-        "by_strength": by_strength,
+        "by_strength": made.by_strength(
+            told_smiling=made.scores > 0.5,
+            score_moved=made.scores - made.at_rest[:, None],
+            skin_moved_degrees=angles - angles_before,
+        ),
     }
 
 
-def skin_figures(
-    asked: Asked,
-    smiles: Smiles,
-    keeping: Keeping,
-    edit: Edit,
-    pictures: Tensor,
-    unedited: Tensor,
-    strip: Tensor,
-) -> dict[str, Any]:
+def skin_figures(made: Made) -> dict[str, Any]:
     """Returns the angle of the skin at each strength, and how far the smile's score drifts."""
-    angles = torch.stack([skin_tone(made) for made in strip.unbind(1)], 1)
-    start, at_rest = smiles.scores(unedited), skin_tone(unedited)
-    rows = keeping.rows(strip, unedited, pictures)
-    by_strength = {}
-    for i, (level, row) in enumerate(zip(asked.levels(edit), rows, strict=True)):
-        scores = smiles.scores(strip[:, i])
-        by_strength[f"{level:g}"] = {
-            "degrees": float(angles[:, i].mean()),
-            "degrees_moved": float((angles[:, i] - at_rest).mean()),
-            "smile_score_moved": float((scores - start).mean()),
-            "smiles_told_otherwise": float(((scores > 0.5) != (start > 0.5)).float().mean()),
-            **row,
-        }
-    mean = angles.mean(0)
+    angles, before = made.degrees()
+    start = made.at_rest[:, None]
     return {
-        "faces": len(pictures),
-        "method": edit.method,
-        "mean_is_monotone": bool((mean.diff() > 0).all()),
+        "faces": len(made.pictures),
+        "method": made.edit.method,
+        "mean_is_monotone": bool((angles.mean(0).diff() > 0).all()),
         "monotone_faces": float((angles.diff(dim=1) > 0).all(1).float().mean()),
-        "by_strength": by_strength,
+        "by_strength": made.by_strength(
+            degrees=angles,
+            degrees_moved=angles - before,
+            smile_score_moved=made.scores - start,
+            smiles_told_otherwise=(made.scores > 0.5) != (start > 0.5),
+        ),
     }
 
 

@@ -9,7 +9,6 @@ Usage:
     python benchmarks/peer.py pythae_vae --pictures train.npy --marks 300,900 --out DIR
 """
 
-import argparse
 import hashlib
 import importlib.util
 import json
@@ -26,6 +25,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from command_line import parser_of
 from torch import Tensor, nn
 
 ABSENT = "absent.json"
@@ -316,11 +316,7 @@ def _write_json(path: Path, content: dict[str, Any]) -> None:
 
 def main(words: Sequence[str] | None = None) -> int:
     """Runs what the command line asks for; 3 where it cannot be, with the reason in a file."""
-    about, usage = (__doc__ or "").split("Usage:")
-    parser = argparse.ArgumentParser(
-        description=about, epilog=f"Example:{usage}",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )  # fmt: skip
+    parser = parser_of(__doc__)
     add = parser.add_argument
     add("name", help="of the peer, or a Python file with train(task, watch)")
     add("--pictures", type=Path, required=True, help="uint8 (N, 3, S, S) as .npy")

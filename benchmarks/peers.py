@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
+from command_line import parser_of
 from peer_packages import PEERS
 from peers_contest import Contest, against, own, write
 from peers_judge import GROUPS, Judge
@@ -48,13 +49,11 @@ def training_pictures(data: "PictureData", size: int, file: Path) -> Path:
     Raises:
         UserError: they are grey, which not all packages can be given.
     """
-    from hiresvae.uses.compare import central
-
     if data.pictures.shape[1] != 3:
         raise UserError("other packages are given colour pictures; nearest valid: data.channels=3")
     file.parent.mkdir(parents=True, exist_ok=True)
     aside = file.with_name(f".{file.name}")
-    np.save(aside, central(data, data.train, size).numpy())
+    np.save(aside, data.middles(data.train, size).numpy())
     aside.replace(file)
     return file
 
@@ -100,11 +99,7 @@ def by_name(words: Sequence[str], peers: Sequence[str]) -> tuple[str | None, dic
 
 def parse(words: Sequence[str] | None) -> argparse.Namespace:
     """Returns the arguments of the command line."""
-    about, usage = (__doc__ or "").split("Usage:")
-    parser = argparse.ArgumentParser(
-        description=about, epilog=f"Examples:{usage}",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )  # fmt: skip
+    parser = parser_of(__doc__)
     add = parser.add_argument
     add("--data", choices=SETS, default="embedded:paintings", help="as data.source")
     add("--size", type=int, default=32, help="side of the pictures; pythae knows 32 and 64")

@@ -7,12 +7,12 @@ Usage:
     python benchmarks/probe.py runs/fashion_mnist --out probe.json
 """
 
-import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
+from command_line import parser_of
 from sklearn.decomposition import PCA
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
@@ -28,10 +28,10 @@ from hiresvae.run import write_json
 BATCH = 256
 
 
-def latents(model: PictureModel, pictures: np.ndarray) -> np.ndarray:
+def latents(model: PictureModel, pictures: torch.Tensor) -> np.ndarray:
     """Returns posterior means of all rungs ``(N, D)`` of uint8 pictures ``(N, C, S, S)``."""
     parts = []
-    for part in torch.from_numpy(pictures).split(BATCH):
+    for part in pictures.split(BATCH):
         labels = model.guess_labels(part) if model.conditional else None
         parts.append(torch.cat([z.flatten(1) for z in model.encode(part, labels)], 1))
     return torch.cat(parts).cpu().numpy()
@@ -48,7 +48,7 @@ def accuracy(
 @in_words()
 def main(words: Sequence[str] | None = None) -> None:
     """Measures, prints and writes the shares."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = parser_of(__doc__)
     parser.add_argument("run")
     parser.add_argument("--n", type=int, default=20_000, help="most training pictures")
     parser.add_argument("--pixels", action="store_true", help="the pixels too; minutes")
@@ -62,15 +62,10 @@ def main(words: Sequence[str] | None = None) -> None:
     if data.labels is None or not len(data.held_out):
         raise UserError("a probe needs labels (data.labels) and held-out pictures (data.held_out)")
     train, held_out = data.train[: asked.n], data.held_out
-    side = model.model.size
-    top = (data.pictures.shape[-1] - side) // 2
-    parts = [
-        np.ascontiguousarray(data.pictures[rows][..., top : top + side, top : top + side])
-        for rows in (train, held_out)
-    ]
+    parts = [data.middles(rows, model.model.size) for rows in (train, held_out)]
     labels = np.asarray(data.labels)
     codes = [latents(model, part) for part in parts]
-    pixels = [part.reshape(len(part), -1).astype(np.float32) / 255 for part in parts]
+    pixels = [part.flatten(1).numpy().astype(np.float32) / 255 for part in parts]
     pca = PCA(codes[0].shape[1], random_state=0).fit(pixels[0])
     compared = {"latents": codes, "principal_components": [pca.transform(part) for part in pixels]}
     if asked.pixels:

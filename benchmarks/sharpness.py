@@ -22,6 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from command_line import parser_of
 from trials import Bench, Job, again, in_batches, measured, say
 
 from hiresvae.cli_common import in_words
@@ -224,11 +225,7 @@ def chosen(arguments: argparse.Namespace) -> dict[str, Job]:
 
 def parse(words: Sequence[str] | None) -> argparse.Namespace:
     """Returns the arguments of the command line."""
-    about, usage = (__doc__ or "").split("Usage:")
-    parser = argparse.ArgumentParser(
-        description=about, epilog=f"Examples:{usage}",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )  # fmt: skip
+    parser = parser_of(__doc__)
     add = parser.add_argument
     add("--budget", choices=BUDGETS, default="minutes", help="how long the trainings are")
     add("--data", choices=DATA, default="embedded:paintings", help="as data.source")

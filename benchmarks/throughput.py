@@ -13,7 +13,6 @@ Usage:
         --out benchmarks/results/throughput.json --picture benchmarks/results/throughput.webp
 """
 
-import argparse
 import math
 import os
 import platform
@@ -25,6 +24,7 @@ from typing import Any
 
 import step as phases
 import torch
+from command_line import parser_of
 from plain_loop import CLASSES, plain_step
 from rivals import RIVALS, Rival
 from torch import Tensor
@@ -51,9 +51,7 @@ OURS, PLAIN = "hiresvae", "plain loop"
 
 def main() -> None:
     """Measures, prints and writes."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = parser_of(__doc__)
     parser.add_argument("configs", nargs="+", type=Path)
     parser.add_argument("--sides", type=int, nargs="+", default=SIDES)
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE")

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from command_line import parser_of
 from torch import Tensor
 from torchvision.transforms.functional import gaussian_blur
 
@@ -203,7 +204,6 @@ def halves(
     """
     from hiresvae.data import open_data
     from hiresvae.data.catalogue import as_source
-    from hiresvae.uses.compare import central
 
     if reference is None:
         data = painter.data()
@@ -218,16 +218,12 @@ def halves(
             f"{len(order)} real pictures are too few: take {2 * LEAST_PICTURES} or more"
         )
     first, second = (order[i * half : (i + 1) * half].sort().values.numpy() for i in (0, 1))
-    return tuple(central(data, rows, painter.model.size) for rows in (first, second))
+    return tuple(data.middles(rows, painter.model.size) for rows in (first, second))
 
 
 def parse(words: Sequence[str] | None) -> argparse.Namespace:
     """Returns the arguments of the command line."""
-    about, usage = (__doc__ or "").split("Usage:")
-    parser = argparse.ArgumentParser(
-        description=about, epilog=f"Example:{usage}",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )  # fmt: skip
+    parser = parser_of(__doc__)
     parser.add_argument("plain", help="run or model folder of a plain VAE")
     parser.add_argument("rival", help="run or model folder of a model with an adversary")
     parser.add_argument("--reference", type=Path, help="folder of real pictures; else the run's")

@@ -57,6 +57,21 @@ def binarized(images: Tensor, chances: Tensor) -> Tensor:
     return torch.where(chances < (images + 1) / 2, 1.0, -1.0)
 
 
+def middle(pictures: Tensor | np.ndarray, size: int) -> Tensor:
+    """Returns the central ``(N, C, size, size)`` of pictures ``(N, C, S, S)``; may be a view.
+
+    A store can hold more of a picture than is shown, for windows to be cut anywhere.
+
+    Example:
+        >>> middle(torch.arange(4).expand(1, 1, 4, 4), 2)[0, 0]
+        tensor([[1, 2],
+                [1, 2]])
+    """
+    given = torch.as_tensor(pictures)
+    begin = (given.shape[-1] - size) // 2
+    return given[..., begin : begin + size, begin : begin + size]
+
+
 def grid(pictures: Tensor, columns: int | None = None, gap: int = 2) -> Tensor:
     """Returns uint8 pictures ``(N, C, H, W)`` side by side on white as one picture ``(C, H', W')``.
 

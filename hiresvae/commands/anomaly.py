@@ -14,7 +14,7 @@ from hiresvae.data.decode import UnreadableError
 from hiresvae.errors import UserError, printable
 from hiresvae.generator import PictureModel, load
 from hiresvae.run import explained, write_whole
-from hiresvae.uses.anomaly import Scores, heat, overlay, scores, threshold
+from hiresvae.uses.anomaly import Scores, check_quantile, heat, overlay, scores, threshold
 from hiresvae.uses.anomaly_pages import held_out_pages, page_errors, page_heat
 from hiresvae.uses.codes import read
 from hiresvae.uses.sheets import sheet
@@ -24,6 +24,7 @@ USUAL = 500
 USUAL_PAGES = 50
 """The same of models of tiles, whose pictures are large."""
 KINDS = ("score", "bits", "error")
+NONE_USUAL = "no pictures are held out to set a threshold by: give --reference FOLDER"
 
 
 def run(
@@ -62,6 +63,7 @@ def run(
     """
     if by not in KINDS:
         raise UserError(f"--by {by!r} must be one of {', '.join(KINDS)}")
+    check_quantile(quantile)
     painter = load(model, device=device)
     if by != "error" and not painter.settings.model.stochastic:
         raise UserError(
@@ -69,7 +71,7 @@ def run(
             "(model.stochastic is false); take --by error"
         )
     if painter.settings.data.crop == "tiles":
-        return run_pages(painter, paths, out, heatmaps, reference, quantile, by, seed)
+        return _run_pages(painter, paths, out, heatmaps, reference, quantile, by, seed)
     found = [read(painter, path) for path in paths]
     pictures = torch.cat([part.pictures for part in found])
     names = [name for part in found for name in part.names]
@@ -78,34 +80,24 @@ def run(
         raise UserError(f"no pictures in {', '.join(map(str, paths))}")
     common = _usual(painter, reference)
     if not len(common):
-        raise UserError("no pictures are held out to set a threshold by: give --reference FOLDER")
+        raise UserError(NONE_USUAL)
     usual = scores(painter, common, draws=draws, seed=seed)
-    line = threshold(getattr(usual, by), quantile)
     got = scores(painter, pictures, draws=draws, seed=seed)
-    chosen: torch.Tensor = getattr(got, by)
-    below = (getattr(usual, by)[None] < chosen[:, None]).double().mean(1)
     heats = heat(got.squares, usual.squares)
-    columns = {
-        "file": names,
-        "unusual": ["yes" if score > line else "no" for score in chosen],
-        "share_of_usual_below": [f"{share:.4f}" for share in below],
+    figures = {
         **_figures(got, draws),
         "largest_heat": [f"{one.max():.2f}" for one in heats],
         **_rates(got),
     }
-    with explained("writing scores", out):
-        out.parent.mkdir(parents=True, exist_ok=True)
-    write_whole(out, _table(columns, chosen.argsort(descending=True).tolist()))
+    _report(out, by, quantile, names, getattr(got, by), getattr(usual, by), figures)
     if heatmaps is not None:
         _heatmaps(painter, pictures, names, heats, heatmaps)
-    words = f"({by} above {line:.4g}, the {quantile:g} quantile of {len(common)} usual ones)"
-    _say(int((chosen > line).sum()), len(names), words, out)
     for name, reason in skipped:
         print(printable(f"skipped {name}: {reason}"))
     return out
 
 
-def run_pages(
+def _run_pages(
     painter: PictureModel,
     paths: list[Path],
     out: Path,
@@ -118,9 +110,6 @@ def run_pages(
     """Does the same for a model of tiles, at the pictures' own scale; see `run`.
 
     Columns: file, unusual, share_of_usual_below, mean_squared_error, largest_heat.
-
-    Raises:
-        UserError: another measure than the error is asked for, or there are no (usual) pictures.
     """
     if by != "error":
         raise UserError(
@@ -132,38 +121,51 @@ def run_pages(
     else:
         common = [page for _, page in _pages(painter, [reference], USUAL_PAGES)]
     if not common:
-        raise UserError("no pictures are held out to set a threshold by: give --reference FOLDER")
+        raise UserError(NONE_USUAL)
     squares = [page_errors(painter, page, seed)[1] for page in common]
-    usual = torch.stack([one.mean() for one in squares])
-    line = threshold(usual, quantile)
     level = float(torch.cat([one.flatten() for one in squares]).mean())
-    rows, errors = [], []
+    names, errors, hottest = [], [], []
     for name, page in _pages(painter, paths):
         again, wrong = page_errors(painter, page, seed)
-        heated, error = page_heat(wrong, level), float(wrong.mean())
+        heated = page_heat(wrong, level)
+        names.append(name)
+        errors.append(wrong.mean())
+        hottest.append(f"{heated.max():.2f}")
         if heatmaps is not None:
-            shown = [one.expand(3, -1, -1) for one in (page, again)]
-            with explained("writing heat maps", heatmaps):
-                heatmaps.mkdir(parents=True, exist_ok=True)
-                # Where the paper itself is grey all is hot: what stands out of the page is shown.
-                above = heated / heated.median().clamp_min(1)
-                beside = torch.cat([*shown, overlay(page, above)], 2)
-                images.save(beside, heatmaps / f"{Path(name).stem}_heat.png")
-        below = float((usual < error).double().mean())
-        unusual = "yes" if error > line else "no"
-        rows.append((name, unusual, f"{below:.4f}", f"{error:.6f}", f"{heated.max():.2f}"))
-        errors.append(error)
-    if not rows:
+            # Where the paper itself is grey all is hot: what stands out of the page is shown.
+            above = overlay(page, heated / heated.median().clamp_min(1))
+            _save_heat(heatmaps, name, torch.cat([_coloured(page), _coloured(again), above], 2))
+    if not names:
         raise UserError(f"no pictures in {', '.join(map(str, paths))}")
-    names = ("file", "unusual", "share_of_usual_below", "mean_squared_error", "largest_heat")
-    columns = {name: [row[i] for row in rows] for i, name in enumerate(names)}
+    figures = {"mean_squared_error": [f"{error:.6f}" for error in errors], "largest_heat": hottest}
+    usual = torch.stack([one.mean() for one in squares])
+    _report(out, by, quantile, names, torch.stack(errors), usual, figures)
+    return out
+
+
+def _report(
+    out: Path,
+    by: str,
+    quantile: float,
+    names: list[str],
+    chosen: torch.Tensor,
+    usual: torch.Tensor,
+    figures: dict[str, list[str]],
+) -> None:
+    """Writes the table of scores ``(N,)`` against usual ones ``(M,)``, and says what came of it."""
+    line = threshold(usual, quantile)
+    below = (usual[None] < chosen[:, None]).double().mean(1)
+    columns = {
+        "file": names,
+        "unusual": ["yes" if score > line else "no" for score in chosen],
+        "share_of_usual_below": [f"{share:.4f}" for share in below],
+        **figures,
+    }
     with explained("writing scores", out):
         out.parent.mkdir(parents=True, exist_ok=True)
-    order = torch.tensor(errors).argsort(descending=True).tolist()
-    write_whole(out, _table(columns, order))
-    words = f"(error above {line:.4g}, the {quantile:g} quantile of {len(common)} usual ones)"
-    _say(sum(row[1] == "yes" for row in rows), len(rows), words, out)
-    return out
+    write_whole(out, _table(columns, chosen.argsort(descending=True).tolist()))
+    words = f"{int((chosen > line).sum())} of {len(names)} pictures unusual ({by} above {line:.4g}"
+    print(f"{words}, the {quantile:g} quantile of {len(usual)} usual ones); scores in {out}")
 
 
 def _pages(
@@ -176,10 +178,6 @@ def _pages(
             yield name, whole_picture(painter, file)
         except (UnreadableError, OSError, IndexError) as error:
             print(printable(f"skipped {file}: {error}"))
-
-
-def _say(count: int, total: int, words: str, out: Path) -> None:
-    print(f"{count} of {total} pictures unusual {words}; scores in {out}")
 
 
 def _figures(got: Scores, draws: int) -> dict[str, list[str]]:
@@ -229,9 +227,16 @@ def _heatmaps(
     folder: Path,
 ) -> None:
     remade = painter.reconstruct(pictures)
+    for name, picture, again, one in zip(distinct(names), pictures, remade, heats, strict=True):
+        row = [picture, again, overlay(picture, one)]
+        _save_heat(folder, name, sheet([row], headings=["picture", "model", "unusual"]))
+
+
+def _save_heat(folder: Path, name: str, made: torch.Tensor) -> None:
     with explained("writing heat maps", folder):
         folder.mkdir(parents=True, exist_ok=True)
-        for name, picture, again, one in zip(distinct(names), pictures, remade, heats, strict=True):
-            row = [picture, again, overlay(picture, one)]
-            made = sheet([row], headings=["picture", "model", "unusual"])
-            images.save(made, folder / f"{Path(name).stem}_heat.png")
+        images.save(made, folder / f"{Path(name).stem}_heat.png")
+
+
+def _coloured(picture: torch.Tensor) -> torch.Tensor:
+    return picture.expand(3, -1, -1)

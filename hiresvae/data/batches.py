@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from hiresvae.data.pictures import PictureData
-from hiresvae.images import to_float
+from hiresvae.images import middle, to_float
 from hiresvae.seeding import generator
 
 CPU_BYTES = 2 << 30
@@ -108,7 +108,7 @@ class Batches:
     def _cut(self, store: np.ndarray | Tensor, start: int, count: int) -> Tensor:
         bits = position_hash(self.seed, start, count)
         rows = self._rows(store, self.indices(start, count))
-        pictures = self._windows(rows, bits) if self._random else self._central(rows)
+        pictures = self._windows(rows, bits) if self._random else middle(rows, self.size)
         if self.mirror:
             # Rows known on the host: no waiting for the device, and quicker than torch.where.
             flipped = torch.nonzero(bits & 1)[:, 0].to(self.device)
@@ -125,9 +125,7 @@ class Batches:
             indices: of the pictures.
             inputs: what the encoder sees in their place, where the data has it.
         """
-        rows = np.asarray(indices, dtype=np.int64)
-        store = self.data.inputs if inputs and self.data.inputs is not None else self.data.pictures
-        return self._central(torch.from_numpy(store[rows])).contiguous()
+        return self.data.middles(np.asarray(indices, dtype=np.int64), self.size, inputs=inputs)
 
     def _shuffled(self, epoch: int) -> Tensor:
         rng = generator(self.seed, "order", epoch)
@@ -137,10 +135,6 @@ class Batches:
         if isinstance(store, Tensor):
             return store.index_select(0, chosen.to(self.device))
         return torch.from_numpy(store[chosen.numpy()]).to(self.device)
-
-    def _central(self, pictures: Tensor) -> Tensor:
-        begin, end = self._room // 2, self._room // 2 + self.size
-        return pictures[..., begin:end, begin:end]
 
     def _windows(self, rows: Tensor, bits: Tensor) -> Tensor:
         places = self._room + 1

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 
 import numpy as np
+from torch import Tensor
 
 from hiresvae.data.catalogue import resolve
 from hiresvae.data.decode import Framing
@@ -16,6 +17,7 @@ from hiresvae.data.sources import Source
 from hiresvae.data.store import Header, cache_folder, open_store
 from hiresvae.data.tiles import tiled
 from hiresvae.errors import UserError, nearest
+from hiresvae.images import middle
 from hiresvae.labelling import parse_labels
 from hiresvae.settings import DataSettings
 
@@ -84,6 +86,17 @@ class PictureData:
     def key(self) -> str:
         """Hash of pictures, labels and split: equal keys mean equal data."""
         return self.report.key
+
+    def middles(self, rows: np.ndarray, size: int, *, inputs: bool = False) -> Tensor:
+        """Returns pictures by index as they are shown: their middle, uint8 ``(n, C, size, size)``.
+
+        Args:
+            rows: of the store.
+            size: side in pixels.
+            inputs: what the encoder sees in their place, where there is any.
+        """
+        store = self.inputs if inputs and self.inputs is not None else self.pictures
+        return middle(store[rows], size).contiguous()
 
     def describe(self) -> str:
         """Returns the report in a few lines for people."""

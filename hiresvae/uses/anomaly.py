@@ -106,14 +106,23 @@ def scores(painter: PictureModel, pictures: Tensor, *, draws: int = 8, seed: int
     return Scores(bits, compressed, bits - compressed, error, torch.cat(rates), by_pixel)
 
 
+def check_quantile(quantile: float) -> None:
+    """Refuses what is no share of pictures.
+
+    Raises:
+        UserError: it is none.
+    """
+    if not 0 < quantile < 1:
+        raise UserError(f"--quantile {quantile} must lie between 0 and 1, such as 0.95")
+
+
 def threshold(held_out: Tensor, quantile: float) -> float:
     """Returns the score that a share ``quantile`` of held-out pictures stays below.
 
     Raises:
         UserError: the quantile is no share.
     """
-    if not 0 < quantile < 1:
-        raise UserError(f"--quantile {quantile} must lie between 0 and 1, such as 0.95")
+    check_quantile(quantile)
     return float(torch.quantile(held_out.double(), quantile))
 
 

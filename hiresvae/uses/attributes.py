@@ -92,9 +92,7 @@ def of_data(
     data = open_data(settings)
     order = torch.randperm(len(data.train), generator=generator(0, "examples"))[:limit]
     rows = data.train[order.numpy()]
-    size, room = painter.model.size, data.pictures.shape[-1] - painter.model.size
-    cut = slice(room // 2, room // 2 + size)
-    pictures = torch.from_numpy(np.ascontiguousarray(data.pictures[rows][..., cut, cut]))
+    pictures = data.middles(rows, painter.model.size)
     names = [data.names[row] for row in rows]
     exact = _classes(data, rows) | _drawn(settings.source, names)
     if table is not None:

@@ -162,7 +162,7 @@ def compare(
     for painter, data, model in zip(painters[1:], every[1:], models[1:], strict=True):
         _refuse_other_pictures((models[0], painters[0], reals), (model, painter, data))
     role = "held-out" if len(reals.held_out) else "training"
-    unseen = central(reals, _unseen(reals)[:SPECTRUM], size)
+    unseen = reals.middles(_unseen(reals)[:SPECTRUM], size)
     contestants = []
     names = distinct(models)
     for name, model, file, painter, data in zip(names, models, kept, painters, every, strict=True):
@@ -264,13 +264,6 @@ def setting_differences(settings: Sequence[Settings]) -> list[tuple[str, list[An
     return rows
 
 
-def central(data: "PictureData", indices: np.ndarray, size: int) -> Tensor:
-    """Returns pictures of the data cut to their middle, uint8 ``(n, C, size, size)``."""
-    top = (data.pictures.shape[-1] - size) // 2
-    cut = slice(top, top + size)
-    return torch.from_numpy(data.pictures[indices][..., cut, cut].copy())
-
-
 def nearest(queries: Tensor, data: "PictureData", size: int) -> Neighbours:
     """Returns the training picture nearest to each picture, in pixels at 16 px.
 
@@ -286,13 +279,13 @@ def nearest(queries: Tensor, data: "PictureData", size: int) -> Neighbours:
     )
     for first in range(0, len(data.train), 256):
         rows = data.train[first : first + 256]
-        some = torch.from_numpy(thumbnails(central(data, rows, size)))
+        some = torch.from_numpy(thumbnails(data.middles(rows, size)))
         found, place = torch.cdist(wanted, some).min(1)
         nearer = found < distance
         distance = torch.where(nearer, found, distance)
         index = torch.where(nearer, torch.from_numpy(rows)[place], index)
     levels = 255 * distance.numpy() / np.sqrt(wanted.shape[1])
-    return Neighbours(central(data, index.numpy(), size), levels)
+    return Neighbours(data.middles(index.numpy(), size), levels)
 
 
 def _contestant(
@@ -342,7 +335,7 @@ def _refuse_other_pictures(
     same = reals.names == data.names and np.array_equal(reals.held_out, data.held_out)
     if same:
         shown = _unseen(reals)[:SHOWN]
-        same = torch.equal(central(reals, shown, size), central(data, shown, size))
+        same = torch.equal(reals.middles(shown, size), data.middles(shown, size))
     if not same:
         sources = painter.settings.data.source, other_painter.settings.data.source
         raise UserError(

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
@@ -56,16 +57,33 @@ def scatter(
             hue = f"C{k % 10}" if many else COLOURS[k]
             x, y = points[rows].T
             plot.scatter(x, y, s=size, c=hue, alpha=0.7, linewidths=0, label=name)
-            if not many and len(x):
-                # Twelve colours are hard to tell apart: each class is named in its midst as well.
-                words = plot.annotate(name, (np.median(x), np.median(y)), ha="center", va="center")
-                words.set_path_effects([withStroke(linewidth=3, foreground="white")])
+        if not many:
+            _name_classes(plot, points, labels, classes)
         if len(classes) <= 20:
             figure.legend(loc="outside right upper", frameon=False, markerscale=2)
     plot.set_xlabel(f"{axes} 1" if axes == "latent" else axes)
     plot.set_ylabel(f"{axes} 2" if axes == "latent" else "")
     plot.spines[["top", "right"]].set_visible(False)
     _save(figure, path)
+
+
+def _name_classes(
+    plot: Axes, points: np.ndarray, labels: np.ndarray, classes: Sequence[str]
+) -> None:
+    """Writes each class in the midst of its points: twelve colours are hard to tell apart.
+
+    Names that would lie on one another are moved up.
+    """
+    found = [(k, np.median(points[labels == k], 0)) for k in np.unique(labels)]
+    wide, high = np.ptp(points, 0) * (0.13, 0.035)
+    placed: list[tuple[float, float]] = []
+    for k, (x, y) in sorted(found, key=lambda one: one[1][1]):
+        for other_x, other_y in placed:  # from below, so that what was moved is met again
+            if abs(x - other_x) < wide and abs(y - other_y) < high:
+                y = other_y + high
+        placed = sorted([*placed, (x, y)], key=lambda place: place[1])
+        words = plot.annotate(classes[k], (x, y), ha="center", va="center")
+        words.set_path_effects([withStroke(linewidth=3, foreground="white")])
 
 
 def posterior_against_prior(found: Posteriors, path: Path) -> None:

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from hiresvae.autoencoding import CorruptionSettings
+from hiresvae.images import middle
 from hiresvae.seeding import generator
 from hiresvae.training.corruption import damaged
 
@@ -67,13 +68,11 @@ class Reals:
             most: pictures of a part.
             name: what the training part is called.
         """
-        top = (data.pictures.shape[-1] - size) // 2
-        cut = slice(top, top + size)
 
         def read(indices: np.ndarray, store: np.ndarray = data.pictures) -> Iterator[Tensor]:
             for span in _spans(len(indices)):
                 rows = indices[span.start : span.stop]
-                yield torch.from_numpy(store[rows][..., cut, cut].copy())
+                yield middle(store[rows], size)
 
         def some(indices: np.ndarray, part: str) -> tuple[Tensor, np.ndarray]:
             order = torch.randperm(len(indices), generator=generator(0, "reals", part))

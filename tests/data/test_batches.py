@@ -1,5 +1,4 @@
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -7,23 +6,30 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hiresvae.data import Batches
+from hiresvae.data import Batches, PictureData
 from hiresvae.data.batches import position_hash
 
 RNG = np.random.default_rng(0)
 
 
-def data(count: int = 10, side: int = 9, held: int = 2, channels: int = 3) -> SimpleNamespace:
-    pictures = RNG.integers(0, 256, (count, channels, side, side), dtype=np.uint8)
-    return SimpleNamespace(
+def opened(pictures: np.ndarray, train: np.ndarray, labels: np.ndarray | None) -> PictureData:
+    return PictureData(
         pictures=pictures,
-        labels=np.arange(count) % 3,
-        train=np.arange(held, count),
-        inputs=None,
+        labels=labels,
+        classes=(),
+        names=(),
+        train=train,
+        held_out=np.setdiff1d(np.arange(len(pictures)), train),
+        report=None,
     )
 
 
-def batches(found: SimpleNamespace, **more: object) -> Batches:
+def data(count: int = 10, side: int = 9, held: int = 2, channels: int = 3) -> PictureData:
+    pictures = RNG.integers(0, 256, (count, channels, side, side), dtype=np.uint8)
+    return opened(pictures, np.arange(held, count), np.arange(count) % 3)
+
+
+def batches(found: PictureData, **more: object) -> Batches:
     options = dict(size=8, mirror=True, crop="random", seed=0, device="cpu") | more
     return Batches(found, **options)
 
@@ -112,7 +118,7 @@ def test_pictures_by_index_are_plain() -> None:
 def test_memory_maps_stay_read_only(tmp_path: Path) -> None:
     np.zeros((4, 3, 8, 8), np.uint8).tofile(tmp_path / "m")
     mapped = np.memmap(tmp_path / "m", np.uint8, "r", shape=(4, 3, 8, 8))
-    found = SimpleNamespace(pictures=mapped, labels=None, train=np.arange(4), inputs=None)
+    found = opened(mapped, np.arange(4), None)
     for kept in (True, False):
         images, labels = batches(found, device_cache=kept).batch(0, 6)
         assert labels is None and (images == -1).all()

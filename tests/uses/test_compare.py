@@ -9,7 +9,6 @@ from hiresvae.generator import load
 from hiresvae.settings import Settings
 from hiresvae.uses import compare as uses
 from hiresvae.uses.compare import (
-    central,
     compare,
     distinct,
     evaluation,
@@ -22,7 +21,7 @@ from hiresvae.uses.compare import (
 def test_all_are_shown_the_same_pictures_and_the_same_noise(compared, trained):
     model = load(trained)
     data = model.data()
-    shown = central(data, data.held_out[:8], 16)
+    shown = data.middles(data.held_out[:8], 16)
     assert torch.equal(compared.originals, shown) and compared.role == "held-out"
     first = compared.contestants[0]
     assert torch.equal(first.reconstructions, model.reconstruct(shown))
@@ -33,7 +32,7 @@ def test_all_are_shown_the_same_pictures_and_the_same_noise(compared, trained):
 
 def test_neighbours_are_training_pictures_and_the_nearest_ones(compared, trained):
     data = load(trained).data()
-    train = central(data, data.train, 16).float().flatten(1)
+    train = data.middles(data.train, 16).float().flatten(1)
     for one in compared.contestants:
         made = one.samples["fitted"][:6].float().flatten(1)
         all_distances = torch.cdist(made, train) / np.sqrt(train.shape[1])
@@ -44,7 +43,7 @@ def test_neighbours_are_training_pictures_and_the_nearest_ones(compared, trained
 
 def test_a_copy_is_found_where_it_is(trained):
     data = load(trained).data()
-    queries = central(data, data.train[[3, 40]], 16)
+    queries = data.middles(data.train[[3, 40]], 16)
     found = nearest(queries, data, 16)
     assert torch.equal(found.pictures, queries)
     np.testing.assert_allclose(found.distance, 0, atol=0.5)
