@@ -225,6 +225,17 @@ def test_an_adversary_that_never_begins_changes_no_bit_of_the_model(train, conte
     assert not (plain / "checkpoints" / "000000064" / "model_1.safetensors").exists()
 
 
+def test_without_an_average_a_snapshot_of_the_model_itself_changes_no_bit(train, weights, tmp_path):
+    plain = train(tmp_path / "one", "training.ema_images=0", "training.images=64")
+    midway = train(
+        tmp_path / "two", "training.ema_images=0", "training.images=64", "training.snapshot=16"
+    )
+    arrived = [weights(folder) for folder in (midway, plain)]
+    for found in arrived:
+        del found["config.json"]  # tells the settings, which differ
+    assert arrived[0] == arrived[1]
+
+
 def test_a_longer_training_goes_on_from_a_finished_one(train, tmp_path):
     train(tmp_path / "run", "training.images=32")
     train(tmp_path / "run", "training.images=48")
