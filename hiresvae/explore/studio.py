@@ -15,7 +15,7 @@ from hiresvae.errors import UserError, nearest
 from hiresvae.explore.wishes import Between, Knobs, Mix, Paint, Picture
 from hiresvae.generator import PictureModel
 from hiresvae.uses.attributes import of_data
-from hiresvae.uses.axes import Axes, principal
+from hiresvae.uses.axes import LEADING, Axes, principal
 from hiresvae.uses.codes import Codes, decode, drawn, encode
 from hiresvae.uses.directions import direction
 from hiresvae.uses.edit import Edit, rungs_moved
@@ -25,6 +25,8 @@ from hiresvae.uses.measure import measured
 
 EXAMPLES = 256
 """Pictures from which attributes are learned: a person waits."""
+QUICK_SIDE = 64
+"""Up to this side in pixels; of larger pictures fewer do, a quarter of them at 256 px."""
 KEPT = 64
 """Dropped pictures that are remembered; the one unused for longest goes first."""
 
@@ -54,7 +56,18 @@ def furnish(painter: PictureModel, *, axes: int = 8, source: str | None = None) 
         axes: how many main directions.
         source: where examples of attributes come from; see `learn_all`.
     """
-    return Studio(painter, principal(painter, axes), learn_all(painter, source))
+    leading = affordable(LEADING, painter.model.size)
+    return Studio(painter, principal(painter, axes, leading), learn_all(painter, source))
+
+
+def affordable(most: int, size: int) -> int:
+    """Returns how many of so many pictures are worth the wait, the larger the fewer.
+
+    Example:
+        >>> [affordable(256, size) for size in (28, 64, 256, 1024)]
+        [256, 256, 64, 16]
+    """
+    return max(1, most * QUICK_SIDE // max(size, QUICK_SIDE))
 
 
 def learn_all(painter: PictureModel, source: str | None = None) -> dict[str, Edit]:
@@ -71,12 +84,13 @@ def learn_all(painter: PictureModel, source: str | None = None) -> dict[str, Edi
     """
     rungs = rungs_moved(painter)
     exact: list[str] = []
+    count = affordable(EXAMPLES, painter.model.size)
     if source is not None or _at_hand(painter):
-        known = of_data(painter, source=source, limit=EXAMPLES)
+        known = of_data(painter, source=source, limit=count)
         codes, columns = encode(painter, known.pictures, known.labels), known.columns
         exact = [name for name in known.exact if columns[name].isfinite().all()]
     else:
-        codes = Codes.joined([drawn(painter, seed) for seed in range(EXAMPLES)])
+        codes = Codes.joined([drawn(painter, seed) for seed in range(count)])
         columns = {name: v.double() for name, v in measured(decode(painter, codes)).items()}
     vectors, edits = codes.vector(rungs).cpu(), {}
     for name in (name for name in columns if name not in painter.classes):

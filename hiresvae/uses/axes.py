@@ -12,7 +12,7 @@ from hiresvae.priors import Density
 from hiresvae.uses.codes import Codes, decode, drawn
 
 LEADING = 128
-"""Principal axes of the prior that are looked at; each costs one picture."""
+"""Principal axes of the prior that are looked at, unless told."""
 COARSE = 16
 """Side to which changes are averaged: composition and colour count, strokes do not."""
 
@@ -53,7 +53,7 @@ def spread(prior: Density) -> Tensor:
 
 
 @torch.inference_mode()
-def principal(painter: PictureModel, count: int = 8) -> Axes:
+def principal(painter: PictureModel, count: int = 8, leading: int = LEADING) -> Axes:
     """Returns the directions along which pictures change most, a prior's deviation at a time.
 
     The principal axes of the prior, turned among each other: the left singular vectors of how the
@@ -63,6 +63,7 @@ def principal(painter: PictureModel, count: int = 8) -> Axes:
     Args:
         painter: the model.
         count: how many, at most as many as the top rung has numbers.
+        leading: principal axes of the prior that are looked at; each costs one picture.
 
     Source: Ramesh et al. 2018 (A Spectral Regularizer, arXiv 1812.01161), section 3, for singular
     vectors of the generator's Jacobian; Harkonen et al. 2020 (GANSpace, arXiv 2004.02546) for
@@ -73,7 +74,7 @@ def principal(painter: PictureModel, count: int = 8) -> Axes:
         frequent = painter.classes[max(range(len(painter.shares)), key=painter.shares.__getitem__)]
     middle = drawn(painter, 0, temperature=0.0, label=frequent)
     variances, vectors = torch.linalg.eigh(spread(painter.prior))
-    leading = min(LEADING, len(variances))
+    leading = min(leading, len(variances))
     ways = (vectors * variances.clamp_min(0).sqrt()).T.flip(0)[:leading]
     there = middle.vector() + ways.float().to(painter.device)
     beside = middle[[0] * leading].with_vector(there)

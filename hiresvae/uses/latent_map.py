@@ -118,7 +118,7 @@ def projected(vectors: Tensor, method: Projection, seed: int = 0) -> tuple[np.nd
         raise UserError(
             "umap needs the extra 'umap': pip install 'hiresvae[umap]', or take pca or tsne"
         ) from error
-    return np.asarray(umap.UMAP(random_state=seed).fit_transform(z)), "UMAP"
+    return np.asarray(umap.UMAP(random_state=seed, n_jobs=1).fit_transform(z)), "UMAP"
 
 
 def quantiles(count: int) -> Tensor:
