@@ -17,7 +17,6 @@ from hiresvae.generator import PictureModel, load
 from hiresvae.metrics.features import extract, find_inception, load_network
 from hiresvae.metrics.kernel import kernel_distance
 from hiresvae.metrics.textures import standardised, texture_features
-from hiresvae.priors import Density
 from hiresvae.run import MetricsFile
 from hiresvae.training.snapshots import Snapshots
 
@@ -80,13 +79,13 @@ class Best:
         """Whether there is anything to score by."""
         return self.features != "none" and len(self.snapshots.data.held_out) >= 2
 
-    def consider(self, used: PictureModel, final: Density | None = None) -> float | None:
+    def consider(self, used: PictureModel, *, final: bool = False) -> float | None:
         """Scores a snapshot, keeps it where it is the best so far, and returns its score.
 
         Args:
-            used: the averaged model with the running prior.
-            final: the density fitted at the end of training, where this is the end: the best model
-                then gets one fitted to itself.
+            used: the averaged model with the prior that was fitted to it.
+            final: whether this is the end: the best model, if it is an older one, then gets a prior
+                that is fitted to as many pictures as the last one's.
         """
         if not self.possible:
             return None
@@ -97,8 +96,8 @@ class Best:
         if better:
             kept = Score(used.images_seen, value, self.features)
             self._write(used, kept)
-        if final is not None and kept is not None:
-            kept = self._finish(used, final, kept, value)
+        if final and kept is not None and kept.images != used.images_seen:
+            kept = self._finish(used, kept, value)
         self.scores.rewind(used.images_seen - 1)  # scored again where a training went back
         self.scores.append(
             {
@@ -149,25 +148,23 @@ class Best:
             return None  # none yet, or one that cannot be read: the next takes its place
         return Score(score.images, value, self.features)
 
-    def _finish(self, used: PictureModel, final: Density, kept: Score, value: float) -> Score:
-        """Gives the best model a density fitted to its own latents; returns the score of it.
+    def _finish(self, used: PictureModel, kept: Score, value: float) -> Score:
+        """Fits the prior of an older best model to more pictures; returns the score of it.
 
         Where its files were spoilt meanwhile, the last model takes its place: that is no reason to
         end a training without a result.
         """
-        if kept.images != used.images_seen:
-            try:
-                best = load(self.run.model_best, device=str(self.device))
-            except UserError as error:
-                if not math.isfinite(value):
-                    log.warning("%s; it is no longer the best of this run", error)
-                    return kept
-                log.warning("%s; the last model is kept as the best in its place", error)
-                kept = Score(used.images_seen, value, self.features)
-            else:
-                self._write(replace(best, prior=self.snapshots.fitted(best.model)), kept)
+        try:
+            best = load(self.run.model_best, device=str(self.device))
+        except UserError as error:
+            if not math.isfinite(value):
+                log.warning("%s; it is no longer the best of this run", error)
                 return kept
-        self._write(replace(used, prior=final), kept)
+            log.warning("%s; the last model is kept as the best in its place", error)
+            kept = Score(used.images_seen, value, self.features)
+            self._write(used, kept)
+        else:
+            self._write(replace(best, prior=self.snapshots.fitted(best.model)), kept)
         return kept
 
     def _write(self, used: PictureModel, score: Score) -> None:

@@ -27,6 +27,9 @@ SHOWN = 32
 MOST_LATENTS = 20_000
 """Of pictures that the prior is fitted to; more change nothing and take minutes."""
 
+QUICK_LATENTS = 2_000
+"""The same before the end of training, where the fit is for a look and a score."""
+
 ENOUGH_LATENTS = 5_000
 """The same where only a mean and a covariance are wanted, of few dimensions."""
 
@@ -107,9 +110,14 @@ class Snapshots:
             return None
         return torch.from_numpy(np.asarray(self.data.labels)[indices])
 
-    def fitted(self, model: VAE) -> Density:
-        """Returns the density of the training set's latents, chosen by held-out ones."""
-        limit = MOST_LATENTS
+    def fitted(self, model: VAE, *, quick: bool = False) -> Density:
+        """Returns the density of the training set's latents, chosen by held-out ones.
+
+        Args:
+            model: whose latents.
+            quick: fit it to fewer.
+        """
+        limit = QUICK_LATENTS if quick else MOST_LATENTS
         if self.settings.prior.kind == "gaussian":
             dim = int(np.prod(model.latent_shapes[0]))
             limit = min(limit, max(ENOUGH_LATENTS, 40 * dim))

@@ -4,7 +4,7 @@ import functools
 import logging
 import math
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -309,14 +309,16 @@ class Trainer:
     def _snapshot(self, *, final: bool, scored: bool = True) -> None:
         if self.accelerator.is_main_process:
             model = self.average.model
-            running = running_density(self.running, self.snapshots.shares)
-            fitted = self.snapshots.fitted(model) if final else None
-            used = self.snapshots.take(model, fitted or running, self.images)
+            if scored:
+                prior = self.snapshots.fitted(model, quick=not final)
+            else:  # told to stop: nobody waits for latents of thousands of pictures
+                prior = running_density(self.running, self.snapshots.shares)
+            used = self.snapshots.take(model, prior, self.images)
             shapes = self.vae.latent_shapes
             if len(shapes) > 1 and self.settings.model.stochastic and self.metrics.path.exists():
                 draw_rungs(self.metrics.read(), shapes, self.run.rungs)
             if scored:
-                self.best.consider(replace(used, prior=running), fitted)
+                self.best.consider(used, final=final)
         self.accelerator.wait_for_everyone()
 
     def _checkpoint(self) -> None:
