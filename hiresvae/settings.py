@@ -148,10 +148,10 @@ class AdversarySettings(Section):
         "every coarser side, and the whole",
     )
     weight: float = Field(
-        0.5, ge=0.0, description="weight of the adversarial loss beside nats per dimension"
+        4.0, ge=0.0, description="weight of the adversarial loss beside nats per dimension"
     )
     feature_matching: float = Field(
-        1.0,
+        16.0,
         ge=0.0,
         description="weight of the distance in the critic's features between a "
         "picture and its reconstruction",
@@ -216,7 +216,7 @@ class AdversarySettings(Section):
         "the running fit, samples of N(0, I)",
     )
     augment: list[Literal["color", "translation", "cutout", "mirror", "turns", "affine"]] = Field(
-        ["color", "translation", "cutout"],
+        ["translation"],
         description="differentiable augmentation of all that the critic sees; affine: any angle, "
         "and a zoom of 0.8 to 1.3",
     )

@@ -23,7 +23,9 @@ TINY = """
 name: tiny
 data: {source: "embedded:paintings", size: 16, limit: 48}
 model: {width: 4, max_width: 8, latent_dim: 8, kl_warmup: 0.2}
-adversary: {width: 4, max_width: 8, start: 0.25, ramp: 0.25, penalty_every: 2}
+adversary:
+  {width: 4, max_width: 8, start: 0.25, ramp: 0.25, penalty_every: 2, weight: 0.5,
+   feature_matching: 1.0, augment: [color, translation, cutout]}
 training:
   {images: 128, batch_size: 8, ema_images: 64, lr_warmup: 16, tick: 16, snapshot: 64,
    checkpoint: 32}

@@ -211,7 +211,7 @@ def test_a_class_is_matched_to_its_own_and_not_to_another(real: Tensor, fakes: T
 
 
 def test_two_shards_of_a_batch_feel_and_tell_what_the_whole_does(real: Tensor, fakes: Tensor):
-    opponent, critic = make(**PUBLISHED, lecam=0.1)
+    opponent, critic = make(**PUBLISHED, lecam=0.1, weight=0.5, feature_matching=1.0)
     opponent.observe(judge(opponent, critic, real, fakes).observed, 8)
     whole = judge(opponent, critic, real, fakes)
     halves = [

@@ -125,7 +125,7 @@ def test_fakes_detached_or_sign_reversed_a_step_by_the_critic_alone_makes_fakes_
     """`image2reverb`, issue 37; VAEGAN of `clementchadebec/benchmark_VAE`."""
     trainer = make_trainer(
         *BEGUN, f"adversary.loss={loss}", "adversary.feature_matching=0", "adversary.gamma=0",
-        "adversary.fakes=[reconstructions]",
+        "adversary.fakes=[reconstructions]", "adversary.weight=0.5",
     )  # fmt: skip
     real = step_module.bound_loss
     monkeypatch.setattr(step_module, "bound_loss", lambda *a, **more: 0 * real(*a, **more))
