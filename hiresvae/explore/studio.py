@@ -2,7 +2,7 @@
 
 import hashlib
 from collections import OrderedDict
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
@@ -16,7 +16,7 @@ from hiresvae.explore.wishes import Between, Knobs, Mix, Paint, Picture
 from hiresvae.generator import PictureModel
 from hiresvae.uses.attributes import of_data
 from hiresvae.uses.axes import LEADING, Axes, principal
-from hiresvae.uses.codes import Codes, decode, drawn, encode
+from hiresvae.uses.codes import Codes, decode, drawn, encode, label_means
 from hiresvae.uses.directions import direction
 from hiresvae.uses.edit import Edit, rungs_moved
 from hiresvae.uses.interpolate import interpolate
@@ -168,7 +168,7 @@ def _found(studio: Studio, picture: Picture, knobs: Knobs) -> Codes:
     if knobs.label is None:
         return codes
     label = torch.tensor([painter.label(knobs.label)], device=painter.device)
-    return replace(codes, labels=one_hot(label, painter.model.classes).float())
+    return codes.under(one_hot(label, painter.model.classes).float(), label_means(painter))
 
 
 def paint(studio: Studio, wish: Paint) -> Tensor:

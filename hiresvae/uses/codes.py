@@ -1,5 +1,6 @@
 """Pictures as a person points at them, and the codes that are moved about: latents and labels."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -72,6 +73,28 @@ class Codes:
             moved.append(new)
             start = stop
         return replace(self, latents=moved)
+
+    def under(self, labels: Tensor, means: Tensor) -> "Codes":
+        """Returns the codes under other labels, at the same place among those of each label.
+
+        What a label has in common is then exchanged too where the encoder put it into the latents.
+
+        Args:
+            labels: how much of each label ``(N, K)``.
+            means: of the latents of each label, from `label_means`.
+        """
+        if self.labels is None:
+            return self
+        moved = self.vector() + (labels - self.labels) @ means
+        return replace(self.with_vector(moved), labels=labels)
+
+
+def label_means(painter: PictureModel) -> Tensor:
+    """Returns where the top latents of each label lie ``(K, D)``; 0 if the prior does not know."""
+    if painter.prior is not None and painter.prior.kind == "classes":
+        return painter.prior.means.float().to(painter.device)
+    size = math.prod(painter.model.latent_shapes[0])
+    return torch.zeros(painter.model.classes, size, device=painter.device)
 
 
 @torch.inference_mode()

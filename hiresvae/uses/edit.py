@@ -1,6 +1,6 @@
 """Moves one attribute of pictures and says what else moved."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -10,7 +10,7 @@ from hiresvae.errors import UserError, nearest
 from hiresvae.generator import PictureModel
 from hiresvae.seeding import generator
 from hiresvae.uses.attributes import Examples, known_only
-from hiresvae.uses.codes import Codes, decode, encode
+from hiresvae.uses.codes import Codes, decode, encode, label_means
 from hiresvae.uses.directions import METHODS, direction, in_units, ridge
 from hiresvae.uses.measure import measured
 
@@ -26,7 +26,8 @@ class Edit:
     Attributes:
         attribute: its name.
         method: means, normal or label.
-        step: ``(D,)``: what strength 1 adds to the latents of the first rungs; for "label" unused.
+        step: ``(D,)``: what strength 1 adds to the latents of the first rungs; for "label"
+            ``(K, D)``: the mean of each label's latents.
         rungs: how many rungs it is for.
         label: number of the label to go to; None unless the method is "label".
         probes: what tells attributes from latents, for the report; None without examples.
@@ -50,7 +51,7 @@ class Edit:
             target = torch.zeros_like(codes.labels)
             target[:, self.label] = 1
             share = min(max(strength / 2, 0.0), 1.0)
-            return replace(codes, labels=torch.lerp(codes.labels, target, share))
+            return codes.under(torch.lerp(codes.labels, target, share), self.step)
         return codes.with_vector(codes.vector(self.rungs) + strength * self.step)
 
 
@@ -127,8 +128,11 @@ def learn(
 
 
 def to_label(painter: PictureModel, name: str) -> Edit:
-    """Returns the way of editing of a conditional model: decoding under another label."""
-    return Edit(name, "label", torch.zeros(0), 0, label=painter.label(name))
+    """Returns the way of editing of a conditional model: decoding under another label.
+
+    The latents go along, from the mean of their label's to that of the other's.
+    """
+    return Edit(name, "label", label_means(painter), 0, label=painter.label(name))
 
 
 def probe(vectors: Tensor, examples: Examples, attribute: str) -> Probes:

@@ -1,8 +1,12 @@
+import math
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
 from hiresvae import images
+from hiresvae.priors import Density
 from hiresvae.uses.attributes import Examples, of_data, read_columns, two_folders
 from hiresvae.uses.codes import decode, encode
 from hiresvae.uses.edit import drift, edited, learn, strengths, to_label
@@ -67,6 +71,23 @@ def test_a_label_is_exchanged_by_decoding_under_another(make_painter, pictures):
     # Beyond a label there is nothing: no weight is below 0 or above 1.
     for strength, labels in ((5.0, [0.0, 1.0]), (-1.0, [1.0, 0.0])):
         assert edit.apply(codes, strength).labels.tolist() == [labels] * 5
+
+
+def test_under_another_label_latents_keep_their_place_among_those_of_the_label(
+    make_painter, pictures
+):
+    painter = make_painter(classes=2)
+    dim = math.prod(painter.model.latent_shapes[0])
+    means = torch.stack([torch.zeros(dim), torch.arange(dim).float()])
+    spread = torch.eye(dim).expand(2, dim, dim)
+    shares = torch.full((2,), 0.5).log()
+    painter = replace(painter, prior=Density("classes", shares, means, spread))
+    codes = encode(painter, pictures, torch.zeros(5, dtype=torch.int64))
+    moved = to_label(painter, "smiling").apply(codes, 1.0)
+    torch.testing.assert_close(moved.vector() - codes.vector(), (means[1] / 2).expand(5, dim))
+    there = to_label(painter, "smiling").apply(codes, 2.0)
+    back = to_label(painter, painter.classes[0]).apply(there, 2.0)
+    torch.testing.assert_close(back.vector(), codes.vector())
 
 
 def test_drawn_faces_bring_their_exact_attributes(make_painter):
