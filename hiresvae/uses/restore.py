@@ -3,8 +3,9 @@
 Without a mask a picture is projected onto what the model can make; a model that was trained to
 denoise makes the clean one. With a mask, the hole is filled: encode, decode, put the known pixels
 back, again; from several starts, each followed by a search for the latents that explain the known
-pixels best. A model that was trained to fill blank places is shown one. Pictures larger than the
-model's are worked on in overlapping tiles that are blended, so that no seam is left.
+pixels best; its colours are moved to join those around it. A model that was trained to fill blank
+places is shown one. Pictures larger than the model's are worked on in overlapping tiles that are
+blended, so that no seam is left.
 """
 
 from collections.abc import Callable
@@ -20,6 +21,7 @@ from hiresvae.images import to_float, to_uint8
 from hiresvae.models.draws import FromPosterior, FromPrior, Given
 from hiresvae.seeding import picture_noise
 from hiresvae.training.corruption import BLANK
+from hiresvae.uses.blend import joined
 
 LARGEST = 64_000_000
 """Pixels of the largest picture that is worked on."""
@@ -150,11 +152,12 @@ def restore(
 
         made.append(tiled(both, model.size, work))
     stacked = torch.stack(made)
-    answer = stacked.mean(0).clamp(-1, 1)
+    answer = stacked.mean(0)
     spread = stacked.std(0, correction=0).mean(0)
     if mask is not None:
-        answer = torch.where(unknown > 0, answer, image)
+        answer = joined(answer, image, unknown[0] > 0)
         spread = spread * unknown[0]
+    answer = answer.clamp(-1, 1)
     return Restored(answer.cpu(), spread.cpu())
 
 
@@ -235,7 +238,7 @@ def _filled(
     numbers: Tensor,
     seed: int,
 ) -> Tensor:
-    """Returns pictures ``(n, C, S, S)`` whose holes ``(n, 1, S, S)`` are filled."""
+    """Returns what the model makes of pictures ``(n, C, S, S)`` with holes ``(n, 1, S, S)``."""
     known = 1 - hole
     count = (known.flatten(1).sum(1) * images.shape[1]).clamp_min(1)[:, None, None, None]
     # The first guess of a hole: the colour of the rest, and noise that makes each start another.
@@ -249,5 +252,4 @@ def _filled(
     for number in range(rounds):
         made = _projected(painter, current, None, 0, numbers, seed + 104729 * (number + 1))
         current = known * images + hole * made.clamp(-1, 1)
-    made = _projected(painter, current, known, steps, numbers, seed)
-    return known * images + hole * made
+    return _projected(painter, current, known, steps, numbers, seed)
