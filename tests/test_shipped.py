@@ -1,5 +1,6 @@
 import shutil
 
+import pytest
 import torch
 
 from hiresvae.generator import load
@@ -9,7 +10,7 @@ MEGABYTE = 2**20
 
 
 def test_models_that_come_along_are_small_and_say_what_they_are():
-    assert "monet-64" in shipped()
+    assert {"monet-64", "faces-64"} <= set(shipped())
     sizes = [sum(f.stat().st_size for f in (SHIPPED / name).iterdir()) for name in shipped()]
     assert max(sizes) <= 8 * MEGABYTE and sum(sizes) <= 20 * MEGABYTE
     for name in shipped():
@@ -18,8 +19,9 @@ def test_models_that_come_along_are_small_and_say_what_they_are():
         assert all(word in card for word in ("Data", "Licence", "Cost", "Measured"))
 
 
-def test_a_model_that_comes_along_draws_different_pictures_that_are_not_flat():
-    pictures = load("monet-64", device="cpu").sample(3, seed=1).float()
+@pytest.mark.parametrize("name", shipped())
+def test_a_model_that_comes_along_draws_different_pictures_that_are_not_flat(name):
+    pictures = load(name, device="cpu").sample(3, seed=1).float()
     assert pictures.shape == (3, 3, 64, 64)
     assert pictures.flatten(1).std(1).min() > 10
     assert (pictures[0] - pictures[1]).abs().mean() > 10
