@@ -5,6 +5,7 @@ import json
 import logging
 import os
 import sys
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +21,10 @@ if TYPE_CHECKING:
     from hiresvae.training.trainer import Outcome
 
 log = logging.getLogger("hiresvae")
+
+# How long processes wait for one: it may decode or download a large collection. One that died is
+# noticed by its closed connection, or by the launcher.
+PATIENCE = timedelta(days=2)
 
 # What may change between two calls of the same command without being another run.
 _FREE: Any = {
@@ -148,6 +153,7 @@ def _trained(
 def _accelerator(settings: Settings, run: RunFolder, device: str | None, processes: int) -> Any:
     import torch
     from accelerate import Accelerator
+    from accelerate.utils import InitProcessGroupKwargs
 
     kind = None if device is None else _kind_of(device, processes)
     precision = settings.training.precision
@@ -166,6 +172,7 @@ def _accelerator(settings: Settings, run: RunFolder, device: str | None, process
         mixed_precision=precision,
         log_with=trackers or None,
         project_dir=str(run.path) if trackers else None,
+        kwargs_handlers=[InitProcessGroupKwargs(timeout=PATIENCE)],
     )
     if kind not in (None, accelerator.device.type):
         raise UserError(

@@ -5,9 +5,11 @@ import os
 import shutil
 import struct
 import zlib
+from datetime import timedelta
 from pathlib import Path
 from types import SimpleNamespace
 
+import accelerate
 import numpy as np
 import pytest
 from accelerate import tracking
@@ -261,6 +263,19 @@ def test_a_report_that_cannot_be_written_is_a_sentence(train, tmp_path, monkeypa
     monkeypatch.setattr(Path, "write_text", full)
     with refused("data_report.json", "no space is left on the disk"):
         train(tmp_path / "run", "training.images=16")
+
+
+def test_processes_wait_for_one_that_decodes_for_long(train, tmp_path, monkeypatch):
+    given = {}
+    begin = accelerate.state.PartialState.__init__
+
+    def begun(self, *inputs, **options):
+        given.update(options)
+        begin(self, *inputs, **options)
+
+    monkeypatch.setattr(accelerate.state.PartialState, "__init__", begun)
+    train(tmp_path / "run", "training.images=8")
+    assert given["timeout"] >= timedelta(days=1), "half an hour unless told"
 
 
 def test_the_device_can_be_chosen(train, tmp_path, refused):
