@@ -13,6 +13,7 @@ from hiresvae import priors
 from hiresvae.autoencoding import CorruptionSettings
 from hiresvae.data import PictureData
 from hiresvae.data.batches import Batches
+from hiresvae.errors import UserError
 from hiresvae.generator import PictureModel
 from hiresvae.models.vae import VAE
 from hiresvae.priors import Density, RunningGaussian
@@ -116,14 +117,16 @@ class Snapshots:
         Args:
             model: whose latents.
             quick: fit it to fewer.
+
+        Raises:
+            UserError: the latents are not finite.
         """
         limit = QUICK_LATENTS if quick else MOST_LATENTS
         if self.settings.prior.kind == "gaussian":
             dim = int(np.prod(model.latent_shapes[0]))
             limit = min(limit, max(ENOUGH_LATENTS, 40 * dim))
-        train = self.data.train[:limit]
+        train, held = (self._some(rows, limit) for rows in (self.data.train, self.data.held_out))
         labels = self._labels(train)
-        held = self.data.held_out[:limit]
         encode = partial(
             encode_all,
             model,
@@ -132,15 +135,30 @@ class Snapshots:
             corruption=self.settings.corruption,
             binarize=self.settings.data.binarize,
         )
+        known, unseen = encode(train, labels), encode(held, self._labels(held))
+        # One picture that overflows must not cost all others their prior.
+        good = known.isfinite().all(1)
+        if good.sum() < 2:
+            raise UserError(
+                "the latents of the training pictures are not finite, so there is no prior to "
+                "sample from; lower training.lr and start again with --fresh"
+            )
         return priors.fit(
-            encode(train, labels),
-            encode(held, self._labels(held)),
+            known[good],
+            unseen[unseen.isfinite().all(1)],
             kind=self.settings.prior.kind,
             components=self.settings.prior.components,
             seed=self.settings.seed,
-            labels=labels,
+            labels=None if labels is None else labels[good],
             num_classes=model.classes,
         )
+
+    def _some(self, rows: np.ndarray, limit: int) -> np.ndarray:
+        """Returns at most so many rows, drawn from all: collections come sorted by class."""
+        if len(rows) <= limit:
+            return rows
+        order = torch.randperm(len(rows), generator=generator(self.settings.seed, "latents"))
+        return np.sort(rows[order[:limit].numpy()])
 
     def take(self, model: VAE, density: Density, images_seen: int) -> PictureModel:
         """Writes the grids and the model folder; returns the model as people will load it."""

@@ -19,8 +19,9 @@ from hiresvae.blocks.layers import channels_last
 from hiresvae.blocks.staged import recompute_stages
 from hiresvae.data import PictureData
 from hiresvae.data.batches import Batches
+from hiresvae.errors import UserError
 from hiresvae.models.vae import VAE
-from hiresvae.priors import RunningGaussian
+from hiresvae.priors import Density, RunningGaussian
 from hiresvae.run import MetricsFile, RunFolder
 from hiresvae.settings import Settings
 from hiresvae.training import checkpoint, guard
@@ -309,17 +310,29 @@ class Trainer:
     def _snapshot(self, *, final: bool, scored: bool = True) -> None:
         if self.accelerator.is_main_process:
             model = self.average.model
-            if scored:
-                prior = self.snapshots.fitted(model, quick=not final)
-            else:  # told to stop: nobody waits for latents of thousands of pictures
-                prior = running_density(self.running, self.snapshots.shares)
-            used = self.snapshots.take(model, prior, self.images)
+            used = self.snapshots.take(model, self._prior(model, final, scored), self.images)
             shapes = self.vae.latent_shapes
             if len(shapes) > 1 and self.settings.model.stochastic and self.metrics.path.exists():
                 draw_rungs(self.metrics.read(), shapes, self.run.rungs)
             if scored:
                 self.best.consider(used, final=final)
         self.accelerator.wait_for_everyone()
+
+    def _prior(self, model: VAE, final: bool, scored: bool) -> Density:
+        """Returns the prior of a snapshot.
+
+        One that ends a training that was told to stop is not scored: nobody waits for the latents
+        of thousands of pictures then. Before the end there may be none yet, and a training that is
+        about to go back has broken ones.
+        """
+        if scored:
+            try:
+                return self.snapshots.fitted(model, quick=not final)
+            except UserError as error:
+                if final:
+                    raise
+                log.warning("at %s images %s", f"{self.images:,}", error)
+        return running_density(self.running, self.snapshots.shares)
 
     def _checkpoint(self) -> None:
         checkpoint.save(self.accelerator, self.run.checkpoints, self.images, self._beside)

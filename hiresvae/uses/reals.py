@@ -72,7 +72,7 @@ class Reals:
         def read(indices: np.ndarray, store: np.ndarray = data.pictures) -> Iterator[Tensor]:
             for span in _spans(len(indices)):
                 rows = indices[span.start : span.stop]
-                yield middle(store[rows], size)
+                yield middle(store[rows], size).contiguous()
 
         def some(indices: np.ndarray, part: str) -> tuple[Tensor, np.ndarray]:
             order = torch.randperm(len(indices), generator=generator(0, "reals", part))

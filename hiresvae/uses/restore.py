@@ -151,13 +151,13 @@ def restore(
             return _filled(painter, images, hole, rounds, steps, numbers, seed + k)
 
         made.append(tiled(both, model.size, work))
-    stacked = torch.stack(made)
-    answer = stacked.mean(0)
-    spread = stacked.std(0, correction=0).mean(0)
     if mask is not None:
-        answer = joined(answer, image, unknown[0] > 0)
-        spread = spread * unknown[0]
-    answer = answer.clamp(-1, 1)
+        made = [joined(one, image, unknown[0] > 0) for one in made]
+    stacked = torch.stack(made)
+    answer, spread = stacked.mean(0).clamp(-1, 1), stacked.std(0, correction=0).mean(0)
+    if mask is not None:
+        # To the last bit: a mean of equal numbers may differ from them.
+        answer, spread = torch.where(unknown > 0, answer, image), spread * unknown[0]
     return Restored(answer.cpu(), spread.cpu())
 
 

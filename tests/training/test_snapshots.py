@@ -3,8 +3,10 @@ import pytest
 import torch
 from PIL import Image
 
+from hiresvae.errors import UserError
 from hiresvae.generator import load
 from hiresvae.priors import RunningGaussian
+from hiresvae.training import snapshots as module
 from hiresvae.training.snapshots import SHOWN, encode_all, running_density
 
 
@@ -55,3 +57,33 @@ def test_a_snapshot_shows_samples_and_pairs_and_leaves_a_model(make_trainer):
     card = (trainer.run.model / "README.md").read_text()
     assert "64,000 images seen" in card
     assert "42 pictures, 6 held out" in card
+
+
+def test_the_latents_of_a_quick_fit_come_from_all_of_a_sorted_collection(make_trainer):
+    snapshots = make_trainer().snapshots
+    rows = np.arange(1000)
+    some = snapshots._some(rows, 100)
+    assert len(set(some)) == 100 and (np.sort(some) == some).all()
+    assert 35 < (some < 500).sum() < 65
+    assert (snapshots._some(rows, 1000) == rows).all()
+
+
+def test_one_broken_latent_costs_one_picture_and_all_of_them_a_sentence(make_trainer, monkeypatch):
+    trainer = make_trainer()
+    encode = module.encode_all
+
+    def breaking(share):
+        def broken(*inputs, **options):
+            z = encode(*inputs, **options).clone()
+            z[: int(share * len(z)) or 1] = torch.nan
+            return z
+
+        monkeypatch.setattr(module, "encode_all", broken)
+
+    breaking(0.0)
+    assert trainer.snapshots.fitted(trainer.average.model).means.isfinite().all()
+    breaking(1.0)
+    with pytest.raises(UserError, match="not finite"):
+        trainer.snapshots.fitted(trainer.average.model)
+    trainer._snapshot(final=False)  # takes the running fit, and says so
+    assert (trainer.run.model / "prior.safetensors").is_file()

@@ -49,3 +49,13 @@ def test_a_hole_at_the_border_joins_the_side_that_is_known():
     hole[:4] = True
     result = joined(torch.full((1, 12, 15), 0.5), torch.zeros(1, 12, 15), hole)
     assert result.abs().max() < 1e-3
+
+
+def test_a_large_hole_is_solved_from_coarse_to_fine():
+    side = torch.linspace(-1, 1, 150)
+    whole, harmonic = made(2, 150, 150), (side[:, None] * side)[None]
+    hole = torch.zeros(150, 150, dtype=torch.bool)
+    hole[11:132, 9:140] = True  # odd, and much more than what is solved at once
+    result = joined(whole + harmonic, whole, hole)
+    assert torch.equal(result[:, ~hole], whole[:, ~hole])
+    torch.testing.assert_close(result, whole, atol=2e-3, rtol=0)
