@@ -1,6 +1,7 @@
 import json
 
 import pytest
+import yaml
 from trials import Job, by_figure, finished, in_batches, markdown, measured
 
 from hiresvae.configuration import dump_settings, load_settings
@@ -40,7 +41,7 @@ def test_images_come_in_whole_batches():
 
 def test_a_job_gives_changes_of_the_adversary_to_those_that_have_one(tiny, tmp_path):
     plain = tmp_path / "plain.yaml"
-    plain.write_text(tiny.read_text().replace("adversary:", "introspective: null  # "))
+    plain.write_text(yaml.safe_dump(yaml.safe_load(tiny.read_text()) | {"adversary": None}))
     changes = ("adversary.gamma=0.7", "model.width=5")
     with_one, without = (Job("a, b", file, changes, 640, 3) for file in (tiny, plain))
     assert with_one.settings().adversary.gamma == 0.7
