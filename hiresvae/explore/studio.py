@@ -27,6 +27,8 @@ EXAMPLES = 256
 """Pictures from which attributes are learned: a person waits."""
 QUICK_SIDE = 64
 """Up to this side in pixels; of larger pictures fewer do, a quarter of them at 256 px."""
+FEWEST = 32
+"""However large: fewer tell little of an attribute while others are held still."""
 KEPT = 64
 """Dropped pictures that are remembered; the one unused for longest goes first."""
 
@@ -65,9 +67,9 @@ def affordable(most: int, size: int) -> int:
 
     Example:
         >>> [affordable(256, size) for size in (28, 64, 256, 1024)]
-        [256, 256, 64, 16]
+        [256, 256, 64, 32]
     """
-    return max(1, most * QUICK_SIDE // max(size, QUICK_SIDE))
+    return max(min(most, FEWEST), most * QUICK_SIDE // max(size, QUICK_SIDE))
 
 
 def learn_all(painter: PictureModel, source: str | None = None) -> dict[str, Edit]:

@@ -53,9 +53,9 @@ class Best:
 
     A score takes a prior fitted to 2,000 latents (to 128 numbers, on one CPU core, a few seconds of
     encoding and 0.2 s with ten labels or 6 s of mixtures without), 256 samples and their features.
-    With textures and the default networks, on one
-    CPU core: 0.6 seconds at 32 px and 2.4 at 64 px, three quarters of it sampling. The Inception
-    takes 0.29 seconds a picture there, 75 a score, so a CPU does without it unless told.
+    With textures and the default networks, on one CPU core: 0.6 seconds at 32 px and 2.4 at 64 px,
+    three quarters of it sampling. The Inception takes 0.29 seconds a picture there, 75 a score, so
+    a CPU does without it unless told.
 
     Args:
         snapshots: knows settings, pictures and how a model folder is written.

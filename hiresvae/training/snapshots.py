@@ -138,7 +138,7 @@ class Snapshots:
         known, unseen = encode(train, labels), encode(held, self._labels(held))
         # One picture that overflows must not cost all others their prior.
         good = known.isfinite().all(1)
-        if good.sum() < 2:
+        if not good.any():
             raise UserError(
                 "the latents of the training pictures are not finite, so there is no prior to "
                 "sample from; lower training.lr and start again with --fresh"
