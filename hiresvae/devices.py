@@ -1,6 +1,7 @@
 """The device that a name means, and one sentence where this machine has no such device."""
 
 import contextlib
+import os
 from collections.abc import Iterator
 
 import torch
@@ -38,6 +39,26 @@ def usable_kinds() -> list[str]:
     kinds = ["cuda"] if torch.cuda.is_available() else []
     kinds += ["mps"] if torch.backends.mps.is_available() else []
     return [*kinds, "cpu"]
+
+
+def usable_cores() -> int:
+    """Returns how many cores this process may use."""
+    of_process = getattr(os, "sched_getaffinity", None)  # macOS and Windows have none
+    return len(of_process(0)) if of_process else os.cpu_count() or 1
+
+
+def use_all_cores(processes: int) -> None:
+    """Gives a process that trains alone all cores where a launcher left it one thread.
+
+    ``accelerate launch`` sets ``OMP_NUM_THREADS=1``, meant for processes that share a machine, also
+    where it starts a single one on a CPU; the rest of the machine would then idle.
+
+    Args:
+        processes: that train together.
+    """
+    launched = "ACCELERATE_MIXED_PRECISION" in os.environ
+    if launched and processes == 1 and os.environ.get("OMP_NUM_THREADS") == "1":
+        torch.set_num_threads(usable_cores())
 
 
 @contextlib.contextmanager

@@ -1,7 +1,13 @@
 import pytest
 import torch
 
-from hiresvae.devices import choose_device, flushing_denormals, usable_kinds
+from hiresvae.devices import (
+    choose_device,
+    flushing_denormals,
+    usable_cores,
+    usable_kinds,
+    use_all_cores,
+)
 from hiresvae.errors import UserError
 
 
@@ -21,6 +27,30 @@ def test_a_device_that_is_not_there_is_a_sentence(name: str) -> None:
 def test_a_gpu_without_a_driver_is_a_sentence() -> None:
     with pytest.raises(UserError, match="device 'cuda' is not on this machine"):
         choose_device("cuda")
+
+
+@pytest.mark.parametrize(
+    ("processes", "environment", "all_cores"),
+    [
+        (1, {"OMP_NUM_THREADS": "1", "ACCELERATE_MIXED_PRECISION": "no"}, True),
+        (2, {"OMP_NUM_THREADS": "1", "ACCELERATE_MIXED_PRECISION": "no"}, False),
+        (1, {"OMP_NUM_THREADS": "3", "ACCELERATE_MIXED_PRECISION": "no"}, False),
+        (1, {"OMP_NUM_THREADS": "1"}, False),
+    ],
+)
+def test_one_launched_process_uses_all_cores(
+    monkeypatch: pytest.MonkeyPatch,
+    processes: int,
+    environment: dict[str, str],
+    all_cores: bool,
+) -> None:
+    monkeypatch.delenv("ACCELERATE_MIXED_PRECISION", raising=False)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    given: list[int] = []
+    monkeypatch.setattr(torch, "set_num_threads", given.append)
+    use_all_cores(processes)
+    assert given == ([usable_cores()] if all_cores else [])
 
 
 def test_denormals_are_zero_within_and_numbers_again_after_a_mistake() -> None:

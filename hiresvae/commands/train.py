@@ -67,8 +67,9 @@ def train(
 
             print(describe(settings))
             return run.path
-        from hiresvae.devices import flushing_denormals
+        from hiresvae.devices import flushing_denormals, use_all_cores
 
+        use_all_cores(processes)
         with flushing_denormals():
             accelerator = _accelerator(settings, run, device, processes)
             data = _opened(settings, run, accelerator, fresh)
