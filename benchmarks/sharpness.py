@@ -98,12 +98,14 @@ def contest(bench: Bench, jobs: Mapping[str, Job], seeds: Sequence[int]) -> None
         seeds: of the trainings.
     """
     plans = Plans(bench.results / "equal_seconds.json")
-    reports: dict[str, list[Job]] = {}
     for seed in seeds:
         equal = {
             who: again(job, f"{who}, equal images", job.images, seed) for who, job in jobs.items()
         }
         speed = {who: bench.do(job)["images_per_second"] for who, job in equal.items()}
+        if seed == seeds[0]:
+            # Before the longer half begins, so that there is something to look at.
+            bench.report("equal_images", list(equal.values()))
         slowest = min(speed, key=lambda who: speed[who])
         seconds = measured(bench.run(equal[slowest]))["seconds"]
         timed = {}
@@ -114,10 +116,9 @@ def contest(bench: Bench, jobs: Mapping[str, Job], seeds: Sequence[int]) -> None
             images = plans.images(job, slowest, speed[who], seconds)
             timed[who] = again(job, f"{who}, equal seconds", images, seed)
             bench.do(timed[who])
-        reports = reports or {"images": list(equal.values()), "seconds": list(timed.values())}
+        if seed == seeds[0]:
+            bench.report("equal_seconds", list(timed.values()))
     bench.write("summary", {"equal_seconds": plans.content, "seeds": list(seeds)})
-    for name, shown in reports.items():
-        bench.report(f"equal_{name}", shown)
 
 
 class Plans:
