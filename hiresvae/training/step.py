@@ -40,7 +40,7 @@ from hiresvae.training.objective import (
 )
 from hiresvae.training.sharpening import make_sharpening
 from hiresvae.training.steady import Steady
-from hiresvae.training.suspects import Suspects, parameter_norms
+from hiresvae.training.suspects import Gradients, Suspects
 
 Sums = dict[str, tuple[Tensor, ...]]
 """What running means observe of some rows, by whose they are: added up over parts and processes."""
@@ -102,6 +102,8 @@ class Step:
             self.balance = Balance(settings.adversary).to(accelerator.device)
         self.guard = Guard(settings).to(accelerator.device)
         self.suspects = Suspects()
+        trained = {"model": networks.model, "critic": networks.critic}
+        self.gradients = {name: Gradients(net) for name, net in trained.items() if net is not None}
         self.steady = Steady.of(settings.model, self.vae)
         self.augment: AugmentProbability | None = None
         if settings.adversary is not None:
@@ -350,7 +352,7 @@ class Step:
         networks, training = self.networks, self.settings.training
         if self.accelerator.scaler is not None:
             self.accelerator.unscale_gradients()  # of both networks, once
-        norm = self._gradient_norm(networks.model, "model")
+        norm = self._gradient_norm("model")
         if training.clip is not None:
             nn.utils.clip_grads_with_norm_(networks.model.parameters(), training.clip, norm)
             means["gradient_norm"] = norm
@@ -360,7 +362,7 @@ class Step:
         loss = told.sum()
         figures = {"loss": loss, "model": norm.float()}
         if networks.critic is not None and judged(means):
-            figures["critic"] = self._gradient_norm(networks.critic, "critic").float()
+            figures["critic"] = self._gradient_norm("critic").float()
             figures["spread"] = means["fake_spread"]
         values = torch.stack(list(figures.values()))
         if self.accelerator.num_processes > 1:
@@ -374,9 +376,9 @@ class Step:
             fake_spread=seen.get("spread"),
         )
 
-    def _gradient_norm(self, network: nn.Module, owner: str) -> Tensor:
+    def _gradient_norm(self, owner: str) -> Tensor:
         """Returns the norm of a network's gradient ``()``; where it is not finite is noted."""
-        names, norms = parameter_norms(network)
+        names, norms = self.gradients[owner].norms()
         self.suspects.note(names, norms, owner)
         return torch.linalg.vector_norm(norms)
 

@@ -20,17 +20,27 @@ TERM = ""
 """Whose names are those of figures, not of parameters."""
 
 
-def parameter_norms(network: nn.Module) -> tuple[tuple[str, ...], Tensor]:
-    """Returns the names of all parameters that have a gradient, and each gradient's norm ``(P,)``.
-
-    The norm of these norms is that of the whole gradient.
+class Gradients:
+    """The gradients of a network's parameters, by name.
 
     Args:
         network: may be wrapped for several processes; its names are without the wrapper's.
     """
-    named = [(name, p.grad) for name, p in network.named_parameters() if p.grad is not None]
-    names = tuple(name.removeprefix("module.") for name, _ in named)
-    return names, torch.stack(torch._foreach_norm([gradient for _, gradient in named]))
+
+    def __init__(self, network: nn.Module) -> None:
+        # Asked for at each step, for which a walk over all modules is too slow.
+        self._parameters = [
+            (name.removeprefix("module."), p) for name, p in network.named_parameters()
+        ]
+
+    def norms(self) -> tuple[tuple[str, ...], Tensor]:
+        """Returns the names of all parameters that have a gradient, and each one's norm ``(P,)``.
+
+        The norm of these norms is that of the whole gradient.
+        """
+        found = [(name, p.grad) for name, p in self._parameters if p.grad is not None]
+        names = tuple(name for name, _ in found)
+        return names, torch.stack(torch._foreach_norm([gradient for _, gradient in found]))
 
 
 class Suspects:

@@ -5,8 +5,11 @@ import torch
 from torch import nn
 
 from hiresvae.models.backbones import (
+    BOOST,
     CLASSIC_HIDDEN,
     REACH,
+    BoostedConvolution,
+    BoostedLinear,
     ClassicEncoder,
     Deconvolution,
     DenseEncoder,
@@ -21,8 +24,7 @@ from hiresvae.models.vae import VAE
 def test_classic_encoder_gives_5184_numbers_at_28_px():
     encoder = ClassicEncoder(1, 28, 0)
     (vector,) = encoder(torch.zeros(2, 1, 28, 28)).values()
-    assert vector.shape == (2, CLASSIC_HIDDEN, 1, 1)
-    assert encoder.last.in_features == classic_width(28) == 5184
+    assert vector.shape == (2, classic_width(28), 1, 1) == (2, 5184, 1, 1)
 
 
 @pytest.mark.parametrize("size", [12, 16, 28])
@@ -31,7 +33,7 @@ def test_classic_decoder_ends_on_the_size_that_the_encoder_began_with(size: int)
     assert decoder.rung.shape == (5, 1, 1)
     assert decoder(FromPrior(None), None, 2).head.shape == (2, 3, size, size)
     (vector,) = ClassicEncoder(3, size, 0)(torch.zeros(1, 3, size, size)).values()
-    assert vector.shape[1] == decoder.width == CLASSIC_HIDDEN
+    assert vector.shape[1] == decoder.rung.read.in_channels == classic_width(size)
 
 
 def test_classic_layers_are_three_without_padding():
@@ -57,6 +59,34 @@ def test_the_classic_encoder_is_silent_where_a_picture_is_black():
     first = encoder.layers[0](-torch.ones(1, 1, 28, 28) + 1)
     assert torch.equal(first, encoder.layers[0].bias[:, None, None].expand_as(first[0])[None])
     assert vector.isfinite().all()
+
+
+@pytest.mark.parametrize(
+    ("boosted", "plain", "shape"),
+    [
+        (BoostedLinear(6, 4), nn.Linear(6, 4), (3, 6)),
+        (BoostedConvolution(2, 4, 3, 2), nn.Conv2d(2, 4, 3, 2), (3, 2, 9, 9)),
+    ],
+    ids=["linear", "convolution"],
+)
+def test_a_boosted_layer_is_the_same_layer_at_a_greater_rate(
+    boosted: nn.Module, plain: nn.Module, shape: tuple[int, ...]
+):
+    given = torch.randn(shape)
+    for layer, times in ((boosted, 1.0), (plain, BOOST)):
+        with torch.no_grad():
+            layer.weight.copy_(
+                times * torch.linspace(-1, 1, layer.weight.numel()).view_as(plain.weight)
+            )
+            layer.bias.fill_(0.5)
+    torch.testing.assert_close(boosted(given), plain(given))
+    before = BOOST * boosted.weight.detach().clone(), plain.weight.detach().clone()
+    for layer in (boosted, plain):
+        optimizer = torch.optim.Adam([layer.weight], lr=0.01)
+        layer(given).square().sum().backward()
+        optimizer.step()
+    moved = BOOST * boosted.weight - before[0], plain.weight - before[1]
+    torch.testing.assert_close(moved[0], BOOST * moved[1], rtol=1e-2, atol=1e-4)
 
 
 def test_a_bounded_mean_reaches_plain_black_and_still_has_a_gradient():
@@ -88,7 +118,7 @@ def test_a_deconvolution_is_torchs_transposed_convolution(kernel: int, stride: i
         for i in range(stride):
             for j in range(stride):
                 phase = theirs.weight[:, :, i::stride, j::stride].flip(2, 3).transpose(0, 1)
-                ours.weight.view(2, stride, stride, 5, taps, taps)[:, i, j] = phase
+                ours.weight.view(2, stride, stride, 5, taps, taps)[:, i, j] = phase / BOOST
     images = torch.randn(3, 5, 7, 4)
     torch.testing.assert_close(ours(images), theirs(images))
 

@@ -3,7 +3,7 @@ import torch
 from torch import nn
 
 from hiresvae.training import suspects as module
-from hiresvae.training.suspects import Suspects, parameter_norms
+from hiresvae.training.suspects import Gradients, Suspects
 
 
 def figures(*values):
@@ -71,7 +71,7 @@ def test_the_norm_of_all_norms_is_the_one_of_torch_to_the_last_bit(wrapped):
     for parameter in network.parameters():
         parameter.grad = torch.randn(parameter.shape)
     network[1].bias.grad = None
-    names, norms = parameter_norms(nn.ModuleDict({"module": network}) if wrapped else network)
+    names, norms = Gradients(nn.ModuleDict({"module": network}) if wrapped else network).norms()
     assert names == ("0.weight", "0.bias", "1.weight")
     given = [p.grad for p in network.parameters() if p.grad is not None]
     assert torch.equal(torch.linalg.vector_norm(norms), nn.utils.get_total_norm(given))
