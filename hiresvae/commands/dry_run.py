@@ -3,7 +3,7 @@
 from torch import nn
 
 from hiresvae.configuration import dump_settings
-from hiresvae.data.catalogue import known_channels
+from hiresvae.data.catalogue import known_channels, refuse_unknown
 from hiresvae.labelling import parse_labels
 from hiresvae.settings import Settings
 from hiresvae.training.footprint import footprint
@@ -15,7 +15,11 @@ def describe(settings: Settings) -> str:
 
     Two small steps are run on this machine's processor, see `hiresvae.training.footprint`. Memory
     is that of the step's tensors at the worst moment; pictures kept on the device come on top.
+
+    Raises:
+        UserError: there is no such source of pictures.
     """
+    refuse_unknown(settings.data.source)
     chosen = settings.data.channels
     known = known_channels(settings.data.source) if chosen == "auto" else chosen
     channels = known or 3

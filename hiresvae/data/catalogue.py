@@ -44,6 +44,28 @@ def resolve(
         return _join(name, [_resolve_one(part, side, limit, cache, key) for part in names])
 
 
+def refuse_unknown(name: str, key: str = "data.source") -> None:
+    """Refuses a name that no source can have; reads and downloads nothing.
+
+    Args:
+        name: as in `resolve`.
+        key: the setting, for the sentence.
+
+    Raises:
+        UserError: there is no such source.
+    """
+    with readable(f"{key} {name!r}"):
+        whole = "+" not in name or user_path(name, key).exists()
+        for part in [name] if whole else name.split("+"):
+            kind, _, rest = part.strip().partition(":")
+            if kind == "embedded":
+                embedded_source(rest, side=1, limit=1)  # draws nothing yet
+            elif kind not in ("hf", "shards") and part.strip() not in named.SETS:
+                path = user_path(part.strip(), key)
+                if not path.exists():
+                    raise _unknown(part.strip(), path, key)
+
+
 def as_source(path: Path) -> str:
     """Returns what ``data.source`` says for a path, also where a named set is called the same."""
     return str(user_path(path, "the folder").absolute())
@@ -78,11 +100,15 @@ def _resolve_one(name: str, side: int, limit: int | None, cache: Path, key: str)
         return folder_source(path, name)
     if path.is_file():
         return archive_source(path, name)
+    raise _unknown(name, path, key)
+
+
+def _unknown(name: str, path: Path, key: str) -> UserError:
     known = [*named.SETS, *(f"embedded:{entry}" for entry in embedded.SETS)]
     if path.parent != Path() and path.parent.is_dir():
         known = [str(entry) for entry in sorted(path.parent.iterdir())] or known
     hint = _hint(name, known)
-    raise UserError(f"{key} {name!r} is no folder, archive or known set: {hint}")
+    return UserError(f"{key} {name!r} is no folder, archive or known set: {hint}")
 
 
 def _hint(name: str, known: list[str]) -> str:

@@ -5,6 +5,7 @@ import pytest
 
 from hiresvae.commands.dry_run import count, describe
 from hiresvae.configuration import load_settings
+from hiresvae.errors import UserError
 
 LESSON = Path(__file__).parents[2] / "configs" / "classic_mnist.yaml"
 
@@ -45,7 +46,9 @@ def test_parameters_are_those_of_the_training(said, make_trainer):
         ("my_pictures", 3, "parameters, if a picture has colour"),
     ],
 )
-def test_the_channels_are_those_of_the_set(said, source, channels, title):
+def test_the_channels_are_those_of_the_set(said, source, channels, title, tmp_path, monkeypatch):
+    (tmp_path / "my_pictures").mkdir()
+    monkeypatch.chdir(tmp_path)
     words = said(f"data.source={source}").splitlines()
     assert title in words
     expected = said(f"data.source={source}", f"data.channels={channels}")
@@ -76,3 +79,17 @@ def test_memory_grows_with_the_batch_and_shrinks_with_its_parts(said):
 def test_a_conditional_model_is_told_as_well(said):
     words = said("model.conditional=true", "data.labels=clusters:5")
     assert number(words, "critic") > number(said(), "critic")
+
+
+@pytest.mark.parametrize(
+    ("source", "hint"),
+    [
+        ("monnet", "'monet'"),
+        ("embedded:painting", "'paintings'"),
+        ("mnist + embedded:face", "'faces'"),
+        ("nowhere/pictures", "no folder, archive or known set"),
+    ],
+)
+def test_a_source_that_is_not_there_is_refused(said, source, hint):
+    with pytest.raises(UserError, match=hint):
+        said(f"data.source={source}")
