@@ -36,12 +36,8 @@ def resolve(
         UserError: there is no such source, or it cannot be had on this machine.
     """
     with readable(f"{key} {name!r}"):
-        if "+" not in name or user_path(name, key).exists():
-            return _resolve_one(name.strip(), side, limit, cache, key)
-        names = [part.strip() for part in name.split("+")]
-        if not all(names):
-            raise UserError(f"{key} {name!r} has a '+' with nothing beside it")
-        return _join(name, [_resolve_one(part, side, limit, cache, key) for part in names])
+        parts = [_resolve_one(part, side, limit, cache, key) for part in _parts(name, key)]
+        return parts[0] if len(parts) == 1 else _join(name, parts)
 
 
 def refuse_unknown(name: str, key: str = "data.source") -> None:
@@ -55,15 +51,24 @@ def refuse_unknown(name: str, key: str = "data.source") -> None:
         UserError: there is no such source.
     """
     with readable(f"{key} {name!r}"):
-        whole = "+" not in name or user_path(name, key).exists()
-        for part in [name] if whole else name.split("+"):
-            kind, _, rest = part.strip().partition(":")
+        for part in _parts(name, key):
+            kind, _, rest = part.partition(":")
             if kind == "embedded":
                 embedded_source(rest, side=1, limit=1)  # draws nothing yet
-            elif kind not in ("hf", "shards") and part.strip() not in named.SETS:
-                path = user_path(part.strip(), key)
+            elif kind not in ("hf", "shards") and part not in named.SETS:
+                path = user_path(part, key)
                 if not path.exists():
-                    raise _unknown(part.strip(), path, key)
+                    raise _unknown(part, path, key)
+
+
+def _parts(name: str, key: str) -> list[str]:
+    """Returns what a '+' joins; a file or folder may have one in its own name."""
+    if "+" not in name or user_path(name, key).exists():
+        return [name.strip()]
+    parts = [part.strip() for part in name.split("+")]
+    if not all(parts):
+        raise UserError(f"{key} {name!r} has a '+' with nothing beside it")
+    return parts
 
 
 def as_source(path: Path) -> str:

@@ -88,6 +88,7 @@ def test_a_conditional_model_is_told_as_well(said):
         ("embedded:painting", "'paintings'"),
         ("mnist + embedded:face", "'faces'"),
         ("nowhere/pictures", "no folder, archive or known set"),
+        ("mnist+", r"has a '\+' with nothing beside it"),
     ],
 )
 def test_a_source_that_is_not_there_is_refused(said, source, hint):
