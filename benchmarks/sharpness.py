@@ -12,6 +12,7 @@ Usage:
     python benchmarks/sharpness.py --budget minutes
     python benchmarks/sharpness.py --budget hour --data monet --size 64 --seeds 0,1,2
     python benchmarks/sharpness.py --budget minutes --ablate
+    python benchmarks/sharpness.py --budget minutes --diets
 """
 
 import argparse
@@ -43,16 +44,28 @@ DATA = {
     "embedded:paintings": ["data.labels=set"],
     "embedded:faces": ["data.labels=set"],
 }
-ABLATIONS = {
-    "nothing": [],
-    "grain": ["model.grain=false"],
-    "feature matching": ["adversary.feature_matching=0"],
-    "gradient penalties": ["adversary.gamma=0"],
-    "augmentation": ["adversary.augment=[]"],
-    "labels": ["data.labels=none", "model.conditional=false"],
-    "averaged weights": ["training.ema_images=0"],
-    "samples before the critic": ["adversary.fakes=[reconstructions]"],
+# Changes of the contestant with an adversary, by title; without any it is trained as it is.
+Variants = Mapping[str, Sequence[str]]
+ABLATIONS: Variants = {
+    "everything": [],
+    "without grain": ["model.grain=false"],
+    "without feature matching": ["adversary.feature_matching=0"],
+    "without gradient penalties": ["adversary.gamma=0"],
+    "without augmentation": ["adversary.augment=[]"],
+    "without labels": ["data.labels=none", "model.conditional=false"],
+    "without averaged weights": ["training.ema_images=0"],
 }
+# What the critic is shown beside real pictures: it decides how far samples fall behind
+# reconstructions.
+DIETS: Variants = {
+    "reconstructions": ["adversary.fakes=[reconstructions]"],
+    "and samples of the standard prior": ["adversary.fakes=[reconstructions,standard]"],
+    "and samples of the running fit": ["adversary.fakes=[reconstructions,fitted]"],
+    "and both": ["adversary.fakes=[reconstructions,standard,fitted]"],
+    "samples of the running fit alone": ["adversary.fakes=[fitted]"],
+    "the encoder is the critic": ["adversary=null", "model.grain=false", "introspective.weight=1"],
+}
+FAMILIES = {"ablation": ABLATIONS, "diets": DIETS}
 # Whatever is compared, these sections of the settings are the same for all.
 COMMON = ("seed", "data", "prior", "training", "metrics")
 
@@ -158,25 +171,25 @@ class Plans:
         return int(decided["images"])
 
 
-def ablate(bench: Bench, whole: Job, seeds: Sequence[int]) -> None:
-    """Trains with one component left out at a time, at equal images, and writes a table.
+def vary(bench: Bench, whole: Job, family: str, seeds: Sequence[int]) -> None:
+    """Trains every variant of a family at equal images, and writes a table.
 
     Args:
         bench: where to.
-        whole: the training with everything.
+        whole: the training that they are variants of.
+        family: of `FAMILIES`, the name of the table too.
         seeds: of the trainings.
     """
     skipped = []
-    for title, changes in ABLATIONS.items():
-        words = f"without {title}" if changes else "everything"
-        one = Job(words, whole.config, (*whole.changes, *changes), whole.images, whole.seed)
-        if changes and one.settings() == whole.settings():
+    for title, changes in FAMILIES[family].items():
+        one = Job(title, whole.config, (*whole.changes, *changes), whole.images, whole.seed)
+        if title.startswith("without") and one.settings() == whole.settings():
             skipped.append(title)
             say(f"{title}: left out already, nothing to compare")
             continue
         for seed in seeds:
             bench.do(again(one, one.title, one.images, seed))
-    bench.write("ablation", {"seeds": list(seeds), "absent_already": skipped})
+    bench.write(family, {"seeds": list(seeds), "absent_already": skipped})
 
 
 def refuse_unfair(jobs: Mapping[str, Job]) -> None:
@@ -203,7 +216,7 @@ def chosen(arguments: argparse.Namespace) -> dict[str, Job]:
     """
     present = [who for who, file in CONTESTANTS.items() if (arguments.configs / file).is_file()]
     names = arguments.contestants.split(",") if arguments.contestants else present
-    if arguments.ablate and not arguments.contestants:
+    if arguments.family and not arguments.contestants:
         names = ["cvaegan"]
     budget = BUDGETS[arguments.budget]
     data = (f"data.source={arguments.data}", f"data.size={arguments.size}", *DATA[arguments.data])
@@ -218,7 +231,7 @@ def chosen(arguments: argparse.Namespace) -> dict[str, Job]:
             arguments.images or budget.images,
             arguments.seeds[0],
         )
-    if len(jobs) < 2 and not arguments.ablate:
+    if len(jobs) < 2 and not arguments.family:
         raise UserError(f"--contestants {','.join(names)!r} is one alone; name 2 of {present}")
     refuse_unfair(jobs)
     return jobs
@@ -233,7 +246,14 @@ def parse(words: Sequence[str] | None) -> argparse.Namespace:
     add("--size", type=int, default=32, help="side of the pictures; 28 suits fashion_mnist")
     add("--seeds", default="0", help="of the trainings, with commas between")
     add("--contestants", metavar="A,B", help=f"of {', '.join(CONTESTANTS)}; all that have a config")
-    add("--ablate", action="store_true", help="leave out one component of the cvaegan at a time")
+    families = parser.add_mutually_exclusive_group()
+    for flag, family, words_of in (
+        ("--ablate", "ablation", "leave out one component of the cvaegan at a time"),
+        ("--diets", "diets", "compare what the critic is shown"),
+    ):
+        families.add_argument(
+            flag, dest="family", action="store_const", const=family, help=words_of
+        )
     add("--images", type=int, help="instead of the budget's")
     add("--samples", type=int, help="instead of the budget's")
     add("--features", default="auto", help="as in hiresvae evaluate")
@@ -257,7 +277,7 @@ def main(words: Sequence[str] | None = None) -> None:
     arguments = parse(words)
     jobs = chosen(arguments)
     title = f"{arguments.data.replace(':', '_')}_{arguments.size}_{arguments.budget}"
-    if arguments.ablate:
+    if arguments.family:
         title += f"_{next(iter(jobs))}"
     bench = Bench(
         arguments.runs / title,
@@ -270,8 +290,8 @@ def main(words: Sequence[str] | None = None) -> None:
         for who, job in jobs.items():
             say(f"{who}: {job.images:,} images, {job.config.name} {' '.join(job.changes)}")
         say(f"seeds {arguments.seeds}, results in {bench.results}")
-    elif arguments.ablate:
-        ablate(bench, next(iter(jobs.values())), arguments.seeds)
+    elif arguments.family:
+        vary(bench, next(iter(jobs.values())), arguments.family, arguments.seeds)
     else:
         contest(bench, jobs, arguments.seeds)
 

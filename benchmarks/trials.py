@@ -12,8 +12,9 @@ from hiresvae.errors import UserError
 from hiresvae.settings import Settings
 
 TABLE = (
-    "gfid_fitted", "gkid_fitted", "sharpness_ratio_samples", "spectrum_distance_samples",
-    "swd_samples", "rfid", "sharpness_ratio_reconstructions", "psnr_reconstructions",
+    "gfid_fitted", "gkid_fitted", "gkid_standard", "gkernel_fitted", "gkernel_standard",
+    "sharpness_ratio_samples", "spectrum_distance_samples", "swd_samples", "rfid", "rkid",
+    "rkernel", "sharpness_ratio_reconstructions", "psnr_reconstructions",
 )  # fmt: skip
 DIGITS = 3  # significant, in tables
 

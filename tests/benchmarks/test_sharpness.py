@@ -3,7 +3,7 @@ import json
 import pytest
 import sharpness
 import trials
-from sharpness import ABLATIONS, BUDGETS, CONTESTANTS, DATA, chosen, main, parse
+from sharpness import ABLATIONS, BUDGETS, CONTESTANTS, DATA, DIETS, chosen, main, parse
 
 from hiresvae.cli_common import in_words
 
@@ -119,20 +119,37 @@ def test_a_broken_off_benchmark_goes_on_where_it_was(tmp_path, monkeypatch, fini
         assert one["figures"] == other["figures"]
 
 
-def test_ablation_leaves_out_one_component_at_a_time(tmp_path, tiny_threads):
-    words = [word for word in TINY if "contestants" not in word]
-    words = [*words, f"--runs={tmp_path / 'runs'}", f"--out={tmp_path / 'results'}", "--ablate"]
-    main(words)
-    (file,) = (tmp_path / "results").glob("*/ablation.json")
-    found = json.loads(file.read_text())
-    assert found["absent_already"] == ["augmentation"], "the shortest budget has none"
-    titles = [one["title"] for one in found["runs"]]
-    assert titles[0] == "everything" and len(titles) == len(ABLATIONS) - 1
+@pytest.fixture
+def varied(tmp_path, tiny_threads):
+    def run(family):
+        words = [word for word in TINY if "contestants" not in word]
+        folders = [f"--runs={tmp_path / 'runs'}", f"--out={tmp_path / 'results'}"]
+        main([*words, *folders, f"--{family}"])
+        (file,) = (tmp_path / "results").glob(f"*/{family.replace('ablate', 'ablation')}.json")
+        return json.loads(file.read_text())
+
+    return run
+
+
+def assert_each_changes_something(found, titles):
+    assert {one["title"] for one in found["runs"]} == set(titles)
     assert {one["images"] for one in found["runs"]} == {64}
     sharp = found["figures"]["sharpness_ratio_samples"]["values"]
-    assert len({values[0]["value"] for values in sharp.values()}) == len(titles), (
-        "each component changes something"
-    )
+    assert len({values[0]["value"] for values in sharp.values()}) == len(titles)
+
+
+def test_ablation_leaves_out_one_component_at_a_time(varied):
+    found = varied("ablate")
+    assert found["absent_already"] == ["without augmentation"], "the shortest budget has none"
+    assert_each_changes_something(found, set(ABLATIONS) - {"without augmentation"})
+    assert found["runs"][0]["title"] == "everything"
+
+
+def test_diets_compare_what_the_critic_is_shown(varied):
+    found = varied("diets")
+    assert_each_changes_something(found, DIETS)
+    fakes = {tuple(one["changes"][-1:]) for one in found["runs"]}
+    assert len(fakes) == len(DIETS) and not found["absent_already"]
 
 
 @pytest.mark.parametrize("budget", BUDGETS)
