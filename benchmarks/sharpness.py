@@ -5,8 +5,8 @@ figures, tables and reports. The same command continues where it was broken off:
 finished evaluations are kept.
 
 Equal seconds: all train on the same number of images first. Each but the slowest then trains anew,
-on as many images as it makes in the seconds that the slowest took, by its own measured speed; what
-was measured is in the summary.
+on as many images as it makes in the seconds that the slowest took, all by the speed that each had
+where nothing else slowed it down; what was measured is in the summary.
 
 Usage:
     python benchmarks/sharpness.py --budget minutes
@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from command_line import parser_of
-from trials import Bench, Job, again, in_batches, measured, say
+from trials import Bench, Job, again, in_batches, quiet_speed, say
 
 from hiresvae.cli_common import in_words
 from hiresvae.errors import UserError, nearest
@@ -115,12 +115,14 @@ def contest(bench: Bench, jobs: Mapping[str, Job], seeds: Sequence[int]) -> None
         equal = {
             who: again(job, f"{who}, equal images", job.images, seed) for who, job in jobs.items()
         }
-        speed = {who: bench.do(job)["images_per_second"] for who, job in equal.items()}
+        for job in equal.values():
+            bench.do(job)
+        speed = {who: quiet_speed(bench.run(job)) for who, job in equal.items()}
         if seed == seeds[0]:
             # Before the longer half begins, so that there is something to look at.
             bench.report("equal_images", list(equal.values()))
         slowest = min(speed, key=lambda who: speed[who])
-        seconds = measured(bench.run(equal[slowest]))["seconds"]
+        seconds = equal[slowest].images / speed[slowest]
         timed = {}
         for who, job in equal.items():
             if who == slowest:

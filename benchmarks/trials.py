@@ -7,9 +7,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from hiresvae.configuration import dump_settings, load_settings
 from hiresvae.errors import UserError
 from hiresvae.settings import Settings
+from hiresvae.uses.curves import Training, read_training
 
 TABLE = (
     "gfid_fitted", "gkid_fitted", "gkid_standard", "gkernel_fitted", "gkernel_standard",
@@ -172,17 +175,31 @@ def finished(run: Path, settings: Settings) -> bool:
 
 def measured(run: Path) -> dict[str, float]:
     """Returns images, seconds without pauses, and images per second of a run."""
-    from hiresvae.uses.curves import read_training
-
-    training = read_training(str(run))
-    if training is None:
-        raise UserError(f"{run} has no metrics.jsonl: remove the folder to train it again")
+    training = _training(run)
     speed = training.images / max(training.seconds, 1e-9)
     return {
         "images": training.images,
         "seconds": round(training.seconds, 2),
         "images_per_second": round(speed, 3),
     }
+
+
+def quiet_speed(run: Path) -> float:
+    """Returns the images per second of a run where nothing else slowed it down.
+
+    Of the speeds between two lines of its metrics the upper quartile: what else runs on a machine
+    makes a training slower, never faster, and must not decide how long another one is.
+    """
+    curve = _training(run).curves["images_per_second"]
+    images, seconds = (np.diff(np.r_[0.0, x]) for x in (curve.images, curve.seconds))
+    return float(np.quantile(images / np.maximum(seconds, 1e-9), 0.75))
+
+
+def _training(run: Path) -> Training:
+    training = read_training(str(run))
+    if training is None:
+        raise UserError(f"{run} has no metrics.jsonl: remove the folder to train it again")
+    return training
 
 
 def by_figure(done: Iterable[Mapping[str, Any]]) -> dict[str, Any]:

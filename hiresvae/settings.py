@@ -122,8 +122,11 @@ class ModelSettings(Section):
 class PriorSettings(Section):
     """The density fitted to the aggregate posterior of the top rung, from which samples come."""
 
-    kind: Literal["auto", "gaussian", "mixture", "standard"] = Field(
-        "auto", description="auto: gaussian or mixture, by held-out likelihood"
+    kind: Literal["auto", "gaussian", "mixture", "running", "standard"] = Field(
+        "auto",
+        description="running: the fit that training kept; auto: gaussian or mixture by held-out "
+        "likelihood, or running where a critic was shown samples of that and its samples lie "
+        "nearer to held-out pictures",
     )
     components: int = Field(10, ge=1, le=100, description="most components of the mixture")
     decay_images: int = Field(

@@ -17,6 +17,8 @@ from hiresvae.generator import PictureModel, load
 from hiresvae.metrics.features import extract, find_inception, load_network
 from hiresvae.metrics.kernel import kernel_distance
 from hiresvae.metrics.textures import standardised, texture_features
+from hiresvae.models.vae import VAE
+from hiresvae.priors import Density
 from hiresvae.run import MetricsFile
 from hiresvae.training.snapshots import QUICK_LATENTS, Snapshots
 
@@ -26,6 +28,8 @@ SAMPLES = 256
 """Pictures drawn for a score. From the same noise each time, so that scores differ by the model."""
 REALS = 512
 """Most real pictures of a kind."""
+LEAST_HELD_OUT = 2
+"""Pictures without which there is no kernel distance."""
 SCORE = "score.json"
 
 
@@ -37,11 +41,13 @@ class Score:
         images: seen in training.
         value: kernel distance, lower is better.
         features: by which; scores of other features are not comparable.
+        running: whether samples come from the running fit.
     """
 
     images: int
     value: float
     features: str
+    running: bool = False
 
 
 class Best:
@@ -60,6 +66,9 @@ class Best:
     Args:
         snapshots: knows settings, pictures and how a model folder is written.
         device: where the Inception runs.
+
+    Attributes:
+        running: the running fit, told before every snapshot: a prior that is this very one stays.
     """
 
     def __init__(self, snapshots: Snapshots, device: torch.device) -> None:
@@ -67,6 +76,7 @@ class Best:
         self.settings, self.run = snapshots.settings, snapshots.run
         self.scores = MetricsFile(self.run.scores)
         self._measure: Callable[[Tensor], float] | None = None
+        self.running: Density | None = None
         wanted = self.settings.metrics.keep_best
         if wanted == "auto":
             wanted = (
@@ -79,13 +89,29 @@ class Best:
     @property
     def possible(self) -> bool:
         """Whether there is anything to score by."""
-        return self.features != "none" and len(self.snapshots.data.held_out) >= 2
+        return self.features != "none" and len(self.snapshots.data.held_out) >= LEAST_HELD_OUT
+
+    def nearer(self, model: VAE, fitted: Density, running: Density, images: int) -> Density:
+        """Returns the prior whose samples lie nearer to held-out pictures.
+
+        Args:
+            model: the averaged one.
+            fitted: to its latents; taken where nothing can be scored.
+            running: what the critic was shown samples of.
+            images: seen in training.
+        """
+        if len(self.snapshots.data.held_out) < LEAST_HELD_OUT:
+            return fitted
+        values = [
+            self._value(self.snapshots.used(model, prior, images)) for prior in (fitted, running)
+        ]
+        return running if values[1] < values[0] or not math.isfinite(values[0]) else fitted
 
     def consider(self, used: PictureModel, *, final: bool = False) -> float | None:
         """Scores a snapshot, keeps it where it is the best so far, and returns its score.
 
         Args:
-            used: the averaged model with the prior that was fitted to it.
+            used: the averaged model with its prior.
             final: whether this is the end: the best model, if it is an older one, then gets a prior
                 that is fitted to as many pictures as the last one's.
         """
@@ -93,13 +119,14 @@ class Best:
             return None
         begun = time.monotonic()
         # All are scored by priors of as many latents.
-        many = final and len(self.snapshots.data.train) > QUICK_LATENTS
+        running = used.prior is self.running
+        many = final and not running and len(self.snapshots.data.train) > QUICK_LATENTS
         quick = self.snapshots.fitted(used.model, quick=True) if many else used.prior
         value = self._value(replace(used, prior=quick))
         kept = self._kept()
         better = math.isfinite(value) and (kept is None or value < kept.value)
         if better:
-            kept = Score(used.images_seen, value, self.features)
+            kept = Score(used.images_seen, value, self.features, running)
             self._write(used, kept)
         if final and kept is not None and kept.images != used.images_seen:
             kept = self._finish(used, kept, value)
@@ -128,6 +155,7 @@ class Best:
         """Returns what scores pictures; the real ones' features are worked out once."""
         data, batches = self.snapshots.data, self.snapshots.batches
         held_out = batches.pictures(_spread(data.held_out))
+        # Without a best to be kept, priors are still to be chosen between.
         if self.features == "inception":
             network = load_network("auto", self.device)
             real = extract(held_out, network, progress=False)
@@ -151,7 +179,7 @@ class Best:
             value = self._value(load(folder, device=str(self.device)))
         except (OSError, ValueError, TypeError, RecursionError, UserError):
             return None  # none yet, or one that cannot be read: the next takes its place
-        return Score(score.images, value, self.features)
+        return Score(score.images, value, self.features, score.running)
 
     def _finish(self, used: PictureModel, kept: Score, value: float) -> Score:
         """Fits the prior of an older best model to more pictures; returns the score of it.
@@ -166,9 +194,10 @@ class Best:
                 log.warning("%s; it is no longer the best of this run", error)
                 return kept
             log.warning("%s; the last model is kept as the best in its place", error)
-            kept = Score(used.images_seen, value, self.features)
+            kept = Score(used.images_seen, value, self.features, used.prior is self.running)
             self._write(used, kept)
-        else:
+            return kept
+        if not kept.running:
             self._write(replace(best, prior=self.snapshots.fitted(best.model)), kept)
         return kept
 

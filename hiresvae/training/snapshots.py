@@ -160,11 +160,15 @@ class Snapshots:
         order = torch.randperm(len(rows), generator=generator(self.settings.seed, "latents"))
         return np.sort(rows[order[:limit].numpy()])
 
-    def take(self, model: VAE, density: Density, images_seen: int) -> PictureModel:
-        """Writes the grids and the model folder; returns the model as people will load it."""
-        used = PictureModel(
+    def used(self, model: VAE, density: Density, images_seen: int) -> PictureModel:
+        """Returns the model as people will load it."""
+        return PictureModel(
             model, density, self.data.classes, self.shares, self.settings, images_seen
         )
+
+    def take(self, model: VAE, density: Density, images_seen: int) -> PictureModel:
+        """Writes the grids and the model folder; returns the model as people will load it."""
+        used = self.used(model, density, images_seen)
         name = f"{images_seen // 1000:06d}k.png"
         both = [
             used.sample(SHOWN, seed=self.settings.seed, prior=prior)

@@ -319,20 +319,30 @@ class Trainer:
         self.accelerator.wait_for_everyone()
 
     def _prior(self, model: VAE, final: bool, scored: bool) -> Density:
-        """Returns the prior of a snapshot.
+        """Returns the prior of a snapshot: what samples come from.
+
+        The fit to the latents; or the running fit, where the critic was shown samples of that and
+        those of the averaged model lie nearer to held-out pictures. The decoder learnt to make
+        these pass, while latents like those of real pictures come out as pale as reconstructions.
 
         One that ends a training that was told to stop is not scored: nobody waits for the latents
         of thousands of pictures then. Before the end there may be none yet, and a training that is
         about to go back has broken ones.
         """
-        if scored:
-            try:
-                return self.snapshots.fitted(model, quick=not final)
-            except UserError as error:
-                if final:
-                    raise
-                log.warning("at %s images %s", f"{self.images:,}", error)
-        return running_density(self.running, self.snapshots.shares)
+        self.best.running = running = running_density(self.running, self.snapshots.shares)
+        if not scored or self.settings.prior.kind == "running":
+            return running
+        try:
+            fitted = self.snapshots.fitted(model, quick=not final)
+        except UserError as error:
+            if final:
+                raise
+            log.warning("at %s images %s", f"{self.images:,}", error)
+            return running
+        judged = self.settings.adversary is not None and "fitted" in self.settings.adversary.fakes
+        if self.settings.prior.kind != "auto" or not judged:
+            return fitted
+        return self.best.nearer(model, fitted, running, self.images)
 
     def _checkpoint(self) -> None:
         checkpoint.save(self.accelerator, self.run.checkpoints, self.images, self._beside)

@@ -1,8 +1,9 @@
 import json
 
+import numpy as np
 import pytest
 import yaml
-from trials import Job, by_figure, finished, in_batches, markdown, measured
+from trials import Job, by_figure, finished, in_batches, markdown, measured, quiet_speed
 
 from hiresvae.configuration import dump_settings, load_settings
 
@@ -64,6 +65,17 @@ def test_only_exactly_this_training_is_finished(trained, tmp_path):
     (tmp_path / "model").mkdir()
     (tmp_path / "model" / "config.json").write_text(json.dumps({"images_seen": 64}))
     assert not finished(tmp_path, settings)
+
+
+def test_what_slows_a_training_down_for_a_while_is_not_its_speed(tmp_path):
+    seconds = np.cumsum([1.0, 1.0, 9.0, 9.0, 1.0, 1.0, 1.0])
+    lines = [
+        {"images": 10 * (i + 1), "time": t, "images_per_second": 10 * (i + 1) / t}
+        for i, t in enumerate(seconds)
+    ]
+    (tmp_path / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    assert quiet_speed(tmp_path) == pytest.approx(10.0)
+    assert measured(tmp_path)["images_per_second"] == pytest.approx(70 / 23, rel=1e-3)
 
 
 def test_what_a_training_took_is_measured(trained, tmp_path, refused):

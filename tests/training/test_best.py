@@ -3,6 +3,7 @@ import shutil
 
 import pytest
 import torch
+from safetensors.torch import load_file
 
 from hiresvae.cli import main
 from hiresvae.errors import UserError
@@ -26,6 +27,7 @@ def given(monkeypatch):
     def give(values):
         rest = iter(values)
         monkeypatch.setattr(module.Best, "_value", lambda *_: next(rest))
+        monkeypatch.setattr(module.Best, "nearer", lambda _, __, fitted, *___: fitted)
 
     return give
 
@@ -44,7 +46,7 @@ def test_each_snapshot_is_scored_and_the_nearest_kept(trained):
 def test_a_worse_end_leaves_the_best_with_a_prior_of_its_own(train, trained, given, tmp_path):
     given([1.0, 2.0])
     run = train(tmp_path / "run")
-    assert kept(run) == {"images": 64, "value": 1.0, "features": "textures"}
+    assert kept(run) == {"images": 64, "value": 1.0, "features": "textures", "running": False}
     last, best = (load(run, which=which, device="cpu") for which in ("last", "best"))
     assert (last.images_seen, best.images_seen) == (128, 64)
     assert not torch.equal(last.sample(2), best.sample(2))
@@ -59,6 +61,61 @@ def test_the_best_at_the_end_is_the_last(train, given, content, tmp_path):
     assert best == content(run / "model")
 
 
+@pytest.fixture
+def priors_scored(monkeypatch):
+    """The first snapshot's priors, fitted and running, then its score; the second's likewise."""
+
+    def give(values):
+        rest = iter(values)
+        monkeypatch.setattr(module.Best, "_value", lambda *_: next(rest))
+
+    return give
+
+
+@pytest.mark.parametrize(("fitted", "running"), [(1.0, 2.0), (2.0, 1.0), (float("nan"), 1.0)])
+def test_samples_come_from_the_prior_whose_samples_lie_nearer(
+    train, priors_scored, tmp_path, fitted, running
+):
+    priors_scored([3.0, 3.0, 3.0, fitted, running, 1.0])
+    run = train(tmp_path / "run")
+    checkpoint = load_file(max((run / "checkpoints").iterdir()) / "running_prior.safetensors")
+    prior = load(run, device="cpu").prior
+    assert torch.equal(prior.means, checkpoint["means"]) == (running < 2)
+    assert kept(run)["running"] == (running < 2)
+
+
+def test_the_best_that_samples_from_the_running_fit_keeps_it(
+    train, priors_scored, tmp_path, monkeypatch
+):
+    """At the end an older best gets a prior of more latents, but not in place of this one."""
+    write, written = module.Best._write, []
+    monkeypatch.setattr(
+        module.Best, "_write", lambda *inputs: (written.append(inputs[1].prior), write(*inputs))
+    )
+    priors_scored([2.0, 1.0, 1.0, 3.0, 3.0, 3.0])
+    run = train(tmp_path / "run")
+    assert kept(run) == {"images": 64, "value": 1.0, "features": "textures", "running": True}
+    (prior,) = written
+    assert torch.equal(load(run, which="best", device="cpu").prior.means, prior.means)
+
+
+@pytest.mark.parametrize(
+    "chosen", [{"prior.kind": "gaussian"}, {"adversary.fakes": "[reconstructions]"}]
+)
+def test_only_a_critic_that_was_shown_the_running_fit_speaks_for_it(
+    train, tmp_path, monkeypatch, chosen
+):
+    monkeypatch.setattr(module.Best, "nearer", lambda *_: pytest.fail("asked"))
+    run = train(tmp_path / "run", *(f"{key}={value}" for key, value in chosen.items()))
+    assert not kept(run)["running"]
+
+
+def test_the_running_fit_can_be_asked_for(train, tmp_path):
+    run = train(tmp_path / "run", "prior.kind=running")
+    checkpoint = load_file(max((run / "checkpoints").iterdir()) / "running_prior.safetensors")
+    assert torch.equal(load(run, device="cpu").prior.scale_tril[0], checkpoint["scale_tril"])
+
+
 def test_a_best_that_was_spoilt_on_the_disk_gives_way_to_the_last(
     train, given, tmp_path, monkeypatch
 ):
@@ -71,7 +128,7 @@ def test_a_best_that_was_spoilt_on_the_disk_gives_way_to_the_last(
     given([1.0, 2.0])
     monkeypatch.setattr(module.Best, "_finish", spoilt)
     run = train(tmp_path / "run")
-    assert kept(run) == {"images": 128, "value": 2.0, "features": "textures"}
+    assert kept(run) == {"images": 128, "value": 2.0, "features": "textures", "running": False}
     assert load(run, which="best", device="cpu").images_seen == 128
     assert "is broken" in (run / "train.log").read_text()
 
