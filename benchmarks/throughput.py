@@ -172,7 +172,7 @@ def training(settings: Settings, repeats: int, device: str) -> dict[str, Any]:
     if not device.startswith("cuda"):
         classes = CLASSES if settings.model.conditional else 0
         memory.append(footprint(settings, 3, classes).memory(batch) / 2**20)
-    operations = phases.measure(settings, Operations(device), 1)
+    operations = phases.measure(settings, Operations(device), 1, tick=False)
     model, critic = build(settings, 3, CLASSES)
     count = sum(p.numel() for part in (model, critic) if part for p in part.parameters())
     return {"parameters": count} | _figures(seconds, operations, memory, batch)
