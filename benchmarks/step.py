@@ -7,14 +7,13 @@ Usage:
 import argparse
 import statistics
 import tempfile
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
 import torch
+from clocks import Clock
 from torch import Tensor
 
 from hiresvae.configuration import load_settings
@@ -56,30 +55,6 @@ def main() -> None:
     for name, seconds in rows.items():
         print(f"{name:34s} {1000 * seconds:8.1f} ms {100 * seconds / total:5.1f} %")
     print(f"{'step':34s} {1000 * total:8.1f} ms {batch / total:8.1f} images/s")
-
-
-class Clock:
-    """Collects seconds by name.
-
-    Args:
-        device: whose work is waited for before the clock is read.
-    """
-
-    def __init__(self, device: str = "cpu") -> None:
-        self.device = device
-        self.seconds: dict[str, list[float]] = {}
-
-    def _now(self) -> float:
-        if self.device.startswith("cuda"):
-            torch.cuda.synchronize(self.device)
-        return time.perf_counter()
-
-    @contextmanager
-    def __call__(self, name: str) -> Iterator[None]:
-        """Times what runs inside."""
-        begun = self._now()
-        yield
-        self.seconds.setdefault(name, []).append(self._now() - begun)
 
 
 def noise_pictures(settings: Settings) -> PictureData:

@@ -1,7 +1,6 @@
 """What a training step costs, found by doing two small ones: bytes and seconds a picture."""
 
 import time
-import weakref
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, cast
@@ -9,8 +8,6 @@ from typing import Any, cast
 import torch
 from accelerate import Accelerator
 from torch import Tensor, nn
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves
 
 from hiresvae.blocks.layers import channels_last
 from hiresvae.data.batches import Batches
@@ -18,46 +15,13 @@ from hiresvae.priors import RunningGaussian
 from hiresvae.seeding import generator
 from hiresvae.settings import Settings
 from hiresvae.training.optim import Average, make_optimizer
+from hiresvae.training.peak import PeakMemory
 from hiresvae.training.step import Networks, Step
 from hiresvae.training.trainer import build
 
 CPU = torch.device("cpu")
 COUNTS = (2, 4)
 """Pictures in the small steps; the difference is what two more pictures cost."""
-
-
-class PeakMemory(TorchDispatchMode):
-    """Counts the bytes of all tensors that are made inside, while they live.
-
-    What a kernel takes and gives back within one operation is not seen.
-
-    Attributes:
-        live: bytes now.
-        peak: most bytes at a time.
-    """
-
-    def __init__(self) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
-        self.live = self.peak = 0
-        self._known: set[int] = set()
-
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        """Does the operation and takes in the storages that are new."""
-        result = func(*args, **(kwargs or {}))
-        for leaf in tree_leaves(result):
-            if isinstance(leaf, Tensor):
-                storage = leaf.untyped_storage()
-                if storage._cdata not in self._known:
-                    self._known.add(storage._cdata)
-                    self.live += storage.nbytes()
-                    self.peak = max(self.peak, self.live)
-                    gone = weakref.finalize(storage, self._forget, storage._cdata, storage.nbytes())
-                    gone.atexit = False
-        return result
-
-    def _forget(self, place: int, size: int) -> None:
-        self._known.discard(place)
-        self.live -= size
 
 
 @dataclass(frozen=True)
