@@ -2,9 +2,7 @@
 
 import hashlib
 import json
-import os
 import shutil
-import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,15 +10,15 @@ from typing import Any
 
 import numpy as np
 import torch
-from peer import ABSENT, keep_mark, kept, mark_files, question, versions
+from peer import keep_mark, kept, mark_files, question, versions
 from peers_judge import Judge
 from peers_show import curves, markdown, sheet
 from trials import Job, again, finished, in_batches, measured, say
+from workers import worked
 
 from hiresvae.configuration import dump_settings
 from hiresvae.run import write_json, write_whole
 
-WORKER = Path(__file__).resolve().parent / "peer.py"
 TOLERANCE = 0.1
 """A training whose seconds are off by a larger share is done again, once."""
 
@@ -99,36 +97,13 @@ def _worker(
 ) -> str | None:
     """Runs a worker to its end and returns why it could not reach it, or None."""
     words = [
-        python, str(WORKER), *words, f"--samples={contest.samples}", f"--seed={contest.seed}",
+        *words, f"--samples={contest.samples}", f"--seed={contest.seed}",
         f"--marks={','.join(f'{mark:g}' for mark in contest.marks)}", "--attached",
         f"--options={json.dumps(options)}", f"--out={folder}",
     ]  # fmt: skip
-    log, place = folder / "log.txt", dict(os.environ)
-    if contest.device == "cpu":
-        place["CUDA_VISIBLE_DEVICES"] = ""
+    log = folder / "log.txt"
     say(f"{folder.name}: {contest.marks[-1]:g} s of training by {python}, told in {log}")
-    absent = folder / ABSENT
-    absent.unlink(missing_ok=True)
-    try:
-        with log.open("w", encoding="utf-8") as file:
-            process = subprocess.Popen(words, stdout=file, stderr=subprocess.STDOUT, env=place)
-    except OSError as error:
-        return f"{python} cannot be started: {error.strerror}"
-    try:
-        code = process.wait()
-    except BaseException:
-        process.terminate()
-        process.wait()
-        raise
-    if absent.is_file():
-        reason: str = json.loads(absent.read_text(encoding="utf-8"))["reason"]
-        return reason
-    return f"it ended with code {code}: {_last_line(log)}" if code else None
-
-
-def _last_line(log: Path) -> str:
-    lines = log.read_text(encoding="utf-8", errors="replace").split("\n")
-    return next((line.strip()[:300] for line in reversed(lines) if line.strip()), "it said nothing")
+    return worked(python, "peer.py", words, folder, contest.device)
 
 
 class Plans:

@@ -1,14 +1,50 @@
-"""Picture models of other packages at a given number of parameters, where they are installed."""
+"""Picture models of other packages at a given number of parameters, where they are installed.
 
-from collections.abc import Callable
+Runs in a package's own environment and needs torch and the package alone; `throughput` starts it.
+
+Usage:
+    python benchmarks/rivals.py "pythae VAE" --asked '{"side": 32, ...}' --out DIR
+"""
+
+import json
+import sys
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 import torch
+from clocks import alone
+from command_line import parser_of
+from peer import ABSENT
 from torch import Tensor, nn
 
 WIDTHS = range(8, 1025, 8)
+FIGURES = "figures.json"
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What is to be measured of a rival.
+
+    Attributes:
+        task: training, or sampling.
+        side: of the pictures.
+        batch: pictures at a time.
+        parameters: that it should have.
+        lr: of its training.
+        repeats: of which the first two do not count.
+        device: where.
+    """
+
+    task: str
+    side: int
+    batch: int
+    parameters: int
+    lr: float
+    repeats: int
+    device: str
 
 
 @dataclass(frozen=True)
@@ -47,6 +83,27 @@ class Rival:
         near = [WIDTHS[i] for i in (low - 1, low) if i >= 0]
         width = min(near, key=lambda w: abs(self._count(side, w) - parameters))
         return self.make(side, width), self._count(side, width)
+
+    def figures(self, asked: Asked) -> dict[str, Any]:
+        """Returns its seconds, memory and operations."""
+        network, count = self.of_size(asked.side, asked.parameters)
+        network = network.to(asked.device)
+        optimizer = torch.optim.Adam(network.parameters(), asked.lr)
+        pictures = torch.rand(4 * asked.batch, 3, asked.side, asked.side) * 2 - 1
+
+        def train(_: int) -> None:
+            images = pictures[torch.randint(0, len(pictures), (asked.batch,))].to(asked.device)
+            self.loss(network, images).backward()
+            optimizer.step()
+            optimizer.zero_grad()
+
+        @torch.no_grad()
+        def sample(_: int) -> None:
+            self.draw(network.eval(), asked.batch, asked.side).cpu()
+
+        run = train if asked.task == "training" else sample
+        found = alone(asked.task, run, asked.repeats, asked.device, asked.batch)
+        return {"parameters": count} | found
 
     def _count(self, side: int, width: int) -> int:
         with torch.device("meta"):
@@ -112,3 +169,25 @@ RIVALS = {
         _flat_draw,
     ),
 }
+
+
+def main(words: Sequence[str] | None = None) -> int:
+    """Measures a rival, or says in a file why it cannot be and ends with 3."""
+    parser = parser_of(__doc__)
+    parser.add_argument("name")
+    parser.add_argument("--asked", type=json.loads, help="JSON; without: only whether it is there")
+    parser.add_argument("--out", type=Path, required=True, help="folder of the figures")
+    chosen = parser.parse_args(words)
+    rival = RIVALS[chosen.name]
+    reason = rival.absent()
+    if reason is not None:
+        (chosen.out / ABSENT).write_text(json.dumps({"reason": reason}), encoding="utf-8")
+        return 3
+    if chosen.asked is not None:
+        found = json.dumps(rival.figures(Asked(**chosen.asked)))
+        (chosen.out / FIGURES).write_text(found, encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

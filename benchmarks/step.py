@@ -5,34 +5,37 @@ Usage:
 """
 
 import argparse
-import math
 import statistics
 import tempfile
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import nullcontext
 from pathlib import Path
+from typing import Any, cast
 
+import numpy as np
 import torch
+from clocks import Clock
 from torch import Tensor
 
-from hiresvae.adversary.adversary import Adversary
-from hiresvae.adversary.discriminator import Discriminator
-from hiresvae.blocks.layers import channels_last
 from hiresvae.configuration import load_settings
-from hiresvae.images import to_float
+from hiresvae.data import PictureData
+from hiresvae.data.batches import Batches
+from hiresvae.devices import shortened_products
 from hiresvae.run import MetricsFile
 from hiresvae.seeding import Noise, Shard
 from hiresvae.settings import Settings
+from hiresvae.training.footprint import SmallStep
 from hiresvae.training.objective import Fakes, bound_loss
-from hiresvae.training.optim import Average, make_optimizer
-from hiresvae.training.trainer import build
+from hiresvae.training.rungs import RungWatch
+from hiresvae.training.step import Step
+from hiresvae.training.watch import Watch
 
 REPEATS = 9
 MOST_PIXELS = 1 << 25
 """Of the pictures that batches are drawn from; a thousand of 1024 px would be 3 GB."""
-FIGURES = 20
-"""Numbers that a step tells."""
+CLASSES = 8
+"""Labels of a conditional model."""
+WHOLE, CRITIC = "whole step", "critic forward and backward"
+PENALTY, MEASURED, TOLD = ", penalty", ", measured", "tick"
 
 
 def main() -> None:
@@ -54,104 +57,106 @@ def main() -> None:
     print(f"{'step':34s} {1000 * total:8.1f} ms {batch / total:8.1f} images/s")
 
 
-class Clock:
-    """Collects seconds by name.
-
-    Args:
-        device: whose work is waited for before the clock is read.
-    """
-
-    def __init__(self, device: str = "cpu") -> None:
-        self.device = device
-        self.seconds: dict[str, list[float]] = {}
-
-    def _now(self) -> float:
-        if self.device.startswith("cuda"):
-            torch.cuda.synchronize(self.device)
-        return time.perf_counter()
-
-    @contextmanager
-    def __call__(self, name: str) -> Iterator[None]:
-        """Times what runs inside."""
-        begun = self._now()
-        yield
-        self.seconds.setdefault(name, []).append(self._now() - begun)
+def noise_pictures(settings: Settings) -> PictureData:
+    """Returns noise in place of a data set, a tenth of it held out."""
+    batch, side = settings.training.batch_size, settings.data.size
+    count = min(1000, max(2 * batch, MOST_PIXELS // side**2))
+    pictures = np.random.default_rng(0).integers(0, 256, (count, 3, side, side), dtype=np.uint8)
+    labelled = settings.model.conditional
+    return PictureData(
+        pictures=pictures,
+        labels=np.arange(count) % CLASSES if labelled else None,
+        classes=tuple(map(str, range(CLASSES))) if labelled else (),
+        names=(),
+        train=np.arange(count - count // 10),
+        held_out=np.arange(count - count // 10, count),
+        report=cast(Any, None),  # nobody asks where noise came from
+        inputs=None if settings.inputs is None else pictures,
+    )
 
 
 def measure(
-    settings: Settings, clock: Clock | None = None, repeats: int = REPEATS
+    settings: Settings, clock: Clock | None = None, repeats: int = REPEATS, *, tick: bool = True
 ) -> dict[str, float]:
-    """Returns median seconds of each phase of a step.
+    """Returns median seconds of each phase of a step, which add up to the whole step.
+
+    The whole step is the training's own and is measured as such, in turn with its phases; what
+    these leave of it is the last but one row.
 
     Args:
         settings: of the run.
         clock: what measures; another one may count something else than seconds.
         repeats: of the step; of three or more the first two do not count.
+        tick: whether to do what a tick adds, too.
     """
     clock = clock or Clock()
-    batch = settings.training.batch_size
-    classes = 8 if settings.model.conditional else 0
-    model, critic = build(settings, 3, classes)
-    channels_last(model.to(clock.device))
-    if critic is not None:
-        channels_last(critic.to(clock.device))
-    average = Average(model, settings.training.ema_images)
-    optimizer = make_optimizer(model, settings.training.lr, settings.training.betas)
-    side = settings.data.size
-    dim = math.prod(model.latent_shapes[0])
-    count = min(1000, max(batch, MOST_PIXELS // side**2))
-    pictures = torch.randint(0, 256, (count, 3, side, side), dtype=torch.uint8)
-    labels = torch.randint(0, classes, (batch,), device=clock.device) if classes else None
-    for number in range(repeats):
-        noise = Noise(0, number, Shard(batch, 0, batch), torch.device(clock.device))
-        with clock("data"):
-            chosen = pictures[torch.randint(0, len(pictures), (batch,))]
-            images = to_float(chosen.to(clock.device))
-            images = images.contiguous(memory_format=torch.channels_last)
-        top, top_labels, fakes = None, None, None
-        if settings.adversary is not None:
-            fakes = Fakes.of_rows(list(settings.adversary.fakes), 0, batch, images.device)
-            top = torch.randn(len(fakes.sampled), dim, device=clock.device)
-            top_labels = None if labels is None else labels[fakes.sampled]
-        with clock("encoder forward"):
-            model.features(images, labels)
-        with clock("model forward"):
-            outputs = model(images, labels, noise=noise.normal, top=top, top_labels=top_labels)
-        loss = bound_loss(outputs, images[0].numel(), 1.0, 0.0)
-        if critic is not None and settings.adversary is not None and fakes is not None:
-            mixed = fakes.mix(outputs)
-            push = _critic_phase(settings, critic, images, mixed, labels, fakes, noise, clock)
-            loss = loss + (mixed * push).sum()
-        with clock("model backward"):
-            loss.backward()
-        with clock("model optimiser"):
-            optimizer.step()
-            optimizer.zero_grad()
-        with clock("average"):
-            average.update(model, 1000 * batch, batch)
-    steps = max(1, settings.training.tick // batch)
-    with tempfile.TemporaryDirectory() as folder, clock("logging"):
-        meters = [[torch.rand(()) for _ in range(steps)] for _ in range(FIGURES)]
-        means = torch.stack([torch.stack(values).mean() for values in meters]).tolist()
-        line = {"images": 0, **{str(i): value for i, value in enumerate(means)}}
-        MetricsFile(Path(folder) / "metrics.jsonl").append(line)
-    logging = clock.seconds.pop("logging")[0] / steps
-    medians = {
-        name: statistics.median(values[2:] or values) for name, values in clock.seconds.items()
-    }
-    medians["logging, its share of a step"] = logging
+    training, adversary = settings.training, settings.adversary
+    device, data = torch.device(clock.device), noise_pictures(settings)
+    batches = Batches(
+        data, size=settings.data.size, mirror=settings.data.mirror, crop="center",
+        seed=settings.seed, device=device, device_cache=settings.data.device_cache,
+    )  # fmt: skip
+    classes = CLASSES if settings.model.conditional else 0
+    whole = SmallStep(settings, 3, classes, training.batch_size, device, batches)
+    heavy = adversary is not None and adversary.gamma > 0
+    with shortened_products(device):
+        for number in range(repeats):
+            with clock(WHOLE):
+                whole(penalty=False)
+            if heavy:
+                with clock(WHOLE + PENALTY):
+                    whole(penalty=True)
+            _phases(whole, number, clock)
+        if tick:
+            _tick(whole, data, clock)
+    medians = {name: statistics.median(x[2:] or x) for name, x in clock.seconds.items()}
+    total = medians.pop(WHOLE)
+    logging = medians.pop(WHOLE + MEASURED, total) - total + medians.pop(TOLD, 0.0)
     # The model's forward holds the encoder's; the table shows the decoder's and the loss alone.
     medians["decoder forward and loss"] = medians.pop("model forward") - medians["encoder forward"]
-    heavy = medians.pop("critic forward and backward, penalty", None)
-    if heavy is not None and settings.adversary is not None:
-        extra = heavy - medians["critic forward and backward"]
-        medians["penalty, its share of a step"] = extra / settings.adversary.penalty_every
+    if heavy and adversary is not None:
+        extra = medians.pop(CRITIC + PENALTY) - medians[CRITIC]
+        medians["penalty, its share of a step"] = extra / adversary.penalty_every
+        total += (medians.pop(WHOLE + PENALTY) - total) / adversary.penalty_every
+    medians["guard, running means, all else"] = total - sum(medians.values())
+    medians["logging, its share of a step"] = max(0.0, logging) / _steps_a_tick(settings)
     return medians
 
 
+def _phases(whole: SmallStep, number: int, clock: Clock) -> None:
+    """Does the heavy parts of a step, each on its own, with the networks of the whole one."""
+    step, networks = whole.step, whole.step.networks
+    chosen, device = step.settings, step.accelerator.device
+    batch = chosen.training.batch_size
+    noise = Noise(chosen.seed, number, Shard(batch, 0, batch), device)
+    with clock("data"):
+        images, labels = step.batches.batch(number * batch, batch)
+        images = images.contiguous(memory_format=torch.channels_last)
+    fakes = None
+    if chosen.adversary is not None:
+        fakes = Fakes.of_rows(list(chosen.adversary.fakes), 0, batch, device)
+    with clock("encoder forward"), step.accelerator.autocast():
+        step.vae.features(images, labels)
+    with clock("model forward"):
+        with step.accelerator.autocast():
+            outputs = step._forward(images, labels, noise, fakes)
+        loss = bound_loss(outputs, step.dims, 1.0, 0.0)
+    if fakes is not None:
+        mixed = fakes.mix(outputs).float()
+        loss = (
+            loss + (mixed * _critic_phase(step, images, mixed, labels, fakes, noise, clock)).sum()
+        )
+    with clock("model backward"):
+        loss.backward()
+    with clock("model optimiser"):
+        networks.model_optimizer.step()
+        networks.model_optimizer.zero_grad()
+    with clock("average"):
+        whole.average.update(step.vae, 1000 * batch, batch)
+
+
 def _critic_phase(
-    settings: Settings,
-    critic: Discriminator,
+    step: Step,
     images: Tensor,
     mixed: Tensor,
     labels: Tensor | None,
@@ -160,14 +165,19 @@ def _critic_phase(
     clock: Clock,
 ) -> Tensor:
     """Runs the critic with and without penalty; returns its gradient at the fakes."""
-    assert settings.adversary is not None
-    adversary = Adversary(settings.adversary)
-    optimizer = make_optimizer(critic, settings.adversary.lr, settings.adversary.betas)
-    for words, penalty in ((", penalty", True), ("", False)):
-        with clock("critic forward and backward" + words):
-            verdict = adversary.judge(
-                critic, images, mixed, labels, paired=fakes.paired, noise=noise, penalty=penalty
-            )
+    critic, optimizer, adversary = (
+        step.networks.critic,
+        step.networks.critic_optimizer,
+        step.adversary,
+    )
+    assert critic is not None and optimizer is not None and adversary is not None
+    for penalty in (True, False) if adversary.settings.gamma else (False,):
+        with clock(CRITIC + PENALTY * penalty):
+            # As in training: with penalties in float32.
+            with nullcontext() if penalty else step.accelerator.autocast():
+                verdict = adversary.judge(
+                    critic, images, mixed, labels, paired=fakes.paired, noise=noise, penalty=penalty
+                )
             loss = adversary.critic_loss(verdict)
             loss.backward(retain_graph=True, inputs=list(critic.parameters()))
     with clock("critic's gradient at the fakes"):
@@ -176,6 +186,24 @@ def _critic_phase(
         optimizer.step()
         optimizer.zero_grad()
     return push
+
+
+def _tick(whole: SmallStep, data: PictureData, clock: Clock) -> None:
+    """Does a step that measures, and tells it."""
+    step = whole.step
+    watch, rungs, steps = Watch(step, data), RungWatch(step, data), _steps_a_tick(step.settings)
+    with clock(WHOLE + MEASURED):
+        means = whole(penalty=False, measure=True)
+    with tempfile.TemporaryDirectory() as folder, clock(TOLD):
+        values = torch.stack(
+            [torch.stack([mean.float()] * steps).mean() for mean in means.values()]
+        )
+        line = dict(zip(means, values.tolist(), strict=True)) | watch(1) | rungs()
+        MetricsFile(Path(folder) / "metrics.jsonl").append({"images": 0, **line})
+
+
+def _steps_a_tick(settings: Settings) -> int:
+    return max(1, settings.training.tick // settings.training.batch_size)
 
 
 if __name__ == "__main__":

@@ -10,28 +10,35 @@ time.
 
 Usage:
     python benchmarks/throughput.py configs/monet_vae.yaml configs/monet_cvaegan.yaml \
+        --python ../peers/bin/python \
         --out benchmarks/results/throughput.json --picture benchmarks/results/throughput.webp
 """
 
+import copy
+import json
 import math
 import os
 import platform
 import statistics
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import step as phases
 import torch
+from clocks import Clock, Operations, alone, device_memory, figures_of
 from command_line import parser_of
+from peer_packages import PEERS
 from plain_loop import CLASSES, plain_step
-from rivals import RIVALS, Rival
+from rivals import FIGURES, RIVALS, Asked
 from torch import Tensor
-from torch.utils.flop_counter import FlopCounterMode
+from workers import worked
 
 from hiresvae.blocks.layers import channels_last
 from hiresvae.configuration import load_settings
+from hiresvae.devices import shortened_products
 from hiresvae.errors import UserError, is_out_of_memory
 from hiresvae.generator import PictureModel
 from hiresvae.images import to_uint8
@@ -40,7 +47,8 @@ from hiresvae.priors import Density
 from hiresvae.run import write_json
 from hiresvae.seeding import picture_noise
 from hiresvae.settings import Settings
-from hiresvae.training.footprint import PeakMemory, footprint
+from hiresvae.training.footprint import footprint
+from hiresvae.training.peak import PeakMemory
 from hiresvae.training.trainer import build
 
 SIDES = [64, 128, 256, 512, 1024]
@@ -58,10 +66,12 @@ def main() -> None:
     parser.add_argument("--pixels", type=int, default=PIXELS, help="most pixels of a batch")
     parser.add_argument("--repeats", type=int, default=phases.REPEATS)
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    parser.add_argument("--python", help="interpreter of the other packages' environment")
     parser.add_argument("--out", type=Path, required=True, help="JSON file of the figures")
     parser.add_argument("--picture", type=Path, help="plot of seconds an image against pixels")
     chosen = parser.parse_args()
-    absent = {name: why for name, rival in RIVALS.items() if (why := rival.absent())}
+    absent = not_measured(chosen.python, chosen.device)
+    present = [name for name in RIVALS if name not in absent]
     report: dict[str, Any] = {
         "machine": machine(chosen.device),
         "unit": "seconds of medians; memory in MiB; shares of the peak measured beside each row",
@@ -71,7 +81,10 @@ def main() -> None:
     }
     for config in chosen.configs:
         for side in sorted(chosen.sides):
-            rows = measured(config, side, chosen.set, chosen.pixels, chosen.repeats, chosen.device)
+            rows = measured(
+                config, side, chosen.set, chosen.pixels, chosen.repeats, chosen.device, present,
+                chosen.python,
+            )  # fmt: skip
             for row in rows:
                 print(words(row), flush=True)
             report["rows"] += rows
@@ -94,9 +107,27 @@ def machine(device: str) -> dict[str, Any]:
 
 
 def measured(
-    config: Path, side: int, overrides: Sequence[str], pixels: int, repeats: int, device: str
+    config: Path,
+    side: int,
+    overrides: Sequence[str],
+    pixels: int,
+    repeats: int,
+    device: str,
+    present: Sequence[str] = (),
+    python: str | None = None,
 ) -> list[dict[str, Any]]:
-    """Returns the rows of a configuration at a side; what cannot be has a reason in its row."""
+    """Returns the rows of a configuration at a side; what cannot be has a reason in its row.
+
+    Args:
+        config: its file.
+        side: of the pictures.
+        overrides: as of ``--set``.
+        pixels: most of a batch.
+        repeats: of each measurement.
+        device: where.
+        present: rivals that can be measured.
+        python: interpreter of their environment; None: this one.
+    """
     head = {"config": config.stem, "side": side}
     try:
         batch = load_settings(config, overrides).training.batch_size
@@ -112,17 +143,17 @@ def measured(
         (OURS, "sampling", lambda: sampling(settings, repeats, device)),
         (PLAIN, "sampling", lambda: plain_sampling(settings, repeats, device)),
     ]
-    for name, rival in RIVALS.items():
-        if rival.absent() is None:
-            for task in ("training", "sampling"):
-                tasks.append((name, task, _rival(rival, task, settings, repeats, device)))
+    for name in present:
+        for task in ("training", "sampling"):
+            tasks.append((name, task, _rival(name, task, settings, repeats, device, python)))
     rows = []
     for who, task, measure in tasks:
         row = head | {"who": who, "task": task}
         try:
-            highest = peak(device)
+            highest = peak(device, half=settings.training.precision == "bf16")
             row |= measure()
-            row |= {"peak_operations_a_second": highest} | _shares(row, highest)
+            if "reason" not in row:
+                row |= {"peak_operations_a_second": highest} | _shares(row, highest)
         except (RuntimeError, MemoryError) as error:
             if not is_out_of_memory(error):
                 raise
@@ -131,8 +162,14 @@ def measured(
     return rows
 
 
-def peak(device: str, rounds: int = 5) -> dict[str, float]:
-    """Returns the most operations a second of two kernels, measured in turn."""
+def peak(device: str, rounds: int = 5, *, half: bool = False) -> dict[str, float]:
+    """Returns the most operations a second of two kernels, measured in turn.
+
+    Args:
+        device: where; its products are as short as a training's.
+        rounds: of which the fastest counts.
+        half: whether to measure them in bf16, too.
+    """
     large = device.startswith("cuda")
     count, height, length = (64, 128, 8192) if large else (8, 32, 1024)
     layer = torch.nn.Conv2d(128, 128, 3, padding=1, device=device)
@@ -144,8 +181,12 @@ def peak(device: str, rounds: int = 5) -> dict[str, float]:
         "convolution": (2 * count * height**2 * 128**2 * 9, lambda: layer(x)),
         "product": (2 * length**3, lambda: a @ b),
     }
-    clock = phases.Clock(device)
-    with torch.inference_mode():
+    if half:
+        short, y, c, d = copy.deepcopy(layer).bfloat16(), *(z.bfloat16() for z in (x, a, b))
+        work["convolution_bf16"] = work["convolution"][0], lambda: short(y)
+        work["product_bf16"] = work["product"][0], lambda: c @ d
+    clock = Clock(device)
+    with torch.inference_mode(), shortened_products(torch.device(device)):
         for _ in range(rounds):
             for name, (_, run) in work.items():
                 with clock(name):
@@ -153,36 +194,25 @@ def peak(device: str, rounds: int = 5) -> dict[str, float]:
     return {name: n / min(clock.seconds[name]) for name, (n, _) in work.items()}
 
 
-class Operations(phases.Clock):
-    """Counts floating-point operations by name in place of seconds."""
-
-    @contextmanager
-    def __call__(self, name: str) -> Iterator[None]:
-        """Counts what runs inside."""
-        with FlopCounterMode(display=False) as counter:
-            yield
-        self.seconds.setdefault(name, []).append(float(counter.get_total_flops()))
-
-
 def training(settings: Settings, repeats: int, device: str) -> dict[str, Any]:
     """Returns the figures of a training step, by phase."""
     batch = settings.training.batch_size
-    with _memory(device) as memory:
-        seconds = phases.measure(settings, phases.Clock(device), repeats)
+    with device_memory(device) as memory:
+        seconds = phases.measure(settings, Clock(device), repeats)
     if not device.startswith("cuda"):
         classes = CLASSES if settings.model.conditional else 0
         memory.append(footprint(settings, 3, classes).memory(batch) / 2**20)
-    operations = phases.measure(settings, Operations(device), 1)
+    operations = phases.measure(settings, Operations(device), 1, tick=False)
     model, critic = build(settings, 3, CLASSES)
     count = sum(p.numel() for part in (model, critic) if part for p in part.parameters())
-    return {"parameters": count} | _figures(seconds, operations, memory, batch)
+    return {"parameters": count} | figures_of(seconds, operations, memory, batch)
 
 
 def plain_training(settings: Settings, repeats: int, device: str) -> dict[str, Any]:
     """Returns the figures of a plain loop's step."""
     step, count = plain_step(settings, device)
     batch = settings.training.batch_size
-    return {"parameters": count} | _alone("step", step, repeats, device, batch)
+    return {"parameters": count} | alone("step", step, repeats, device, batch)
 
 
 def painter_of(settings: Settings, device: str) -> PictureModel:
@@ -202,7 +232,7 @@ def sampling(settings: Settings, repeats: int, device: str) -> dict[str, Any]:
     channels_last(painter.model)
 
     @torch.inference_mode()
-    def once(clock: phases.Clock) -> None:
+    def once(clock: Clock) -> None:
         numbers = list(range(batch))
         with clock("top latents"):
             labels = painter.drawn_labels(numbers)
@@ -221,7 +251,7 @@ def plain_sampling(settings: Settings, repeats: int, device: str) -> dict[str, A
     """Returns the figures of drawing as many pictures one at a time."""
     batch, painter = settings.training.batch_size, painter_of(settings, device)
 
-    def once(clock: phases.Clock) -> None:
+    def once(clock: Clock) -> None:
         with clock("pictures, one by one"):
             for number in range(batch):
                 painter.sample(1, start=number)
@@ -231,106 +261,74 @@ def plain_sampling(settings: Settings, repeats: int, device: str) -> dict[str, A
 
 def _painted(
     painter: PictureModel,
-    once: Callable[[phases.Clock], None],
+    once: Callable[[Clock], None],
     repeats: int,
     device: str,
     batch: int,
 ) -> dict[str, Any]:
-    clock, operations = phases.Clock(device), Operations(device)
-    with _memory(device) as memory:
+    clock, operations = Clock(device), Operations(device)
+    with device_memory(device) as memory:
         for _ in range(repeats):
             once(clock)
     count = sum(p.numel() for p in painter.model.parameters())
     if not device.startswith("cuda"):
         with PeakMemory() as seen:
-            once(phases.Clock(device))
+            once(Clock(device))
         memory.append((seen.peak + 4 * count) / 2**20)
     once(operations)
     medians = {name: statistics.median(x[2:] or x) for name, x in clock.seconds.items()}
     counted = {name: x[0] for name, x in operations.seconds.items()}
-    return {"parameters": count} | _figures(medians, counted, memory, batch)
+    return {"parameters": count} | figures_of(medians, counted, memory, batch)
 
 
 def _rival(
-    rival: Rival, task: str, settings: Settings, repeats: int, device: str
+    name: str, task: str, settings: Settings, repeats: int, device: str, python: str | None
 ) -> Callable[[], dict[str, Any]]:
-    def measure() -> dict[str, Any]:
-        return rival_figures(rival, task, settings, repeats, device)
-
-    return measure
-
-
-def rival_figures(
-    rival: Rival, task: str, settings: Settings, repeats: int, device: str
-) -> dict[str, Any]:
-    """Returns the figures of another package's model of as many parameters as our VAE."""
-    batch, side = settings.training.batch_size, settings.data.size
+    """Returns what measures another package's model of as many parameters as our VAE."""
     with torch.device("meta"):
         ours, _ = build(settings, 3, CLASSES if settings.model.conditional else 0)
-    network, count = rival.of_size(side, sum(p.numel() for p in ours.parameters()))
-    network = network.to(device)
-    optimizer = torch.optim.Adam(network.parameters(), settings.training.lr)
-    pictures = torch.rand(4 * batch, 3, side, side) * 2 - 1
+    count = sum(p.numel() for p in ours.parameters())
+    training, side = settings.training, settings.data.size
+    asked = Asked(task, side, training.batch_size, count, training.lr, repeats, device)
+    if python is None:
+        return lambda: RIVALS[name].figures(asked)
 
-    def train(_: int) -> None:
-        images = pictures[torch.randint(0, len(pictures), (batch,))].to(device)
-        rival.loss(network, images).backward()
-        optimizer.step()
-        optimizer.zero_grad()
+    def elsewhere() -> dict[str, Any]:
+        with tempfile.TemporaryDirectory() as folder:
+            words = [name, f"--asked={json.dumps(asdict(asked))}", f"--out={folder}"]
+            reason = worked(python, "rivals.py", words, Path(folder), device)
+            if reason is not None:
+                return {"reason": reason}
+            found: dict[str, Any] = json.loads((Path(folder) / FIGURES).read_text("utf-8"))
+            return found
 
-    @torch.no_grad()
-    def sample(_: int) -> None:
-        rival.draw(network.eval(), batch, side).cpu()
-
-    run = train if task == "training" else sample
-    return {"parameters": count} | _alone(task, run, repeats, device, batch)
-
-
-def _alone(
-    name: str, run: Callable[[int], None], repeats: int, device: str, batch: int
-) -> dict[str, Any]:
-    """Returns the figures of something without phases."""
-    clock, operations = phases.Clock(device), Operations(device)
-    with _memory(device) as memory:
-        for number in range(repeats):
-            with clock(name):
-                run(number)
-    if not device.startswith("cuda"):
-        with PeakMemory() as seen:
-            run(0)
-        memory.append(seen.peak / 2**20)
-    with operations(name):
-        run(1)
-    seconds = statistics.median(clock.seconds[name][2:] or clock.seconds[name])
-    return _figures({name: seconds}, {name: operations.seconds[name][0]}, memory, batch)
+    return elsewhere
 
 
-@contextmanager
-def _memory(device: str) -> Iterator[list[float]]:
-    """Gives a list that has the device's peak in MiB afterwards; empty on a processor."""
-    found: list[float] = []
-    if device.startswith("cuda"):
-        torch.cuda.reset_peak_memory_stats(device)
-    yield found
-    if device.startswith("cuda"):
-        found.append(torch.cuda.max_memory_allocated(device) / 2**20)
+def not_measured(python: str | None, device: str) -> dict[str, str]:
+    """Returns which other packages cannot be measured, and why.
 
-
-def _figures(
-    seconds: dict[str, float], operations: dict[str, float], memory: list[float], batch: int
-) -> dict[str, Any]:
-    total = sum(seconds.values())
-    return {
-        "seconds_an_image": total / batch,
-        "images_per_second": batch / total,
-        "peak_memory_mib": round(memory[0], 1),
-        "operations_an_image": sum(operations.values()) / batch,
-        "phases": {
-            name: {"seconds": value, "operations_a_second": operations.get(name, 0.0) / value}
-            for name, value in seconds.items()
-            if value > 0
-        },
-    }
+    Args:
+        python: interpreter of their environment; None: this one.
+        device: where.
+    """
+    found = {}
+    for name, rival in RIVALS.items():
+        if python is None:
+            reason = rival.absent()
+        else:
+            with tempfile.TemporaryDirectory() as folder:
+                words = [name, f"--out={folder}"]
+                reason = worked(python, "rivals.py", words, Path(folder), device)
+        if reason is not None:
+            found[name] = reason
+    for peer in PEERS.values():
+        if peer.needs_cuda:
+            why = "its step is its trainer's own, which benchmarks/peers.py lets run"
+            if not torch.cuda.is_available():
+                why = "it refuses to start without CUDA"
+            found[peer.install] = f"not measured: {peer.install}: {why}"
+    return found
 
 
 def _shares(row: dict[str, Any], highest: dict[str, float]) -> dict[str, float]:
@@ -344,9 +342,10 @@ def words(row: dict[str, Any]) -> str:
     head += f"{row.get('who', ''):24s}"
     if "reason" in row:
         return f"{head} {row['reason']}"
+    share = row.get("share_of_convolution_bf16", row["share_of_convolution"])
     return (
         f"{head} {row['images_per_second']:9.2f} images/s {row['peak_memory_mib']:8.0f} MiB "
-        f"{100 * row['share_of_convolution']:5.1f} % of the peak"
+        f"{100 * share:5.1f} % of the peak"
     )
 
 

@@ -75,3 +75,38 @@ def flushing_denormals() -> Iterator[None]:
         yield
     finally:
         torch.set_flush_denormal(before)
+
+
+@contextlib.contextmanager
+def shortened_products(device: torch.device) -> Iterator[None]:
+    """On CUDA, float32 products and convolutions may round their factors to TF32 within.
+
+    That is several times as fast on the GPUs that know it. Ten bits of the fraction are left, and
+    all of float32's range, so that gradient penalties do not overflow as in half precision; sums,
+    the KL and whatever else is no product stay float32. ``NVIDIA_TF32_OVERRIDE=0`` in the
+    environment forbids it. Figures are measured in `exact_products`.
+
+    Args:
+        device: on which is trained; on any other kind nothing changes.
+    """
+    with _products("high", tf32=True) if device.type == "cuda" else contextlib.nullcontext():
+        yield
+
+
+@contextlib.contextmanager
+def exact_products() -> Iterator[None]:
+    """Within, float32 products and convolutions are float32: figures must not depend on devices."""
+    with _products("highest", tf32=False):
+        yield
+
+
+@contextlib.contextmanager
+def _products(precision: str, *, tf32: bool) -> Iterator[None]:
+    before = torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32
+    torch.set_float32_matmul_precision(precision)
+    torch.backends.cudnn.allow_tf32 = tf32
+    try:
+        yield
+    finally:
+        torch.set_float32_matmul_precision(before[0])
+        torch.backends.cudnn.allow_tf32 = before[1]

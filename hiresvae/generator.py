@@ -6,23 +6,24 @@ shapes), ``prior.safetensors`` and ``labels.json``; nothing in it can run code.
 
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Literal, Self, TypeVar
 
 import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
 from hiresvae import hub
+from hiresvae.batching import in_batches
 from hiresvae.blocks.layers import channels_last
 from hiresvae.devices import choose_device
-from hiresvae.errors import UserError, enough_memory, is_out_of_memory, nearest
+from hiresvae.errors import UserError, nearest
 from hiresvae.images import binarized, to_float, to_uint8
-from hiresvae.model_files import BROKEN, read_model
+from hiresvae.model_files import intact, read_model
 from hiresvae.model_folder import FILES, Words, find_folder, write_words
-from hiresvae.models.contract import NormalNoise
+from hiresvae.models.contract import NormalNoise, Walk
 from hiresvae.models.draws import (
     FromPosterior,
     FromPrior,
@@ -32,13 +33,14 @@ from hiresvae.models.draws import (
     temperature_at,
 )
 from hiresvae.models.vae import VAE
-from hiresvae.paths import readable
 from hiresvae.priors import Density
 from hiresvae.seeding import generator, picture_noise
 from hiresvae.settings import Settings
 
 PriorName = Literal["fitted", "standard"]
 Which = Literal["best", "last"]
+T = TypeVar("T")
+BATCH = 32
 
 
 @dataclass
@@ -85,7 +87,10 @@ class PictureModel:
             raise UserError(f"label {name!r} is not known; {nearest(name, self.classes)}")
         return self.classes.index(name)
 
-    def _labels(self, seed: int, numbers: list[int], label: str | None) -> Tensor | None:
+    def drawn_labels(
+        self, numbers: list[int], *, seed: int = 0, label: str | None = None
+    ) -> Tensor | None:
+        """Returns the labels ``(n,)`` that `sample` draws for these numbers, or None."""
         if label is not None:
             return torch.full((len(numbers),), self.label(label), device=self.device)
         if not self.conditional:
@@ -97,10 +102,6 @@ class PictureModel:
         ]
         chosen = torch.searchsorted(edges, torch.stack(picks), right=True)
         return chosen.clamp_max(len(edges) - 1).to(self.device)
-
-    def drawn_labels(self, numbers: list[int], *, seed: int = 0) -> Tensor | None:
-        """Returns the labels ``(n,)`` that `sample` draws for these numbers, or None."""
-        return self._labels(seed, numbers, None)
 
     @torch.inference_mode()
     def latents(
@@ -142,31 +143,31 @@ class PictureModel:
         temperature: Temperature = 1.0,
         truncation: float = 1.0,
         label: str | None = None,
-        batch_size: int = 32,
+        batch_size: int = BATCH,
         start: int = 0,
     ) -> Iterator[Tensor]:
         """Yields new pictures in batches, uint8 ``(n, C, H, W)`` on the CPU; see `sample`."""
         check_temperature(temperature, len(self.model.latent_shapes))
-        for first in range(start, start + count, batch_size):
-            numbers = list(range(first, min(first + batch_size, start + count)))
-            with enough_memory(self._smaller(len(numbers))):
-                labels = self._labels(seed, numbers, label)
-                top = self.latents(
-                    numbers, seed=seed, prior=prior, temperature=temperature,
-                    truncation=truncation, labels=labels,
-                )  # fmt: skip
-                noise = picture_noise(seed, numbers, self.device)
-                draw = FromPrior(noise, temperature, top)
-                walk = self.model.walk(draw, labels, len(numbers), noise)
-                made = to_uint8(self.model.likelihood(walk.head).mean).cpu().contiguous()
-            yield made
 
-    def _smaller(self, count: int) -> str:
-        """Returns what needs less memory than drawing so many pictures at a time."""
-        side = f"{self.model.size} x {self.model.size} px"
-        if count == 1:
-            return f"a model of pictures smaller than {side}"
-        return f"pictures of {side} in batches of {count // 2} (batch_size) instead of {count}"
+        def drawn(rows: slice) -> Tensor:
+            numbers = list(range(rows.start, rows.stop))
+            labels = self.drawn_labels(numbers, seed=seed, label=label)
+            top = self.latents(
+                numbers, seed=seed, prior=prior, temperature=temperature, truncation=truncation,
+                labels=labels,
+            )  # fmt: skip
+            noise = picture_noise(seed, numbers, self.device)
+            walk = self.model.walk(FromPrior(noise, temperature, top), labels, len(numbers), noise)
+            return self._shown(walk)
+
+        if count > 0:
+            yield from in_batches(slice(start, start + count), batch_size, drawn, self.less_memory)
+
+    @property
+    def less_memory(self) -> str:
+        """What needs less memory than a single picture of this model, in words."""
+        smaller = f"a model that was trained at a smaller data.size than {self.model.size}"
+        return smaller if self.device.type == "cpu" else f"--device cpu, or {smaller}"
 
     def sample(self, count: int, **chosen: Any) -> Tensor:
         """Returns new pictures, uint8 ``(count, C, H, W)``.
@@ -177,8 +178,8 @@ class PictureModel:
             count: how many.
             **chosen: seed, prior ("fitted" or "standard"), temperature (scales the spread of all
                 rungs, or of each from the top; below 1 safer, above 1 wilder), truncation (share of
-                the way from the prior's mean, 0 to 1; see `latents`), label (a name), batch_size,
-                start (the number of the first picture).
+                the way from the prior's mean, 0 to 1; see `latents`), label (a name), batch_size
+                (at most), start (number of the first picture).
         """
         if count < 1:
             raise UserError(f"number of samples {count}: at least 1 is needed")
@@ -235,8 +236,24 @@ class PictureModel:
             labels: int64 ``(N,)``; a conditional model that is given none takes for each picture
                 the one of `guess_labels`.
         """
-        images, chosen = self.check(pictures), self._chosen(labels, pictures)
-        features = self.model.features(images, chosen)
+        parts = self._of_batches(pictures, labels, self._encoded)
+        return [torch.cat(latents) for latents in zip(*parts, strict=True)]
+
+    def _of_batches(
+        self, pictures: Tensor, labels: Tensor | None, work: Callable[..., T], size: int = BATCH
+    ) -> Iterator[T]:
+        """Yields what ``work`` makes of pictures and of their labels, given or guessed."""
+        if labels is not None and self.conditional:
+            self._placed(labels, len(pictures))  # what does not fit is refused as a whole
+
+        def of(rows: slice) -> T:
+            part = pictures[rows]
+            return work(part, self._chosen(None if labels is None else labels[rows], part))
+
+        return in_batches(slice(0, len(pictures)), size, of, self.less_memory)
+
+    def _encoded(self, pictures: Tensor, chosen: Tensor | None) -> list[Tensor]:
+        features = self.model.features(self.check(pictures), chosen)
         walk = self.model.walk(FromPosterior(features, None), chosen, len(pictures))
         return [drawn.z for drawn in walk.drawn]
 
@@ -261,24 +278,30 @@ class PictureModel:
                 )
             chosen = self._placed(labels, count)
         draw = Given([z.to(self.device) for z in latents], FromPrior(None))
-        walk = self.model.walk(draw, chosen, count)
+        return self._shown(self.model.walk(draw, chosen, count))
+
+    def _shown(self, walk: Walk) -> Tensor:
         return to_uint8(self.model.likelihood(walk.head).mean).cpu().contiguous()
 
     @torch.inference_mode()
+    def reconstruct_batches(
+        self, pictures: Tensor, labels: Tensor | None = None, batch_size: int = BATCH
+    ) -> Iterator[Tensor]:
+        """Yields what the model makes of pictures in batches; see `reconstruct`."""
+        yield from self._of_batches(pictures, labels, self._remade, batch_size)
+
+    def _remade(self, pictures: Tensor, chosen: Tensor | None) -> Tensor:
+        return self.decode(self._encoded(pictures, chosen), chosen)
+
     def reconstruct(
-        self, pictures: Tensor, labels: Tensor | None = None, batch_size: int = 32
+        self, pictures: Tensor, labels: Tensor | None = None, batch_size: int = BATCH
     ) -> Tensor:
         """Returns what the model makes of pictures, uint8 ``(N, C, H, W)``, without noise.
 
         A conditional model that is given no labels takes for each picture the label under which it
         is reconstructed best.
         """
-        parts = []
-        for rows in torch.arange(len(pictures)).split(batch_size):
-            part = pictures[rows]
-            chosen = self._chosen(None if labels is None else labels[rows], part)
-            parts.append(self.decode(self.encode(part, chosen), chosen))
-        return torch.cat(parts)
+        return torch.cat(list(self.reconstruct_batches(pictures, labels, batch_size)))
 
     @torch.inference_mode()
     def guess_labels(self, pictures: Tensor) -> Tensor:
@@ -367,16 +390,8 @@ def load(name: str | Path, *, device: str | None = None, which: Which = "last") 
     """
     folder = find_folder(str(name), which)
     place = choose_device(device)
-    try:
-        with readable(f"model folder {folder}"):
-            words, model, prior = read_model(folder)
-    except UserError:
-        raise
-    except BROKEN as error:
-        if is_out_of_memory(error):
-            raise
-        sentence = " ".join(str(error).split())[:200] or type(error).__name__
-        raise UserError(f"model folder {folder} is broken: {sentence}") from error
+    with intact(folder):
+        words, model, prior = read_model(folder)
     channels_last(model.to(place).eval().requires_grad_(False))
     return PictureModel(
         model, prior, words.classes, words.shares, words.settings, words.images_seen, words.card

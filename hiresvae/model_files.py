@@ -1,7 +1,8 @@
 """The network and the prior of a model folder, read as if a stranger had written its files."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
@@ -9,9 +10,10 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
 from torch import Tensor
 
-from hiresvae.errors import UserError
+from hiresvae.errors import UserError, is_out_of_memory
 from hiresvae.model_folder import FILES, Words, read_words
 from hiresvae.models.vae import VAE
+from hiresvae.paths import readable
 from hiresvae.priors import Density
 
 BROKEN = (
@@ -19,6 +21,25 @@ BROKEN = (
     RuntimeError, SafetensorError,
 )  # fmt: skip
 """What comes of files that are damaged or say what cannot be."""
+
+
+@contextmanager
+def intact(folder: Path) -> Iterator[None]:
+    """Turns what comes of a broken model folder into one sentence; too little memory stays itself.
+
+    Raises:
+        UserError: a file cannot be read, is damaged, or the files do not fit one another.
+    """
+    try:
+        with readable(f"model folder {folder}"):
+            yield
+    except UserError:
+        raise
+    except BROKEN as error:
+        if is_out_of_memory(error):
+            raise
+        sentence = " ".join(str(error).split())[:200] or type(error).__name__
+        raise UserError(f"model folder {folder} is broken: {sentence}") from error
 
 
 def read_model(folder: Path) -> tuple[Words, VAE, Density]:

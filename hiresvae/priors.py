@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import one_hot
 
+from hiresvae.devices import exact_products
 from hiresvae.distributions.gaussian import LOG_2PI
 from hiresvae.errors import UserError, nearest
 
@@ -315,7 +316,8 @@ class RunningGaussian(nn.Module):
         if labels is None:
             labels = torch.zeros(len(z), dtype=torch.int64, device=z.device)
         members = one_hot(labels, len(self.count)).float()
-        with torch.autocast(z.device.type, enabled=False):
+        # What is left of the sums when the means are subtracted is small: no digit may be lost.
+        with torch.autocast(z.device.type, enabled=False), exact_products():
             return members.T @ z, z.T @ z, members.sum(0)
 
     @torch.no_grad()
@@ -344,7 +346,7 @@ class RunningGaussian(nn.Module):
         # One picture's worth of the overall mean: for classes not seen yet.
         self.means.copy_((self.z_sum + overall) / (self.count[:, None] + 1))
         own = self.z_sum / self.count.clamp_min(1e-9)[:, None]
-        with torch.autocast(self.z_sum.device.type, enabled=False):
+        with torch.autocast(self.z_sum.device.type, enabled=False), exact_products():
             covariance = (self.outer_sum - self.z_sum.T @ own) / total
         variance = covariance.diagonal().clamp_min(0) + RIDGE
         # As many latents as numbers in one: half diagonal. The more latents, the less.

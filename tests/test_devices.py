@@ -3,7 +3,9 @@ import torch
 
 from hiresvae.devices import (
     choose_device,
+    exact_products,
     flushing_denormals,
+    shortened_products,
     usable_cores,
     usable_kinds,
     use_all_cores,
@@ -62,3 +64,21 @@ def test_denormals_are_zero_within_and_numbers_again_after_a_mistake() -> None:
         assert (small * 1.0).item() == 0, "the inner one found it so"
         raise UserError("some mistake")
     assert (small * 1.0).item() > 0
+
+
+def test_products_are_shortened_on_cuda_alone_and_exact_where_figures_are_measured(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    said: list[str] = []
+    monkeypatch.setattr(torch, "get_float32_matmul_precision", lambda: ["highest", *said][-1])
+    monkeypatch.setattr(torch, "set_float32_matmul_precision", said.append)
+    convolutions = torch.backends.cudnn.allow_tf32
+    with shortened_products(torch.device("cpu")):
+        assert said == [] and torch.backends.cudnn.allow_tf32 == convolutions
+    with pytest.raises(UserError), shortened_products(torch.device("cuda", 1)):
+        assert said == ["high"] and torch.backends.cudnn.allow_tf32
+        with exact_products():
+            assert said == ["high", "highest"] and not torch.backends.cudnn.allow_tf32
+        assert said[-1] == "high" and torch.backends.cudnn.allow_tf32
+        raise UserError("some mistake")
+    assert said[-1] == "highest" and torch.backends.cudnn.allow_tf32 == convolutions

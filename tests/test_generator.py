@@ -142,13 +142,53 @@ def test_a_device_that_is_not_there_is_a_sentence(folder, refused):
         load(folder, device="gpu")
 
 
-def test_memory_that_ran_out_names_a_smaller_batch(painter, refused, monkeypatch):
-    def walk(*_):
-        raise RuntimeError("CUDA out of memory. Tried to allocate 20.00 MiB")
+@pytest.fixture
+def holding(monkeypatch):
+    """Makes a model whose walk has room for so many rows, as on a GPU; returns what was tried."""
 
-    monkeypatch.setattr(painter.model, "walk", walk)
-    with refused("memory ran out", "batches of 16 (batch_size) instead of 32"):
+    def make(painter, room):
+        tried, walk = [], painter.model.walk
+
+        def walked(draw, labels, count, *rest):
+            tried.append(count)
+            if count > room:
+                raise torch.cuda.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 MiB")
+            return walk(draw, labels, count, *rest)
+
+        monkeypatch.setattr(painter.model, "walk", walked)
+        return tried
+
+    return make
+
+
+def test_samples_come_in_batches_that_memory_holds(painter, holding):
+    enough = painter.sample(40, seed=3)
+    tried = holding(painter, 5)
+    assert torch.equal(painter.sample(40, seed=3), enough)
+    assert tried == [32, 16, 8, *[4] * 10], "halved until it fits, and kept to"
+
+
+def test_pictures_are_encoded_and_remade_as_memory_holds(painter, cats, holding):
+    originals = torch.from_numpy(painter.data().pictures[:9].copy())
+    codes, remade = painter.encode(originals), painter.reconstruct(originals)
+    holding(painter, 2)
+    assert torch.equal(painter.reconstruct(originals), remade)
+    for z, of_all in zip(painter.encode(originals), codes, strict=True):
+        torch.testing.assert_close(z, of_all)
+    labelled = torch.from_numpy(cats.data().pictures[:9].copy())
+    guessed, remade = cats.guess_labels(labelled), cats.reconstruct(labelled)
+    holding(cats, 2)
+    assert torch.equal(cats.reconstruct(labelled), remade), "so are those whose labels it guesses"
+    assert torch.equal(cats.reconstruct(labelled, guessed), remade)
+
+
+def test_memory_that_holds_no_picture_says_what_can_be_done(painter, refused, holding, monkeypatch):
+    tried = holding(painter, 0)
+    with refused("memory ran out", "trained at a smaller data.size than 16"):
         painter.sample(40)
+    assert tried == [32, 16, 8, 4, 2, 1]
+    monkeypatch.setattr(type(painter), "device", torch.device("meta"))
+    assert painter.less_memory.startswith("--device cpu, or a model")
 
 
 @pytest.mark.parametrize("name", ["config.json", "model.safetensors"])
@@ -189,7 +229,7 @@ def test_labels_are_drawn_as_often_as_they_came_or_as_asked(cats):
     assert cats.conditional
     assert len(cats.classes) == 8
     assert sum(cats.shares) == pytest.approx(1)
-    drawn = cats._labels(0, list(range(4000)), None)
+    drawn = cats.drawn_labels(list(range(4000)))
     counts = torch.bincount(drawn, minlength=8) / 4000
     assert torch.allclose(counts, torch.tensor(cats.shares), atol=0.03)
     one, other = (cats.sample(2, label=name) for name in cats.classes[:2])

@@ -67,13 +67,14 @@ def train(
 
             print(describe(settings))
             return run.path
-        from hiresvae.devices import flushing_denormals, use_all_cores
+        from hiresvae.devices import flushing_denormals, shortened_products, use_all_cores
 
         use_all_cores(processes)
         with flushing_denormals():
             accelerator = _accelerator(settings, run, device, processes)
             data = _opened(settings, run, accelerator, fresh)
-            outcome = _trained(settings, data, run, accelerator)
+            with shortened_products(accelerator.device):
+                outcome = _trained(settings, data, run, accelerator)
     if not outcome.finished:
         log.info(
             "stopped at %s images, state saved; the same command continues",
@@ -86,19 +87,41 @@ def train(
 
 
 def less_memory(settings: Settings, processes: int) -> str:
-    """Returns the nearest smaller settings that need less memory, in words."""
-    batch, size = settings.training.batch_size, settings.data.size
-    share = processes * settings.training.accumulation
-    ways = []
-    if batch % (2 * share) == 0:
-        parts = 2 * settings.training.accumulation
-        ways.append(f"training.accumulation {parts} (the same result, a batch in more parts)")
-    if smaller := batch // 2 // share * share:
-        ways.append(f"training.batch_size {smaller} instead of {batch}")
-    if smaller_sizes := [side for side in nearest_sizes(size) if 8 <= side < size]:
-        ways.append(f"data.size {smaller_sizes[0]} instead of {size}")
+    """Returns the nearest settings that need less memory, in words; what costs least goes first."""
+    training, data = settings.training, settings.data
+    share = processes * training.accumulation
+    changes: list[tuple[str, Any, str]] = [
+        ("data.device_cache", False, "the same result, pictures are read as they are needed"),
+        ("training.accumulation", 2 * training.accumulation, "the same result, a batch in parts"),
+        ("training.gradient_checkpointing", True, "the same result in a third more time"),
+    ]
+    if training.precision == "no":
+        changes.append(("training.precision", "bf16", "nearly the same result"))
+    if smaller := training.batch_size // 2 // share * share:
+        changes.append(("training.batch_size", smaller, f"instead of {training.batch_size}"))
+    sizes = [side for side in nearest_sizes(data.size) if 8 <= side < data.size]
+    changes += [("data.size", side, f"instead of {data.size}") for side in sizes[:1]]
+    ways = [
+        f"{key} {str(value).lower()} ({why})"
+        for key, value, why in changes
+        if _possible(settings, key, value, processes)
+    ]
     ways.append("a smaller model (hiresvae train CONFIG --dry-run estimates its memory)")
     return ", or ".join(ways)
+
+
+def _possible(settings: Settings, key: str, value: Any, processes: int) -> bool:
+    """Whether the same run could be of this value, which it is not."""
+    name, field = key.split(".")
+    section = getattr(settings, name)
+    if getattr(section, field) == value:
+        return False
+    changed = section.model_copy(update={field: value})
+    try:
+        check(settings.model_copy(update={name: changed}), processes=processes)
+    except UserError:
+        return False
+    return True
 
 
 def _opened(settings: Settings, run: RunFolder, accelerator: Any, fresh: bool) -> "PictureData":

@@ -18,6 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from hiresvae.devices import exact_products
 from hiresvae.errors import UserError
 from hiresvae.metrics.cache import digest
 from hiresvae.metrics.weights import at_home, find_weights
@@ -145,7 +146,7 @@ def answers_as_inception(call: Callable[[Tensor], Tensor], device: torch.device)
         call: float ``(1, 3, 299, 299)`` in [0, 255] to ``(1, D)``.
         device: where it runs.
     """
-    with torch.inference_mode(), torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
+    with torch.inference_mode(), exact_products():
         try:
             found = call(known_picture(INCEPTION_SIDE).to(device)).float().cpu().flatten()
         except RuntimeError:  # layers of other shapes
@@ -191,8 +192,7 @@ def extract(
         transient=True,
     )
     out = []
-    # The figures must not depend on the device: no shortened float formats in convolutions.
-    with torch.inference_mode(), torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
+    with torch.inference_mode(), exact_products():
         for part in parts:
             images = part.expand(-1, 3, -1, -1)
             images = images.float() if network.side is None else _resize(images, network.side)

@@ -18,6 +18,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from hiresvae.devices import exact_products
 from hiresvae.errors import UserError
 from hiresvae.images import to_pil
 from hiresvae.metrics.cache import keep, recall
@@ -130,7 +131,7 @@ def find_identity() -> Path:
 
 def answers_as_mobilefacenet(network: FeatureNetwork) -> bool:
     """Returns whether a network has MobileFaceNet's features, by one known picture."""
-    with torch.inference_mode(), torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
+    with torch.inference_mode(), exact_products():
         try:
             found = network.call(known_picture(256).to(network.device)).float().cpu().flatten()
         except RuntimeError:  # layers of other shapes

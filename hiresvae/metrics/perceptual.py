@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from hiresvae.devices import exact_products
 from hiresvae.errors import UserError
 from hiresvae.images import to_float
 from hiresvae.metrics.features import file_sha256
@@ -138,7 +139,7 @@ def lpips_distance(pictures: Tensor, originals: Tensor, network: PerceptualNetwo
     if min(pictures.shape[-2:]) < LEAST_SIDE:
         raise ValueError(f"LPIPS needs pictures of {LEAST_SIDE} pixels or more")
     out = []
-    with torch.inference_mode(), torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
+    with torch.inference_mode(), exact_products():
         for pair in zip(pictures.split(CHUNK), originals.split(CHUNK), strict=True):
             a, b = (to_float(x).expand(-1, 3, -1, -1).to(network.device) for x in pair)
             out.append(network.module(a, b).reshape(-1).double().cpu())

@@ -1,8 +1,6 @@
 """What a training step costs, found by doing two small ones: bytes and seconds a picture."""
 
 import time
-import weakref
-from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, cast
@@ -10,8 +8,6 @@ from typing import Any, cast
 import torch
 from accelerate import Accelerator
 from torch import Tensor, nn
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves
 
 from hiresvae.blocks.layers import channels_last
 from hiresvae.data.batches import Batches
@@ -19,45 +15,13 @@ from hiresvae.priors import RunningGaussian
 from hiresvae.seeding import generator
 from hiresvae.settings import Settings
 from hiresvae.training.optim import Average, make_optimizer
+from hiresvae.training.peak import PeakMemory
 from hiresvae.training.step import Networks, Step
 from hiresvae.training.trainer import build
 
+CPU = torch.device("cpu")
 COUNTS = (2, 4)
 """Pictures in the small steps; the difference is what two more pictures cost."""
-
-
-class PeakMemory(TorchDispatchMode):
-    """Counts the bytes of all tensors that are made inside, while they live.
-
-    What a kernel takes and gives back within one operation is not seen.
-
-    Attributes:
-        live: bytes now.
-        peak: most bytes at a time.
-    """
-
-    def __init__(self) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
-        self.live = self.peak = 0
-        self._known: set[int] = set()
-
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        """Does the operation and takes in the storages that are new."""
-        result = func(*args, **(kwargs or {}))
-        for leaf in tree_leaves(result):
-            if isinstance(leaf, Tensor):
-                storage = leaf.untyped_storage()
-                if storage._cdata not in self._known:
-                    self._known.add(storage._cdata)
-                    self.live += storage.nbytes()
-                    self.peak = max(self.peak, self.live)
-                    gone = weakref.finalize(storage, self._forget, storage._cdata, storage.nbytes())
-                    gone.atexit = False
-        return result
-
-    def _forget(self, place: int, size: int) -> None:
-        self._known.discard(place)
-        self.live -= size
 
 
 @dataclass(frozen=True)
@@ -96,7 +60,7 @@ def footprint(
     peaks = []
     for count in counts:
         with PeakMemory() as memory:
-            do = small_step(settings, channels, classes, count)
+            do = SmallStep(settings, channels, classes, count)
             for _ in range(2):  # the first makes the moments of Adam
                 do(penalty=True, measure=True)
         peaks.append(memory.peak)
@@ -108,44 +72,65 @@ def footprint(
     return Footprint(peaks[0] - each * counts[0], each, seconds / counts[1])
 
 
-def _seconds(do: Callable[..., None], *, penalty: bool) -> float:
+def _seconds(do: "SmallStep", *, penalty: bool) -> float:
     begun = time.perf_counter()
     do(penalty=penalty)
     return time.perf_counter() - begun
 
 
-def small_step(settings: Settings, channels: int, classes: int, count: int) -> Callable[..., None]:
-    """Returns what does a whole training step on ``count`` pictures of noise.
+class SmallStep:
+    """A whole training step on some pictures, with all networks at work.
 
-    It takes ``penalty``, whether gradient penalties are due, and ``measure``, as at a tick.
+    Args:
+        settings: checked.
+        channels: of the pictures.
+        classes: number of labels, 0 for none.
+        count: pictures in a step.
+        device: where it is done.
+        batches: gives the pictures and labels; None: noise.
+
+    Attributes:
+        step: the training's own.
+        average: of the model's weights.
     """
-    chosen = _at_work(settings, count)
-    vae, critic = build(chosen, channels, classes if settings.model.conditional else 0)
-    channels_last(vae)
-    average = Average(vae, chosen.training.ema_images)
-    training, adversary = chosen.training, chosen.adversary
-    networks = Networks(vae, make_optimizer(vae, training.lr, training.betas))
-    if critic is not None and adversary is not None:
-        channels_last(critic)
-        networks.critic = critic
-        networks.critic_optimizer = make_optimizer(critic, adversary.lr, adversary.betas)
-    dim = int(torch.Size(vae.latent_shapes[0]).numel())
-    running = RunningGaussian(dim, chosen.prior.decay_images, num_classes=max(1, vae.classes))
-    pictures = _Noise(channels, chosen.data.size, max(1, classes))
-    step = Step(
-        chosen,
-        networks,
-        cast(Batches, pictures),
-        running,
-        cast(Accelerator, _Alone(half=training.precision != "no")),
-    )
-    every = adversary.penalty_every if adversary is not None else 1
 
-    def do(*, penalty: bool, measure: bool = False) -> None:
-        step(0 if penalty or every == 1 else 1, measure=measure)
-        average.update(vae, count, count)
+    def __init__(
+        self,
+        settings: Settings,
+        channels: int,
+        classes: int,
+        count: int,
+        device: torch.device = CPU,
+        batches: Batches | None = None,
+    ) -> None:
+        chosen = _at_work(settings, count)
+        vae, critic = build(chosen, channels, classes if settings.model.conditional else 0)
+        channels_last(vae.to(device))
+        self.average = Average(vae, chosen.training.ema_images)
+        training, adversary = chosen.training, chosen.adversary
+        networks = Networks(vae, make_optimizer(vae, training.lr, training.betas))
+        if critic is not None and adversary is not None:
+            channels_last(critic.to(device))
+            networks.critic = critic
+            networks.critic_optimizer = make_optimizer(critic, adversary.lr, adversary.betas)
+        dim = int(torch.Size(vae.latent_shapes[0]).numel())
+        running = RunningGaussian(dim, chosen.prior.decay_images, num_classes=max(1, vae.classes))
+        noise = cast(Batches, _Noise(channels, chosen.data.size, max(1, classes), device))
+        alone = cast(Accelerator, _Alone(device, half=training.precision != "no"))
+        self.step = Step(chosen, networks, batches or noise, running.to(device), alone)
+        self._count = count
+        self._every = adversary.penalty_every if adversary is not None else 1
 
-    return do
+    def __call__(self, *, penalty: bool, measure: bool = False) -> dict[str, Tensor]:
+        """Does a step and returns what it tells.
+
+        Args:
+            penalty: whether gradient penalties are due.
+            measure: whether it measures as at a tick.
+        """
+        told = self.step(0 if penalty or self._every == 1 else 1, measure=measure)
+        self.average.update(self.step.vae, self._count, self._count)
+        return told
 
 
 def _at_work(settings: Settings, count: int) -> Settings:
@@ -166,27 +151,27 @@ def _at_work(settings: Settings, count: int) -> Settings:
 class _Noise:
     """Pictures of noise in place of a data set."""
 
-    def __init__(self, channels: int, size: int, classes: int) -> None:
-        self.shape, self.classes = (channels, size, size), classes
+    def __init__(self, channels: int, size: int, classes: int, device: torch.device) -> None:
+        self.shape, self.classes, self.device = (channels, size, size), classes, device
 
     def batch(self, start: int, count: int) -> tuple[Tensor, Tensor]:
         """Returns pictures ``(count, C, S, S)`` in [-1, 1] and labels ``(count,)``."""
         images = torch.rand(count, *self.shape, generator=generator(0, "footprint", start))
-        return images.mul_(2).sub_(1), torch.arange(count) % self.classes
+        labels = torch.arange(count) % self.classes
+        return images.mul_(2).sub_(1).to(self.device), labels.to(self.device)
 
 
 class _Alone:
-    """What a step asks of an Accelerator, for one process on the CPU; no state stays behind."""
+    """What a step asks of an Accelerator, for one process; no state stays behind."""
 
-    device = torch.device("cpu")
     num_processes, process_index, scaler = 1, 0, None
 
-    def __init__(self, *, half: bool) -> None:
-        self.half = half
+    def __init__(self, device: torch.device, *, half: bool) -> None:
+        self.device, self.half = device, half
 
     def autocast(self) -> AbstractContextManager[Any]:
         """Returns a context in which networks run in their precision."""
-        return torch.autocast("cpu", torch.bfloat16, enabled=self.half)
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.half)
 
     def unwrap_model(self, network: nn.Module) -> nn.Module:
         """Returns the network: it was never wrapped."""

@@ -14,6 +14,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from hiresvae.batching import in_batches
 from hiresvae.errors import UserError
 from hiresvae.generator import PictureModel
 from hiresvae.images import to_float, to_pil, to_uint8
@@ -84,26 +85,30 @@ def scores(painter: PictureModel, pictures: Tensor, *, draws: int = 8, seed: int
     Source: Serra et al. 2020 (arXiv 1909.11480), equation 1.
     """
     model, noisy = painter.model, painter.settings.model.stochastic
-    nats, rates, squares, packed = [], [], [], []
-    for rows in torch.arange(len(pictures)).split(BATCH):
-        part, numbers = pictures[rows], rows.tolist()
+
+    def found(rows: slice) -> tuple[Tensor, ...]:
+        part, numbers = pictures[rows], list(range(rows.start, rows.stop))
         images = painter.observed(part, picture_noise(seed, numbers, painter.device))
-        packed.append(complexity(to_uint8(images).cpu()))
+        packed = complexity(to_uint8(images).cpu())
         labels = painter.guess_labels(part) if painter.conditional else None
         features = model.features(images, labels)
         mean = model.walk(FromPosterior(features, None), labels, len(part))
         picture = model.likelihood(mean.head).mean
-        squares.append((picture - images).square().mean(1).cpu())
-        if noisy:
-            rates.append(torch.stack([drawn.rate() for drawn in mean.drawn], 1).cpu())
-            bound = importance_bound(painter, images, features, labels, seed, numbers, draws)
-            nats.append(bound)
-    by_pixel, compressed = torch.cat(squares), torch.cat(packed)
-    error = by_pixel.mean((1, 2))
-    if not noisy:
-        return Scores(None, compressed, None, error, None, by_pixel)
-    bits = -torch.cat(nats) / math.log(2)
-    return Scores(bits, compressed, bits - compressed, error, torch.cat(rates), by_pixel)
+        squares = (picture - images).square().mean(1).cpu()
+        if not noisy:
+            return squares, packed
+        rates = torch.stack([drawn.rate() for drawn in mean.drawn], 1).cpu()
+        bound = importance_bound(painter, images, features, labels, seed, numbers, draws)
+        return squares, packed, bound, rates
+
+    parts = in_batches(slice(0, len(pictures)), BATCH, found, painter.less_memory)
+    squares, packed, *of_bound = (torch.cat(column) for column in zip(*parts, strict=True))
+    error = squares.mean((1, 2))
+    if not of_bound:
+        return Scores(None, packed, None, error, None, squares)
+    bound, rates = of_bound
+    bits = -bound / math.log(2)
+    return Scores(bits, packed, bits - packed, error, rates, squares)
 
 
 def check_quantile(quantile: float) -> None:

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from hiresvae.batching import in_batches
 from hiresvae.distributions.gaussian import ACTIVE, standard_like
 from hiresvae.errors import UserError
 from hiresvae.generator import PictureModel
@@ -82,15 +83,15 @@ def bounds(model: PictureModel, pictures: Tensor, *, seed: int = 0, samples: int
     of the learned prior, since it follows the rungs above even where it adds nothing to them.
     """
     require_noise(model)
-    mine = share(len(pictures))
     rows: dict[str, list[np.ndarray]] = {
         name: [] for name in ("distortion", "rate", "label", "iwae", "top")
     }
     spreads = [np.zeros((2, math.prod(shape))) for shape in model.model.latent_shapes]
-    for numbers in torch.arange(mine.start, mine.stop).split(BATCH):
-        part = pictures[numbers]
+
+    def measured(mine: slice) -> tuple[dict[str, Tensor], list[np.ndarray]]:
+        part, numbers = pictures[mine], list(range(mine.start, mine.stop))
         labels = model.guess_labels(part) if model.conditional else None
-        noise = picture_noise(seed, numbers.tolist(), model.device)
+        noise = picture_noise(seed, numbers, model.device)
         images = model.observed(part, noise)
         features = model.model.features(images, labels)
         walk = model.model.walk(FromPosterior(features, noise), labels, len(part))
@@ -102,16 +103,22 @@ def bounds(model: PictureModel, pictures: Tensor, *, seed: int = 0, samples: int
         }
         if samples:
             found["iwae"] = importance_bound(
-                model, images, features, labels, seed, numbers.tolist(), samples
+                model, images, features, labels, seed, numbers, samples
             )
-        for name, values in found.items():
-            rows[name].append(values.cpu().numpy())
-        for sums, drawn in zip(spreads, walk.drawn, strict=True):
+        sums = []
+        for drawn in walk.drawn:
             mean = drawn.posterior.mean if drawn.posterior is not None else drawn.z
             if drawn.prior is not None:
                 mean = mean - drawn.prior.mean
             moved = mean.flatten(1).double().cpu().numpy()
-            sums += np.stack([moved.sum(0), np.square(moved).sum(0)])
+            sums.append(np.stack([moved.sum(0), np.square(moved).sum(0)]))
+        return found, sums
+
+    for found, sums in in_batches(share(len(pictures)), BATCH, measured, model.less_memory):
+        for name, values in found.items():
+            rows[name].append(values.cpu().numpy())
+        for total, one in zip(spreads, sums, strict=True):
+            total += one
     totals = [joined(part[None]).sum(0) for part in spreads]
     return Bounds(
         distortion=_all(rows["distortion"], ()),
@@ -135,20 +142,23 @@ def top_latents(
         labels: int64 ``(N,)``; a conditional model that is given none guesses.
         seed: of the draws; none of them is one of `bounds`.
     """
-    mine, rung, rows = share(len(pictures)), model.model.decoder.rung_list[0], []
-    for numbers in torch.arange(mine.start, mine.stop).split(BATCH):
-        part, chosen = pictures[numbers], None
+    rung = model.model.decoder.rung_list[0]
+
+    def drawn(mine: slice) -> np.ndarray:
+        part, chosen = pictures[mine], None
         if model.conditional and labels is not None:
-            chosen = torch.from_numpy(labels[numbers.numpy()]).to(model.device)
+            chosen = torch.from_numpy(labels[mine].copy()).to(model.device)
         elif model.conditional:
             chosen = model.guess_labels(part)
-        noise = picture_noise(seed, numbers.tolist(), model.device)
+        noise = picture_noise(seed, list(range(mine.start, mine.stop)), model.device)
         images = model.observed(part, noise)
         seen = model.model.features(images, chosen)[rung.shape[1]]
         # The first rung's posterior does not look at the state.
         posterior = rung.posterior(images.new_zeros(len(part)), seen, None)
-        drawn = posterior.sample(noise("posterior of training pictures", *rung.shape))
-        rows.append(drawn.flatten(1).cpu().numpy())
+        z = posterior.sample(noise("posterior of training pictures", *rung.shape))
+        return z.flatten(1).cpu().numpy()
+
+    rows = list(in_batches(share(len(pictures)), BATCH, drawn, model.less_memory))
     return _all(rows, (math.prod(rung.shape),))
 
 

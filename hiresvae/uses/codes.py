@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import one_hot
 
+from hiresvae.batching import in_batches
 from hiresvae.data.reading import Read, read_pictures
 from hiresvae.errors import UserError
 from hiresvae.generator import PictureModel, PriorName
@@ -107,8 +108,9 @@ def encode(painter: PictureModel, pictures: Tensor, labels: Tensor | None = None
         labels: int64 ``(N,)``; a conditional model that is given none takes those under which it
             reconstructs best.
     """
-    model, parts = painter.model, []
-    for rows in torch.arange(len(pictures)).split(BATCH):
+    model = painter.model
+
+    def encoded(rows: slice) -> Codes:
         part, chosen = pictures[rows], None
         if painter.conditional:
             given = labels[rows].to(painter.device) if labels is not None else None
@@ -120,8 +122,11 @@ def encode(painter: PictureModel, pictures: Tensor, labels: Tensor | None = None
             for drawn in walk.drawn
         ]
         weights = None if chosen is None else one_hot(chosen, model.classes).float()
-        parts.append(Codes(latents, weights, _still(painter, len(part))))
-    return Codes.joined(parts)
+        return Codes(latents, weights, _still(painter, len(part)))
+
+    return Codes.joined(
+        list(in_batches(slice(0, len(pictures)), BATCH, encoded, painter.less_memory))
+    )
 
 
 @torch.inference_mode()
@@ -138,7 +143,7 @@ def drawn(
     All streams of noise are those of sampling, the grain's too, so it is that very picture.
     """
     check_temperature(temperature, len(painter.model.latent_shapes))
-    labels = painter._labels(seed, [0], label)
+    labels = painter.drawn_labels([0], seed=seed, label=label)
     top = painter.latents([0], seed=seed, prior=prior, temperature=temperature, labels=labels)
     noise = picture_noise(seed, [0], painter.device)
     lower = [
@@ -166,13 +171,16 @@ def _handing_out(grain: Mapping[str, Tensor]) -> NormalNoise | None:
 @torch.inference_mode()
 def decode(painter: PictureModel, codes: Codes) -> Tensor:
     """Returns the pictures of codes, uint8 ``(N, C, S, S)`` on the CPU."""
-    model, parts = painter.model, []
-    for rows in torch.arange(len(codes)).split(BATCH):
+    model = painter.model
+
+    def decoded(rows: slice) -> Tensor:
         part = codes[rows]
         grain = _handing_out(part.grain)
         walk = model.walk(Relative(part.latents), part.labels, len(part), grain)
-        parts.append(to_uint8(model.likelihood(walk.head).mean).cpu())
-    return torch.cat(parts).contiguous()
+        return to_uint8(model.likelihood(walk.head).mean).cpu()
+
+    parts = in_batches(slice(0, len(codes)), BATCH, decoded, painter.less_memory)
+    return torch.cat(list(parts)).contiguous()
 
 
 @dataclass(frozen=True)

@@ -221,10 +221,9 @@ def _drawn(model: PictureModel, prior: PriorName, plan: Plan) -> Tensor:
     return _whole(filled(count, batches, f"samples of the {prior} prior"))
 
 
-def _reconstruct(model: PictureModel, pictures: Tensor, batch: int = 64) -> Tensor:
-    rows = share(len(pictures))
-    mine = pictures[rows]
-    batches = (model.reconstruct(part).cpu() for part in mine.split(batch) if len(part))
+def _reconstruct(model: PictureModel, pictures: Tensor) -> Tensor:
+    mine = pictures[share(len(pictures))]
+    batches = model.reconstruct_batches(mine) if len(mine) else ()
     return _whole(filled(len(mine), batches, "reconstructions"))
 
 

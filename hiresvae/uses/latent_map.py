@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from hiresvae.batching import in_batches
 from hiresvae.distributions.gaussian import ACTIVE
 from hiresvae.errors import UserError
 from hiresvae.generator import PictureModel
@@ -66,8 +67,8 @@ def posteriors(painter: PictureModel, pictures: Tensor, labels: Tensor | None = 
         labels: int64 ``(N,)``; a conditional model that is given none guesses.
     """
     model = painter.model
-    means, stds, kl, rates = [], [], [], []
-    for rows in torch.arange(len(pictures)).split(BATCH):
+
+    def found(rows: slice) -> tuple[Tensor, ...]:
         part, chosen = pictures[rows], None
         if painter.conditional:
             given = labels[rows].to(painter.device) if labels is not None else None
@@ -77,13 +78,12 @@ def posteriors(painter: PictureModel, pictures: Tensor, labels: Tensor | None = 
         )
         top = walk.drawn[0].posterior
         assert top is not None
-        means.append(top.mean.flatten(1).cpu())
-        stds.append(top.std.flatten(1).cpu())
-        kl.append(top.kl().flatten(1).cpu())
-        rates.append(torch.stack([drawn.rate() for drawn in walk.drawn], 1).cpu())
-    return Posteriors(
-        torch.cat(means), torch.cat(stds), torch.cat(kl).mean(0), torch.cat(rates).mean(0)
-    )
+        rates = torch.stack([drawn.rate() for drawn in walk.drawn], 1)
+        return (*(x.flatten(1).cpu() for x in (top.mean, top.std, top.kl())), rates.cpu())
+
+    parts = in_batches(slice(0, len(pictures)), BATCH, found, painter.less_memory)
+    means, stds, kl, rates = (torch.cat(column) for column in zip(*parts, strict=True))
+    return Posteriors(means, stds, kl.mean(0), rates.mean(0))
 
 
 def projected(vectors: Tensor, method: Projection, seed: int = 0) -> tuple[np.ndarray, str]:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from hiresvae.batching import in_batches
 from hiresvae.data.tiles import starts
 from hiresvae.errors import UserError
 from hiresvae.generator import PictureModel
@@ -48,7 +49,11 @@ def window(side: int) -> Tensor:
 
 
 def tiled(
-    picture: Tensor, side: int, work: Callable[[Tensor, Tensor], Tensor], batch: int = 16
+    picture: Tensor,
+    side: int,
+    work: Callable[[Tensor, Tensor], Tensor],
+    batch: int = 16,
+    less: str = "smaller tiles",
 ) -> Tensor:
     """Returns a picture put together from what ``work`` makes of its tiles ``(D, H, W)``.
 
@@ -60,7 +65,8 @@ def tiled(
         picture: ``(C, H, W)``.
         side: of the tiles.
         work: ``(tiles (n, C, side, side), numbers (n,)) -> (n, D, side, side)``.
-        batch: tiles at a time.
+        batch: most tiles at a time.
+        less: what needs less memory than a single tile.
     """
     height, width = picture.shape[1:]
     short = max(0, side - height), max(0, side - width)
@@ -69,10 +75,13 @@ def tiled(
     weight = window(side).to(picture.device)
     total = weight.new_zeros(whole.shape[1:])
     result: Tensor | None = None
-    for first in range(0, len(places), batch):
-        part = places[first : first + batch]
+
+    def of(rows: slice) -> tuple[list[tuple[int, int]], Tensor]:
+        part = places[rows]
         tiles = torch.stack([whole[:, y : y + side, x : x + side] for y, x in part])
-        made = work(tiles, torch.arange(first, first + len(part)))
+        return part, work(tiles, torch.arange(rows.start, rows.stop))
+
+    for part, made in in_batches(slice(0, len(places)), batch, of, less):
         if result is None:
             result = made.new_zeros(made.shape[1], *whole.shape[1:])
         for (y, x), one in zip(part, made, strict=True):
@@ -150,7 +159,7 @@ def restore(
                 return _projected(painter, images, None, steps, numbers, seed + k)
             return _filled(painter, images, hole, rounds, steps, numbers, seed + k)
 
-        made.append(tiled(both, model.size, work))
+        made.append(tiled(both, model.size, work, less=painter.less_memory))
     if mask is not None:
         made = [joined(one, image, unknown[0] > 0) for one in made]
     stacked = torch.stack(made)

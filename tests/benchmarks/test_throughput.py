@@ -6,6 +6,7 @@ import torch
 from PIL import Image
 
 from benchmarks import rivals, throughput
+from hiresvae.settings import DataSettings, Settings, TrainingSettings
 
 SMALL = ("--set", "model.width=4", "--set", "model.max_width=8", "--set", "model.latent_dim=4")
 
@@ -48,9 +49,11 @@ def test_every_row_has_its_figures_and_the_picture_its_lines(config, tmp_path, m
     monkeypatch.setattr(sys, "argv", ["throughput.py", *words])
     throughput.main()
     report = json.loads(out.read_text())
-    assert report["not_measured"] == {
-        "gone": "not measured: no_such_package is not installed (pip install no-such)"
-    }
+    absent = report["not_measured"]
+    assert absent["gone"] == "not measured: no_such_package is not installed (pip install no-such)"
+    assert absent.keys() == {"gone", "lightweight-gan", "stylegan2-pytorch"}
+    if not torch.cuda.is_available():
+        assert "refuses to start without CUDA" in absent["stylegan2-pytorch"]
     rows = {(row["who"], row["task"]): row for row in report["rows"] if "who" in row}
     makers = ("hiresvae", "plain loop", "small")
     assert rows.keys() == {(who, task) for who in makers for task in ("training", "sampling")}
@@ -89,9 +92,41 @@ def test_memory_that_runs_out_costs_a_row_and_no_more(config, monkeypatch):
     def full(*_):
         raise RuntimeError("CUDA out of memory. Tried to allocate 20.00 MiB")
 
-    monkeypatch.setattr(throughput, "peak", lambda device: {"convolution": 1.0, "product": 1.0})
-    for name in ("training", "plain_training", "sampling", "plain_sampling", "rival_figures"):
+    monkeypatch.setattr(throughput, "peak", lambda *_, **__: {"convolution": 1.0, "product": 1.0})
+    for name in ("training", "plain_training", "sampling", "plain_sampling"):
         monkeypatch.setattr(throughput, name, full)
-    rows = throughput.measured(config, 16, [], throughput.PIXELS, 1, "cpu")
+    monkeypatch.setattr(type(throughput.RIVALS["small"]), "figures", full)
+    rows = throughput.measured(config, 16, [], throughput.PIXELS, 1, "cpu", ["small"])
     assert len(rows) == 6 and {row["reason"] for row in rows} == {"memory ran out"}
     assert "memory ran out" in throughput.words(rows[0])
+
+
+def test_rivals_are_asked_in_their_own_environment(monkeypatch, tmp_path):
+    """By an interpreter that is none: what it is asked is seen, and what it cannot is told."""
+    monkeypatch.setattr(throughput, "RIVALS", rivals.RIVALS)
+    gone = throughput.not_measured(str(tmp_path / "python"), "cpu")
+    assert gone.keys() >= rivals.RIVALS.keys()
+    assert all("cannot be started" in gone[name] for name in rivals.RIVALS)
+    given = []
+
+    def worker(python, script, words, folder, device):
+        given.append((python, script, device))
+        return None if rivals.main(words) == 0 else "not there"
+
+    small = throughput.RIVALS["pythae VAE"]
+    fake = rivals.Rival("torch", "torch", lambda side, width: torch.nn.Linear(side, width),
+                        lambda network, x: network(x).square().mean(),
+                        lambda network, count, side: network(torch.randn(count, side)))  # fmt: skip
+    assert small.package == "pythae"
+    monkeypatch.setitem(rivals.RIVALS, "pythae VAE", fake)
+    monkeypatch.setattr(throughput, "worked", worker)
+    settings = Settings(data=DataSettings(size=16), training=TrainingSettings(batch_size=2))
+    found = throughput._rival("pythae VAE", "training", settings, 1, "cpu", "/there/python")()
+    assert given == [("/there/python", "rivals.py", "cpu")]
+    assert found["images_per_second"] > 0 and found["parameters"] > 0
+
+
+def test_the_peak_is_measured_in_half_precision_too():
+    assert throughput.peak("cpu", 1).keys() == {"convolution", "product"}
+    halved = throughput.peak("cpu", 1, half=True)
+    assert {"convolution_bf16", "product_bf16"} < halved.keys() and min(halved.values()) > 0

@@ -1,3 +1,4 @@
+import contextlib
 import errno
 import json
 import logging
@@ -21,7 +22,7 @@ from hiresvae.cli import main
 from hiresvae.commands.train import _log_to, less_memory
 from hiresvae.errors import UserError
 from hiresvae.run import RunFolder
-from hiresvae.settings import DataSettings, Settings, TrainingSettings
+from hiresvae.settings import DataSettings, ModelSettings, Settings, TrainingSettings
 
 
 def test_a_folder_of_other_settings_is_refused_and_stays(trained, train, content, refused):
@@ -286,19 +287,54 @@ def test_the_device_can_be_chosen(train, tmp_path, refused):
     assert not (tmp_path / "other").exists()
 
 
+def test_products_may_be_shortened_on_the_device_that_trains(train, tmp_path, monkeypatch):
+    devices = []
+
+    def noted(device):
+        devices.append(device.type)
+        return contextlib.nullcontext()
+
+    monkeypatch.setattr("hiresvae.devices.shortened_products", noted)
+    train(tmp_path / "run", "training.images=8", device="cpu")
+    assert devices == ["cpu"]
+
+
 def test_memory_that_ran_out_names_smaller_settings(train, tmp_path, monkeypatch, refused):
     def fit(self):
         raise RuntimeError("CUDA out of memory. Tried to allocate 20.00 MiB")
 
     monkeypatch.setattr("hiresvae.training.trainer.Trainer.fit", fit)
-    with refused("memory ran out", "training.accumulation 2", "training.batch_size 4 instead of 8",
-                 "data.size 14 instead of 16"):  # fmt: skip
+    ways = (
+        "data.device_cache false",
+        "training.accumulation 2",
+        "4 (instead of 8)",
+        "data.size 14",
+    )
+    with refused("memory ran out", *ways):
         train(tmp_path / "run")
 
 
 def test_the_smaller_batch_fits_the_processes():
     settings = Settings(training=TrainingSettings(batch_size=6, accumulation=1))
     words = less_memory(settings, processes=3)
-    assert "training.accumulation 2" in words and "training.batch_size 3 instead of 6" in words
+    assert "training.accumulation 2" in words and "training.batch_size 3 (instead of 6)" in words
     words = less_memory(settings.model_copy(update={"data": DataSettings(size=8)}), processes=6)
-    assert words.startswith("a smaller model")
+    assert not any(key in words for key in ("accumulation", "batch_size", "data.size"))
+
+
+def test_what_needs_less_memory_begins_with_what_costs_nothing():
+    words = less_memory(Settings(), processes=1)
+    keys = [way.split()[0] for way in words.split(", or ")]
+    assert keys == [
+        "data.device_cache", "training.accumulation", "training.gradient_checkpointing",
+        "training.precision", "training.batch_size", "data.size", "a",
+    ]  # fmt: skip
+    assert "device_cache false" in words and "checkpointing true" in words and "bf16" in words
+    lean = {"gradient_checkpointing": True, "precision": "bf16"}
+    done = Settings(training=TrainingSettings(**lean), data=DataSettings(device_cache=False))
+    assert less_memory(done, processes=1).startswith("training.accumulation 2")
+
+
+def test_no_setting_is_named_that_the_others_exclude():
+    flat = Settings(model=ModelSettings(backbone="dense"))
+    assert "gradient_checkpointing" not in less_memory(flat, processes=1)

@@ -148,3 +148,14 @@ def test_the_walk_reports_what_was_drawn(make: Callable[..., VAE], backbone: str
     walk = model.walk(Given([z], FromPrior(None)), None, 2)
     assert len(walk.drawn) == 1 and walk.drawn[0].z is z
     assert not torch.allclose(walk.head[0], walk.head[1])
+
+
+def test_a_boosted_layer_is_to_the_last_bit_one_of_larger_weights():
+    layer, x = BoostedLinear(12, 20), torch.randn(5, 12, requires_grad=True)
+    y = torch.nn.functional.linear(x, BOOST * layer.weight, layer.bias)
+    assert torch.equal(layer(x), y)
+    wanted, found = (
+        torch.autograd.grad(out.square().sum(), [x, layer.weight, layer.bias])
+        for out in (y, layer(x))
+    )
+    assert all(map(torch.equal, wanted, found))

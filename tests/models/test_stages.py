@@ -5,7 +5,7 @@ import torch
 
 from hiresvae.blocks.staged import Staged, recompute_stages
 from hiresvae.seeding import Noise, Shard
-from hiresvae.training.footprint import PeakMemory
+from hiresvae.training.peak import PeakMemory
 
 LABELS = torch.tensor([0, 1, 2, 0])
 KINDS = {

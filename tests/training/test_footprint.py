@@ -4,7 +4,8 @@ import pytest
 import torch
 
 from hiresvae.configuration import load_settings
-from hiresvae.training.footprint import Footprint, PeakMemory, footprint
+from hiresvae.training.footprint import Footprint, footprint
+from hiresvae.training.peak import PeakMemory
 
 AT_WORK = ["adversary.start=0", "adversary.ramp=0"]
 KINDS = {

@@ -1,5 +1,5 @@
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
@@ -137,8 +137,8 @@ class Model:
             made = torch.randint(0, 256, shape, generator=rng, dtype=torch.uint8)
         yield from made[start:].split(16)
 
-    def reconstruct(self, images: torch.Tensor) -> torch.Tensor:
-        return gaussian_blur(images, 3, 0.7)
+    def reconstruct_batches(self, images: torch.Tensor) -> Iterator[torch.Tensor]:
+        yield from gaussian_blur(images, 3, 0.7).split(32)
 
 
 class Patches(torch.nn.Module):

@@ -87,3 +87,18 @@ def test_files_and_samples_are_gathered_in_order(make_painter, pictures, tmp_pat
         gather(painter, [str(tmp_path / "broken.png")])
     with refused("does not exist"):
         gather(painter, [str(tmp_path / "none.png")])
+
+
+def test_codes_are_found_and_shown_as_memory_holds(painter, pictures, monkeypatch):
+    codes = encode(painter, pictures)
+    made, walk = decode(painter, codes), painter.model.walk
+
+    def walked(draw, labels, count, *rest):
+        if count > 2:
+            raise torch.cuda.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 MiB")
+        return walk(draw, labels, count, *rest)
+
+    monkeypatch.setattr(painter.model, "walk", walked)
+    assert near(decode(painter, codes), made)
+    for z, of_all in zip(encode(painter, pictures).latents, codes.latents, strict=True):
+        torch.testing.assert_close(z, of_all, atol=1e-4, rtol=1e-4)

@@ -77,7 +77,7 @@ def test_a_denoising_model_is_measured_from_corrupted_pictures(
     tmp_path, stub, network, monkeypatch
 ) -> None:
     seen: list[torch.Tensor] = []
-    monkeypatch.setattr(stub, "reconstruct", lambda x: seen.append(x) or x)
+    monkeypatch.setattr(stub, "reconstruct_batches", lambda x: seen.append(x) or [x])
 
     def measured(**chosen) -> dict:
         corruption = CorruptionSettings(**chosen)

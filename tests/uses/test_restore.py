@@ -31,6 +31,19 @@ def test_tiles_that_disagree_pass_into_one_another():
     assert made.max() - made.min() > 0.5
 
 
+def test_tiles_are_worked_off_as_memory_holds():
+    picture, tried = torch.rand(3, 16, 64), []
+
+    def narrow(tiles, numbers):
+        tried.append(numbers.tolist())
+        if len(tiles) > 2:
+            raise torch.cuda.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 MiB")
+        return tiles
+
+    assert torch.allclose(tiled(picture, 16, narrow, batch=5), picture, atol=1e-6)
+    assert tried == [[0, 1, 2, 3, 4], [0, 1], [2, 3], [4, 5], [6]]
+
+
 def test_tiles_begin_where_they_must():
     assert starts(16, 16) == starts(3, 16) == [0]
     for length in range(17, 60):
