@@ -1,5 +1,6 @@
 """Every configuration that ships: it says what it is for and how to run it, and is accepted."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -35,6 +36,20 @@ def test_it_passes_and_says_its_purpose_and_command(path: Path):
     assert comment[0].startswith("# Purpose: ")
     assert any(f"# Command: accelerate launch scripts/train.py configs/{path.name}" in line
                for line in comment)  # fmt: skip
+
+
+def test_the_published_weights_go_with_the_side_in_the_commands_that_it_prints():
+    path = FOLDER / "faces_cvaegan_published.yaml"
+    published = load_settings(path)
+    keys = ("feature_matching", "classifier_matching", "mean_matching", "class_mean_matching")
+    commands = re.findall(r"--set (data\.size=\d+)((?:[\s#]+--set \S+)+)", path.read_text())
+    assert len(commands) == 2
+    for size, more in commands:
+        told = load_settings(path, [size, *re.findall(r"--set (\S+)", more)])
+        check(told)
+        for key in keys:
+            expected = getattr(published.adversary, key) * (128 / told.data.size) ** 2
+            assert getattr(told.adversary, key) == pytest.approx(expected), (size, key)
 
 
 def test_each_data_set_of_the_documents_has_one():
