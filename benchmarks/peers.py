@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from hiresvae.data import PictureData
 
 SETS = DATA | {"cifar10": ["data.labels=set"]}
-OURS = ("monet_cvaegan.yaml", "monet_vae.yaml")
+OURS = ("monet_cvaegan.yaml", "monet_vae.yaml", "monet_hybrid.yaml")
 FIRST = 100
 """Batches of the short training that tells the speed."""
 
@@ -113,7 +113,7 @@ def parse(words: Sequence[str] | None) -> argparse.Namespace:
         help="interpreter of the peers' environment, or of one peer's; this one if not said",
     )
     add("--options", action="append", default=[], metavar="PEER=JSON", help="of a peer")
-    add("--ours", type=Path, nargs="*", help=f"configurations; {' and '.join(OURS)}")
+    add("--ours", type=Path, nargs="*", help=f"configurations; {', '.join(OURS)}")
     add("--set", action="append", default=[], metavar="KEY=VALUE", help="for all of ours")
     add("--samples", type=int, default=500, help="pictures at each mark")
     add("--features", default="auto", help="as in hiresvae evaluate")

@@ -7,6 +7,8 @@ overlap, and where noise or sharpening would do, distances that see through both
 Usage:
     python benchmarks/table.py --write README.md
     python benchmarks/table.py --check README.md
+
+Without the figures of a table it is left as it is, and the check fails.
 """
 
 import argparse
@@ -208,7 +210,7 @@ def filled(text: str, results: Path) -> tuple[str, list[str]]:
 
 
 def main(words: Sequence[str] | None = None) -> int:
-    """Writes or checks; returns 0, or 1 where the file and the figures differ."""
+    """Writes or checks; returns 0, or 1 where file and figures differ or figures are not there."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     either = parser.add_mutually_exclusive_group(required=True)
     readme = ROOT / "README.md"
@@ -222,6 +224,10 @@ def main(words: Sequence[str] | None = None) -> int:
         made, notes = filled(text, arguments.results)
     except ValueError as error:
         print(f"{file.name}: {error}", file=sys.stderr)
+        return 1
+    if arguments.check and notes:
+        # Figures that nobody can look up are not checked: that must not pass for a check.
+        print(*(f"{file.name}: {note}" for note in notes), sep="\n", file=sys.stderr)
         return 1
     print(*notes, sep="\n", end="\n" if notes else "")
     if made == text:

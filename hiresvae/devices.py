@@ -3,6 +3,7 @@
 import contextlib
 import os
 from collections.abc import Iterator
+from typing import Any
 
 import torch
 
@@ -59,6 +60,30 @@ def use_all_cores(processes: int) -> None:
     launched = "ACCELERATE_MIXED_PRECISION" in os.environ
     if launched and processes == 1 and os.environ.get("OMP_NUM_THREADS") == "1":
         torch.set_num_threads(usable_cores())
+
+
+# Ways of sharing the work in which no process holds the networks whole. The averaged weights, the
+# critic's gradient at the pictures, the guard's norms and the checkpoints all need them whole.
+SPLIT = ("FSDP", "DEEPSPEED", "MEGATRON_LM")
+
+
+def refuse_split(distributed_type: Any) -> None:
+    """Refuses to train where networks are split over processes.
+
+    Args:
+        distributed_type: of the Accelerator, a member of accelerate's enumeration.
+
+    Raises:
+        UserError: it is one of `SPLIT`.
+    """
+    kind = str(getattr(distributed_type, "value", distributed_type))
+    if kind in SPLIT:
+        raise UserError(
+            f"accelerate was told to train by {kind}, which splits the networks over processes, "
+            "but this training needs them whole on each; nearest valid: accelerate launch "
+            "--multi_gpu, and training.gradient_checkpointing true or training.accumulation 2 "
+            "where memory is short"
+        )
 
 
 @contextlib.contextmanager

@@ -1,5 +1,6 @@
 """Every configuration that ships: it says what it is for and how to run it, and is accepted."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ from hiresvae.checks import check
 from hiresvae.configuration import load_settings
 from hiresvae.models.vae import VAE
 from hiresvae.pyramid import parse_pyramid
+from hiresvae.settings import AdversarySettings, Settings
 
 FOLDER = Path(__file__).parents[1] / "configs"
 CONFIGS = sorted(FOLDER.glob("*.yaml"))
@@ -35,6 +37,20 @@ def test_it_passes_and_says_its_purpose_and_command(path: Path):
     assert comment[0].startswith("# Purpose: ")
     assert any(f"# Command: accelerate launch scripts/train.py configs/{path.name}" in line
                for line in comment)  # fmt: skip
+
+
+def test_the_published_weights_go_with_the_side_in_the_commands_that_it_prints():
+    path = FOLDER / "faces_cvaegan_published.yaml"
+    published = load_settings(path)
+    keys = ("feature_matching", "classifier_matching", "mean_matching", "class_mean_matching")
+    commands = re.findall(r"--set (data\.size=\d+)((?:[\s#]+--set \S+)+)", path.read_text())
+    assert len(commands) == 2
+    for size, more in commands:
+        told = load_settings(path, [size, *re.findall(r"--set (\S+)", more)])
+        check(told)
+        for key in keys:
+            expected = getattr(published.adversary, key) * (128 / told.data.size) ** 2
+            assert getattr(told.adversary, key) == pytest.approx(expected), (size, key)
 
 
 def test_each_data_set_of_the_documents_has_one():
@@ -89,3 +105,23 @@ def test_a_hybrid_is_the_ladder_with_the_adversary_as_it_is(name):
 @pytest.mark.parametrize("size", [32, 64, 512, 1024])
 def test_paintings_and_faces_may_have_other_sides(name, size):
     check(load_settings(FOLDER / f"{name}.yaml", [f"data.size={size}"]))
+
+
+def test_the_readme_names_settings_of_the_adversary_that_there_are():
+    text = (FOLDER.parent / "README.md").read_text(encoding="utf-8")
+    section = text.partition("## The adversary\n")[2].partition("\n## ")[0]
+    fields = AdversarySettings.model_fields
+    annotations = " ".join(str(field.annotation) for field in fields.values())
+    known = set(fields) | set(re.findall(r"'(\w+)'", annotations))
+    whole = Settings(adversary=AdversarySettings())
+    named = re.findall(r"`([^`]+)`", section.partition("What it tells")[0])
+    assert len(named) > 40
+    for word in named:
+        key, _, value = word.partition(": ")
+        key, value = key.removesuffix("=null").removesuffix("={}"), value or None
+        if "." in key:
+            top, _, inner = key.partition(".")
+            assert inner in type(getattr(whole, top)).model_fields, word
+        else:
+            assert key in known | {"adversary"}, word
+        assert value is None or value in known, word

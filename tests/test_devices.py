@@ -1,10 +1,14 @@
 import pytest
 import torch
+from accelerate import Accelerator
+from accelerate.utils import DistributedType
 
 from hiresvae.devices import (
+    SPLIT,
     choose_device,
     exact_products,
     flushing_denormals,
+    refuse_split,
     shortened_products,
     usable_cores,
     usable_kinds,
@@ -82,3 +86,24 @@ def test_products_are_shortened_on_cuda_alone_and_exact_where_figures_are_measur
         assert said[-1] == "high" and torch.backends.cudnn.allow_tf32
         raise UserError("some mistake")
     assert said[-1] == "highest" and torch.backends.cudnn.allow_tf32 == convolutions
+
+
+def test_networks_that_would_be_split_over_processes_are_refused(refused) -> None:
+    assert set(SPLIT) <= {kind.value for kind in DistributedType}, "accelerate's own names"
+    for kind in DistributedType:
+        if kind.value in SPLIT:
+            with refused(f"by {kind.value},", "--multi_gpu", "gradient_checkpointing"):
+                refuse_split(kind)
+        else:
+            refuse_split(kind)
+
+
+@pytest.mark.parametrize("kind", [DistributedType.FSDP, DistributedType.DEEPSPEED])
+def test_a_training_that_accelerate_would_split_ends_with_a_sentence(
+    kind, train, tmp_path, monkeypatch, refused
+) -> None:
+    """FSDP would have averaged shards as if they were whole layers."""
+    monkeypatch.setattr(Accelerator, "distributed_type", kind)
+    with refused(f"train by {kind.value}"):
+        train(tmp_path / "run", "training.images=16")
+    assert not list(tmp_path.glob("run/checkpoints/*"))

@@ -55,7 +55,7 @@ class Best:
 
     Its only state is on the disk: the folder with its score in ``score.json``, and a line a
     snapshot in ``scores.jsonl``. A training that is broken off and goes on scores the same
-    snapshots by the same noise, so it ends with the same folder.
+    snapshots by the same noise, so it ends with the same model.
 
     A score takes a prior fitted to 2,000 latents (to 128 numbers, on one CPU core, a few seconds of
     encoding and 0.2 s with ten labels or 6 s of mixtures without), 256 samples and their features.
@@ -140,6 +140,10 @@ class Best:
                 "seconds": round(time.monotonic() - begun, 2),
             }
         )
+        # Now that the score is known, the cards tell it.
+        self.snapshots.write_card(used, self.run.model)
+        if kept is not None and kept.images == used.images_seen:
+            self.snapshots.write_card(used, self.run.model_best)
         if kept is not None:
             words = "the best so far" if better else f"best {kept.value:.4g} at {kept.images:,}"
             log.info("samples against held-out pictures (%s) %.4g, %s", self.features, value, words)

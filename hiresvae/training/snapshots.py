@@ -17,13 +17,14 @@ from hiresvae.errors import UserError
 from hiresvae.generator import PictureModel
 from hiresvae.models.vae import VAE
 from hiresvae.priors import Density, RunningGaussian
-from hiresvae.run import RunFolder, written_aside
+from hiresvae.run import MetricsFile, RunFolder, write_whole, written_aside
 from hiresvae.seeding import generator
 from hiresvae.settings import Settings
-from hiresvae.training.card import model_card
+from hiresvae.training import card
 from hiresvae.training.corruption import as_seen
 
 SHOWN = 32
+CARD = "README.md"
 
 MOST_LATENTS = 20_000
 """Of pictures that the prior is fitted to; more change nothing and take minutes."""
@@ -197,4 +198,21 @@ class Snapshots:
             used.save(folder)
             for name, text in (extra or {}).items():
                 (folder / name).write_text(text, encoding="utf-8")
-            (folder / "README.md").write_text(model_card(used, self.data), encoding="utf-8")
+            (folder / CARD).write_text(self._card(used), encoding="utf-8")
+
+    def write_card(self, used: PictureModel, place: Path) -> None:
+        """Writes the card of a model folder anew, with what was measured since."""
+        if (place / CARD).exists():
+            write_whole(place / CARD, self._card(used))
+
+    def _card(self, used: PictureModel) -> str:
+        metrics, scores = (
+            MetricsFile(path).read() if path.exists() else []
+            for path in (self.run.metrics, self.run.scores)
+        )
+        seen = used.images_seen
+        facts = (
+            card.cost(metrics, seen, self.batches.device),
+            card.score(scores, seen),
+        )
+        return card.model_card(used, self.data, facts)

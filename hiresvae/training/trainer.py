@@ -19,6 +19,7 @@ from hiresvae.blocks.layers import channels_last
 from hiresvae.blocks.staged import recompute_stages
 from hiresvae.data import PictureData
 from hiresvae.data.batches import Batches
+from hiresvae.devices import refuse_split
 from hiresvae.errors import UserError
 from hiresvae.models.vae import VAE
 from hiresvae.priors import Density, RunningGaussian
@@ -78,11 +79,15 @@ class Trainer:
         data: opened.
         run: folder, created.
         accelerator: one for the process.
+
+    Raises:
+        UserError: the accelerator would split the networks over processes.
     """
 
     def __init__(
         self, settings: Settings, data: PictureData, run: RunFolder, accelerator: Accelerator
     ) -> None:
+        refuse_split(accelerator.distributed_type)
         self.settings, self.run, self.accelerator = settings, run, accelerator
         chosen = settings.training
         device = accelerator.device

@@ -205,6 +205,13 @@ def test_mistakes_are_told_before_anything_is_trained(tiny, tmp_path, refused, c
     assert stop.value.code == 2 and "above 0" in capsys.readouterr().err
 
 
+def test_ours_are_told_by_name_and_fit_the_default_side():
+    jobs = peers.jobs_of(peers.parse([]))
+    assert [job.title for job in jobs] == ["monet_cvaegan", "monet_vae", "monet_hybrid"]
+    rungs = jobs[2].settings().model.pyramid
+    assert "4x2" in rungs, "a ladder is among them"
+
+
 def test_what_is_for_one_peer_is_not_for_others():
     found = peers.by_name(["/env=a/python", "b=/c/python"], ["b", "d"])
     assert found == ("/env=a/python", {"b": "/c/python"})

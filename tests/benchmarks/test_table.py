@@ -67,11 +67,28 @@ def test_a_changed_figure_is_noticed(results, tmp_path):
     assert main(["--check", *call]) == 1
 
 
-def test_without_its_figures_a_table_stays_with_a_word(results, tmp_path):
+def test_without_its_figures_a_table_stays_with_a_word(results, tmp_path, capsys):
     (results / "quickstart.json").unlink()
     made, notes = filled(TEXT, results)
     assert made == TEXT
-    assert notes == ["table quickstart stays as it is: there is no quickstart.json"]
+    word = "table quickstart stays as it is: there is no quickstart.json"
+    assert notes == [word]
+    readme = tmp_path / "README.md"
+    readme.write_text(TEXT)
+    call = [str(readme), "--results", str(results)]
+    assert main(["--write", *call]) == 0 and word in capsys.readouterr().out
+    assert readme.read_text() == TEXT
+
+
+def test_a_check_without_the_figures_fails(results, tmp_path, capsys):
+    """It passed, as if the table had been compared with something."""
+    readme = tmp_path / "README.md"
+    readme.write_text(TEXT)
+    call = [str(readme), "--results", str(results)]
+    assert main(["--write", *call]) == 0 == main(["--check", *call])
+    (results / "quickstart_vae.json").unlink()
+    assert main(["--check", *call]) == 1
+    assert "README.md: table quickstart stays as it is: there is no" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
