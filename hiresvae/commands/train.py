@@ -9,7 +9,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hiresvae.checks import check
+from hiresvae.checks import cautions, check
 from hiresvae.configuration import dump_settings, load_settings
 from hiresvae.errors import UserError, enough_memory, printable
 from hiresvae.pyramid import nearest_sizes
@@ -146,6 +146,8 @@ def _trained(
             "es" if accelerator.num_processes > 1 else "",
             f"{parameters:,}",
         )
+        for words in cautions(settings, accelerator.num_processes):
+            log.warning("%s", words)
     outcome = trainer.fit()
     accelerator.end_training()
     return outcome
