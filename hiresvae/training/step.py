@@ -212,7 +212,8 @@ class Step:
             made = [outputs.reconstruction]
             if outputs.sample is not None and len(outputs.sample) > 1:
                 made.append(outputs.sample)
-            logs["fake_spread"] = spread(images, *made)
+            if len(images) > 1:  # one picture differs from nobody, which is no collapse
+                logs["fake_spread"] = spread(images, *made)
             if ramp:
                 loss = loss + (mixed.float() * push).sum()
             pushed = mixed, push.to(mixed.dtype)
@@ -370,7 +371,8 @@ class Step:
         figures = {"loss": loss, "model": norm.float()}
         if networks.critic is not None and judged(means):
             figures["critic"] = self._gradient_norm("critic").float()
-            figures["spread"] = means["fake_spread"]
+            if "fake_spread" in means:
+                figures["spread"] = means["fake_spread"]
         values = torch.stack(list(figures.values()))
         if self.accelerator.num_processes > 1:
             values = self.accelerator.reduce(values, "mean")
