@@ -92,7 +92,10 @@ def less_memory(settings: Settings, processes: int) -> str:
     ways = []
     if batch % (2 * share) == 0:
         parts = 2 * settings.training.accumulation
-        ways.append(f"training.accumulation {parts} (the same result, a batch in more parts)")
+        more = settings.training.model_copy(update={"accumulation": parts})
+        same = not cautions(settings.model_copy(update={"training": more}), processes)
+        result = "the same result, a batch in more parts" if same else "a batch in more parts"
+        ways.append(f"training.accumulation {parts} ({result})")
     if smaller := batch // 2 // share * share:
         ways.append(f"training.batch_size {smaller} instead of {batch}")
     if smaller_sizes := [side for side in nearest_sizes(size) if 8 <= side < size]:

@@ -21,7 +21,7 @@ from hiresvae.cli import main
 from hiresvae.commands.train import _log_to, less_memory
 from hiresvae.errors import UserError
 from hiresvae.run import RunFolder
-from hiresvae.settings import DataSettings, Settings, TrainingSettings
+from hiresvae.settings import AdversarySettings, DataSettings, Settings, TrainingSettings
 
 
 def test_a_folder_of_other_settings_is_refused_and_stays(trained, train, content, refused):
@@ -31,6 +31,14 @@ def test_a_folder_of_other_settings_is_refused_and_stays(trained, train, content
     with refused("adversary"):
         train(trained, "adversary=null")
     assert content(trained) == before
+
+
+def test_a_training_begins_with_what_its_split_does_to_the_critic(train, tmp_path):
+    run = train(tmp_path / "run", "training.images=12", "training.batch_size=6")
+    said = (run / "train.log").read_text().splitlines()
+    words = [line for line in said if "careful: each of 1 process(es)" in line]
+    assert len(words) == 1 and "6 of 6 pictures at once" in words[0]
+    assert "training tiny to 12 images" in said[said.index(words[0]) - 1], "before the first step"
 
 
 def test_what_changes_no_number_may_change(train, tmp_path):
@@ -302,3 +310,12 @@ def test_the_smaller_batch_fits_the_processes():
     assert "training.accumulation 2" in words and "training.batch_size 3 instead of 6" in words
     words = less_memory(settings.model_copy(update={"data": DataSettings(size=8)}), processes=6)
     assert words.startswith("a smaller model")
+
+
+@pytest.mark.parametrize(("batch", "same"), [(8, True), (4, False)])
+def test_a_batch_in_more_parts_is_the_same_only_to_a_critic_that_sees_its_groups(batch, same):
+    settings = Settings(
+        training=TrainingSettings(batch_size=batch), adversary=AdversarySettings(critic="whole")
+    )
+    words = less_memory(settings, processes=1)
+    assert "training.accumulation 2" in words and ("the same result" in words) == same
