@@ -12,6 +12,8 @@ SMALLEST_CLASSIC = 12
 # Of self-attention.
 HEADS = 4
 WIDEST_LAYER = 65_536
+# Rows of a part whose features a critic of the whole picture compares.
+NEIGHBOURS = 4
 
 
 def check(settings: Settings, processes: int = 1) -> None:
@@ -31,6 +33,27 @@ def check(settings: Settings, processes: int = 1) -> None:
     for rule in rules:
         rule(settings)
     _batch(settings, processes)
+
+
+def cautions(settings: Settings, processes: int = 1) -> list[str]:
+    """Returns in words what is allowed, but not what one may take it for.
+
+    Args:
+        settings: checked.
+        processes: processes that will train together.
+    """
+    training, adversary = settings.training, settings.adversary
+    rows = training.batch_size // (processes * training.accumulation)
+    if adversary is None or adversary.critic == "patch" or rows % NEIGHBOURS == 0:
+        return []
+    near = max(1, rows // NEIGHBOURS) * NEIGHBOURS * processes * training.accumulation
+    return [
+        f"careful: each of {processes} process(es) times training.accumulation "
+        f"{training.accumulation} works off {rows} of {training.batch_size} pictures at once, but "
+        f"adversary.critic {adversary.critic!r} compares them in groups of {NEIGHBOURS}: the rest "
+        "make a smaller group, and the critic is another one than with parts of a multiple of "
+        f"{NEIGHBOURS}; nearest: training.batch_size {near}, or adversary.critic 'patch'"
+    ]
 
 
 def _labels(settings: Settings) -> None:

@@ -147,7 +147,7 @@ class AdversarySettings(Section):
     critic: Literal["whole", "patch", "multiscale"] = Field(
         "whole",
         description="whole: one verdict a picture; patch: one for every position at a "
-        "quarter of the side, of the 16 + 28 * blocks pixels about it; multiscale: patches of "
+        "quarter of the side, of the 22 + 28 * blocks pixels about it; multiscale: patches of "
         "every coarser side, and the whole",
     )
     weight: float = Field(
@@ -301,7 +301,13 @@ class TrainingSettings(Section):
     batch_size: int = Field(
         32, ge=1, le=65_536, description="pictures in an optimiser step, all processes"
     )
-    accumulation: int = Field(1, ge=1, description="parts in which a batch is worked off")
+    accumulation: int = Field(
+        1,
+        ge=1,
+        description="parts in which a batch is worked off; a critic that sees the whole picture "
+        "compares 4 rows of a part: with rows per process and part not a multiple of 4 it is "
+        "another one",
+    )
     lr: float = Field(4e-4, gt=0, description="learning rate of the model")
     betas: tuple[float, float] = Field((0.0, 0.99), description="moments of its Adam")
     weight_decay: float = Field(0.0, ge=0.0, description="decoupled weight decay")

@@ -1,6 +1,7 @@
 import pytest
 
-from hiresvae.checks import check
+from hiresvae.adversary.discriminator import GROUP
+from hiresvae.checks import NEIGHBOURS, cautions, check
 from hiresvae.configuration import validate
 from hiresvae.errors import UserError
 from hiresvae.settings import Settings
@@ -232,3 +233,34 @@ def test_an_adversary_that_could_not_do_what_is_asked_is_refused(values, sentenc
         check(settings(**values))
     ok = CLASSES | {"adversary__condition": "both", "adversary__class_mean_matching": 0.1}
     check(settings(**ok, adversary__loss="mean_features"))
+
+
+@pytest.mark.parametrize(
+    ("critic", "batch", "parts", "processes", "near"),
+    [
+        ("whole", 8, 4, 1, 16), ("multiscale", 12, 1, 2, 8), ("whole", 2, 1, 1, 4),
+        ("whole", 8, 2, 1, None), ("whole", 16, 1, 4, None), ("patch", 8, 4, 2, None),
+    ],
+)  # fmt: skip
+def test_a_critic_of_the_whole_whose_groups_a_split_breaks_is_told_of(
+    critic, batch, parts, processes, near
+):
+    chosen = settings(
+        training__batch_size=batch, training__accumulation=parts, adversary__critic=critic
+    )
+    check(chosen, processes=processes)
+    said = cautions(chosen, processes)
+    assert len(said) == (near is not None)
+    assert cautions(settings(training__batch_size=6), processes) == [], "there is no critic"
+    if near is not None:
+        rows = batch // (parts * processes)
+        assert f"works off {rows} of {batch} pictures" in said[0]
+        assert f"nearest: training.batch_size {near}, or adversary.critic 'patch'" in said[0]
+        better = settings(
+            training__batch_size=near, training__accumulation=parts, adversary__critic=critic
+        )
+        assert cautions(better, processes) == []
+
+
+def test_the_groups_are_those_of_the_critic():
+    assert NEIGHBOURS == GROUP

@@ -18,7 +18,11 @@ from hiresvae.settings import AdversarySettings
 
 @dataclass(frozen=True)
 class Verdict:
-    """Terms of one step, each ``(n,)``, unweighted.
+    """Terms of one step, each ``(N,)``, unweighted.
+
+    A term of one kind of fakes is 0 in rows of another, and so much larger in its own that its mean
+    over the batch of all parts and processes is that over its kind. Names, and rows, so do not
+    depend on which kinds a part of the batch happens to hold.
 
     Attributes:
         fakes: the leaf that the model's terms are to be differentiated at, ``(N, C, H, W)``.
@@ -43,10 +47,10 @@ class Verdict:
     shown: dict[str, Tensor] = field(default_factory=dict)
 
     def means(self) -> dict[str, Tensor]:
-        """Returns the mean of every term that has rows, by name, for the logs."""
+        """Returns the mean of every term, by name, for the logs."""
         terms = self.model | self.critic | self.shown
         terms |= {"real_logit": self.real_logits, "fake_logit": self.fake_logits}
-        return {name: term.detach().mean() for name, term in terms.items() if len(term)}
+        return {name: term.detach().mean() for name, term in terms.items()}
 
 
 @dataclass(frozen=True)
@@ -77,6 +81,7 @@ class Adversary:
         noise: Noise,
         penalty: bool,
         probability: Tensor | float = 1.0,
+        paired_share: float | None = None,
     ) -> Verdict:
         """Returns the terms of both sides.
 
@@ -89,6 +94,8 @@ class Adversary:
             noise: numbers of this step.
             penalty: whether R1 and R2 are due.
             probability: of each kind of augmentation in each row.
+            paired_share: share of reconstructions among the fakes of the whole batch, of which
+                these rows may be a part; None: these rows are the whole.
         """
         # Apart, not as one batch: the model's gradient then passes back through the fakes alone.
         real = real.detach().requires_grad_(penalty)
@@ -103,7 +110,7 @@ class Adversary:
             terms["r2"] = losses.gradient_penalty(on_fake.logits, fakes, on_real.weights)
         return Verdict(
             fakes,
-            self._model_terms(on_real, on_fake, labels, paired),
+            self._model_terms(on_real, on_fake, labels, paired, paired_share),
             terms,
             losses.weighed(on_real.logits.detach(), on_real.weights),
             losses.weighed(on_fake.logits.detach(), on_real.weights),
@@ -127,32 +134,45 @@ class Adversary:
         return terms
 
     def _model_terms(
-        self, on_real: Judgement, on_fake: Judgement, labels: Tensor | None, paired: Tensor
+        self,
+        on_real: Judgement,
+        on_fake: Judgement,
+        labels: Tensor | None,
+        paired: Tensor,
+        paired_share: float | None,
     ) -> dict[str, Tensor]:
         chosen, terms = self.settings, {}
+        copies = _counted(paired, paired_share)
+        samples = _counted(~paired, None if paired_share is None else 1 - paired_share)
         if chosen.loss != "mean_features":
             real_logits = on_real.logits.detach()
             terms["adversarial"] = losses.model_loss(
                 chosen.loss, real_logits, on_fake.logits, on_real.weights
             )
-        if chosen.feature_matching:
+        if chosen.feature_matching and copies is not None:
             fake, real = (_compared(side, chosen.feature_layer) for side in (on_fake, on_real))
             distance = losses.feature_distance(fake, real, chosen.feature_distance)
-            terms["feature_matching"] = distance[paired]
-        if self.averages is not None and self.averages.features is not None:
-            gap = self.averages.features.gap()
-            terms["mean_matching"] = losses.mean_distance(_embedding(on_fake), gap)[~paired]
+            terms["feature_matching"] = distance * copies
+        means = self.averages
+        if means is not None and means.features is not None and samples is not None:
+            gap = means.features.gap()
+            terms["mean_matching"] = losses.mean_distance(_embedding(on_fake), gap) * samples
         if on_fake.class_logits is None or on_fake.class_embedding is None or labels is None:
             return terms
         if chosen.classifier:
             terms["fake_class_nats"] = _cross_entropy(on_fake.class_logits, labels)
-        if chosen.classifier_matching and on_real.class_embedding is not None:
+        if (
+            chosen.classifier_matching
+            and on_real.class_embedding is not None
+            and copies is not None
+        ):
             fake, real = {1: on_fake.class_embedding}, {1: on_real.class_embedding}
-            terms["classifier_matching"] = losses.feature_distance(fake, real, "squared")[paired]
-        if self.averages is not None and self.averages.classes is not None:
-            gap = self.averages.classes.gap()[labels]
+            distance = losses.feature_distance(fake, real, "squared")
+            terms["classifier_matching"] = distance * copies
+        if means is not None and means.classes is not None and samples is not None:
+            gap = means.classes.gap()[labels]
             matched = losses.mean_distance(on_fake.class_embedding, gap)
-            terms["class_mean_matching"] = matched[~paired]
+            terms["class_mean_matching"] = matched * samples
         return terms
 
     def _observed(
@@ -195,11 +215,7 @@ class Adversary:
             "classifier_matching": chosen.classifier_matching,
             "class_mean_matching": chosen.class_mean_matching,
         }
-        parts = [
-            share * weights[name] * term.mean()
-            for name, term in verdict.model.items()
-            if len(term)  # none where no fake is a reconstruction, or all are
-        ]
+        parts = [share * weights[name] * term.mean() for name, term in verdict.model.items()]
         return torch.stack(parts).sum() if parts else 0 * verdict.fakes.sum()
 
     def critic_loss(self, verdict: Verdict) -> Tensor:
@@ -216,6 +232,24 @@ class Adversary:
             factor = self.settings.gamma * self.settings.penalty_every
             loss = loss + factor * (verdict.critic["r1"].mean() + verdict.critic["r2"].mean())
         return loss
+
+
+def _counted(members: Tensor, share: float | None) -> Tensor | None:
+    """Returns what each row counts ``(N,)``, so that a mean over the batch is over its members.
+
+    By multiplication: to choose rows by a mask, the host would have to wait for their number.
+
+    Args:
+        members: bool ``(N,)``.
+        share: of members in the whole batch; None: these rows are the whole.
+
+    Returns:
+        None where the batch has no member.
+    """
+    rows = members.float()
+    if share is None:
+        return rows / rows.mean().clamp_min(0.5 / len(rows))
+    return rows / share if share > 0 else None
 
 
 def _compared(judgement: Judgement, layer: str) -> dict[int, Tensor]:

@@ -9,6 +9,7 @@ Everything is built from operations that can be differentiated twice, for the gr
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import torch
 from torch import Tensor
@@ -67,8 +68,7 @@ class Change:
         if isinstance(probability, float) and probability >= 1 and not geometric:
             return cls(numbers, tuple(kinds))
         chance = noise.uniform("augment chance", len(KINDS))
-        most = torch.tensor([MOST if k in GEOMETRIC else 1.0 for k in KINDS], device=chance.device)
-        limit = torch.minimum(most, torch.as_tensor(probability).to(most))
+        limit = _most(chance.device).clamp_max(probability)
         return cls(numbers, tuple(kinds), geometry, chance < limit)
 
     def rows(self, chosen: Tensor | slice) -> "Change":
@@ -104,6 +104,12 @@ class Change:
         if kind == "turns":
             return turned(images, turn)
         return warped(images, zoom, angle)
+
+
+@lru_cache
+def _most(device: torch.device) -> Tensor:
+    """Returns the largest probability of each kind ``(6,)``; kept, so that no step sends it."""
+    return torch.tensor([MOST if kind in GEOMETRIC else 1.0 for kind in KINDS], device=device)
 
 
 def _color(images: Tensor, numbers: Tensor) -> Tensor:

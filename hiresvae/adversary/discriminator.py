@@ -15,7 +15,7 @@ from hiresvae.settings import AdversarySettings
 
 GROUP = 4
 """Pictures whose spread is compared: neighbours in the batch, so a split over processes in fours
-sees the same groups."""
+sees the same groups (`hiresvae.checks.cautions` tells of other splits)."""
 
 PATCH_LEVEL = 2
 """Halvings above the finest side that a patch critic judges: a quarter of the side."""

@@ -9,7 +9,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hiresvae.checks import check
+from hiresvae.checks import cautions, check
 from hiresvae.configuration import dump_settings, load_settings
 from hiresvae.errors import UserError, enough_memory, printable
 from hiresvae.pyramid import nearest_sizes
@@ -90,9 +90,12 @@ def less_memory(settings: Settings, processes: int) -> str:
     """Returns the nearest settings that need less memory, in words; what costs least goes first."""
     training, data = settings.training, settings.data
     share = processes * training.accumulation
+    parts = training.model_copy(update={"accumulation": 2 * training.accumulation})
+    same = not cautions(settings.model_copy(update={"training": parts}), processes)
+    in_parts = "the same result, a batch in parts" if same else "a batch in parts"
     changes: list[tuple[str, Any, str]] = [
         ("data.device_cache", False, "the same result, pictures are read as they are needed"),
-        ("training.accumulation", 2 * training.accumulation, "the same result, a batch in parts"),
+        ("training.accumulation", parts.accumulation, in_parts),
         ("training.gradient_checkpointing", True, "the same result in a third more time"),
     ]
     if training.precision == "no":
@@ -169,6 +172,8 @@ def _trained(
             "es" if accelerator.num_processes > 1 else "",
             f"{parameters:,}",
         )
+        for words in cautions(settings, accelerator.num_processes):
+            log.warning("%s", words)
     outcome = trainer.fit()
     accelerator.end_training()
     return outcome

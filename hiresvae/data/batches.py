@@ -95,7 +95,7 @@ class Batches:
         """
         labels = None
         if self._labels is not None:
-            labels = self._labels[self.indices(start, count)].to(self.device)
+            labels = self._sent(self._labels[self.indices(start, count)])
         return self._cut(self._stores[0], start, count), labels
 
     def inputs(self, start: int, count: int) -> Tensor | None:
@@ -111,7 +111,7 @@ class Batches:
         pictures = self._windows(rows, bits) if self._random else middle(rows, self.size)
         if self.mirror:
             # Rows known on the host: no waiting for the device, and quicker than torch.where.
-            flipped = torch.nonzero(bits & 1)[:, 0].to(self.device)
+            flipped = self._sent(torch.from_numpy(np.flatnonzero(bits.numpy() & 1)))
             mirrored = pictures.index_select(0, flipped).flip(-1)
             pictures = pictures.index_copy(0, flipped, mirrored)
         return to_float(pictures)
@@ -133,13 +133,20 @@ class Batches:
 
     def _rows(self, store: np.ndarray | Tensor, chosen: Tensor) -> Tensor:
         if isinstance(store, Tensor):
-            return store.index_select(0, chosen.to(self.device))
-        return torch.from_numpy(store[chosen.numpy()]).to(self.device)
+            return store.index_select(0, self._sent(chosen))
+        return self._sent(torch.from_numpy(store[chosen.numpy()]))
+
+    def _sent(self, rows: Tensor) -> Tensor:
+        """Returns rows of the host on the device; the host does not wait for their arrival."""
+        if self.device.type == "cuda":
+            # From memory that may be paged out, the driver first waits for all work before it.
+            rows = rows.pin_memory()
+        return rows.to(self.device, non_blocking=True)
 
     def _windows(self, rows: Tensor, bits: Tensor) -> Tensor:
         places = self._room + 1
         each = torch.arange(len(rows), device=self.device)
-        top, left = ((bits >> shift).remainder(places).to(self.device) for shift in (8, 32))
+        top, left = (self._sent((bits >> shift).remainder(places)) for shift in (8, 32))
         every_window = rows.unfold(2, self.size, 1).unfold(3, self.size, 1)  # a view, no copy
         return every_window[each, :, top, left]
 

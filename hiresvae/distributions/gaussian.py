@@ -5,7 +5,7 @@ and only elementwise operations follow, which autocast leaves alone.
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Self
 
 import torch
@@ -58,6 +58,7 @@ class DiagonalGaussian:
         mean: ``(N, D, h, w)``; kept in float32.
         logvar: natural log of the variance, same shape; kept in float32, softly bounded to
             [-14, 10] on construction so that no head can make a variance of 0 or infinity.
+        unbounded: the log variance in float32 as it was given.
 
     Example:
         >>> q = DiagonalGaussian(torch.zeros(1, 2, 1, 1), torch.zeros(1, 2, 1, 1))
@@ -67,10 +68,11 @@ class DiagonalGaussian:
 
     mean: Tensor
     logvar: Tensor
+    unbounded: Tensor = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        self.mean = self.mean.float()
-        self.logvar = bounded_logvar(self.logvar)
+        self.mean, self.unbounded = self.mean.float(), self.logvar.float()
+        self.logvar = bounded_logvar(self.unbounded)
 
     @property
     def std(self) -> Tensor:
@@ -130,7 +132,9 @@ def product(a: DiagonalGaussian, b: DiagonalGaussian) -> DiagonalGaussian:
 def residual(prior: DiagonalGaussian, delta_mean: Tensor, delta_logvar: Tensor) -> DiagonalGaussian:
     """Returns a posterior told relative to its prior: N(m_p + dm, v_p * e^dlv).
 
-    Zero deltas give the prior itself, so a rung that starts at zero starts with no KL.
+    Zero deltas give the prior itself, so a rung that starts at zero starts with no KL. The bound
+    on the log variance is applied once, to the sum: v_p is the prior's own before its bound, as
+    in their code.
 
     Args:
         prior: over ``(N, D, h, w)``.
@@ -139,4 +143,4 @@ def residual(prior: DiagonalGaussian, delta_mean: Tensor, delta_logvar: Tensor) 
 
     Source: Vahdat and Kautz 2020 (NVAE, arXiv 2007.03898), section 3.2.
     """
-    return DiagonalGaussian(prior.mean + delta_mean.float(), prior.logvar + delta_logvar.float())
+    return DiagonalGaussian(prior.mean + delta_mean.float(), prior.unbounded + delta_logvar.float())

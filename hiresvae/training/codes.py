@@ -30,7 +30,7 @@ def activity_kl(latents: Tensor, target: float) -> Tensor:
     Source: Ng 2011, Sparse autoencoder (CS294A lecture notes), section 3.
     """
     mean = latents.float().sigmoid().mean(0).clamp(1e-6, 1 - 1e-6)
-    r = torch.tensor(target, device=latents.device)
+    r = mean.new_full((), target)  # filled there, not sent there
     return (r * (r / mean).log() + (1 - r) * ((1 - r) / (1 - mean)).log()).sum()
 
 

@@ -13,6 +13,9 @@ from torch import Tensor
 from hiresvae.models.contract import Outputs
 from hiresvae.settings import AdversarySettings, IntrospectiveSettings, ModelSettings
 
+PAIRED = "reconstructions"
+"""The kind of fakes that have an original in their row."""
+
 
 def kl_weight(settings: ModelSettings, share: float) -> float:
     """Returns beta after a share of training: it rises linearly from 0 over ``kl_warmup``.
@@ -27,7 +30,12 @@ def kl_weight(settings: ModelSettings, share: float) -> float:
 
 
 def bound_loss(
-    outputs: Outputs, dims: int, beta: float, free_nats: float, balance: Tensor | None = None
+    outputs: Outputs,
+    dims: int,
+    beta: float,
+    free_nats: float,
+    balance: Tensor | None = None,
+    mean_rate: Tensor | None = None,
 ) -> Tensor:
     """Returns ``(distortion + beta * rate) / dims`` averaged over the batch, nats per dimension.
 
@@ -40,10 +48,13 @@ def bound_loss(
         beta: weight of the rate.
         free_nats: nats a rung may spend unpenalised.
         balance: factor of each rung's rate ``(L,)``; None is 1.
+        mean_rate: mean rate ``(L,)`` over the whole batch, of which the outputs may be a part; it
+            decides which rungs are free. None: these rows are the whole.
     """
     rate = outputs.rate.mean(0)
     if free_nats > 0:
-        rate = rate.clamp_min(free_nats)
+        whole = rate.detach() if mean_rate is None else mean_rate
+        rate = torch.where(whole < free_nats, free_nats, rate)
     if balance is not None:
         rate = balance * rate
     return (outputs.distortion.mean() + beta * rate.sum()) / dims
@@ -94,16 +105,28 @@ class Fakes:
         paired: bool ``(n,)``, where the fake is the row's own reconstruction.
         sampled: int64 ``(m,)``, the rows that show a sample instead.
         standard: bool ``(m,)``, which of these samples come from N(0, I).
+        paired_share: share of reconstructions in the batch of all processes.
     """
 
     paired: Tensor
     sampled: Tensor
     standard: Tensor
+    paired_share: float
 
     @classmethod
-    def of_rows(cls, kinds: Sequence[str], start: int, count: int, device: torch.device) -> "Fakes":
-        """Returns the plan for ``count`` rows from row ``start`` of the global batch."""
-        return _plan(tuple(kinds), start % len(kinds), count, device)
+    def of_rows(
+        cls,
+        kinds: Sequence[str],
+        start: int,
+        count: int,
+        device: torch.device,
+        total: int | None = None,
+    ) -> "Fakes":
+        """Returns the plan for ``count`` rows from row ``start`` of a batch of ``total`` rows.
+
+        Where no total is given, these rows are the batch.
+        """
+        return _plan(tuple(kinds), start % len(kinds), count, device, total)
 
     def mix(self, outputs: Outputs) -> Tensor:
         """Returns the fakes ``(N, C, H, W)``: reconstructions with samples in their rows."""
@@ -113,12 +136,16 @@ class Fakes:
 
 
 @functools.lru_cache(maxsize=32)
-def _plan(kinds: tuple[str, ...], first: int, count: int, device: torch.device) -> Fakes:
+def _plan(
+    kinds: tuple[str, ...], first: int, count: int, device: torch.device, total: int | None
+) -> Fakes:
     """Returns the plan of rows; kept, so that no step waits for the device to be told again."""
     chosen = [kinds[(first + i) % len(kinds)] for i in range(count)]
-    sampled = [i for i, kind in enumerate(chosen) if kind != "reconstructions"]
+    batch = chosen if total is None else [kinds[i % len(kinds)] for i in range(total)]
+    sampled = [i for i, kind in enumerate(chosen) if kind != PAIRED]
     return Fakes(
-        torch.tensor([kind == "reconstructions" for kind in chosen], device=device),
+        torch.tensor([kind == PAIRED for kind in chosen], device=device),
         torch.tensor(sampled, dtype=torch.int64, device=device),
         torch.tensor([chosen[i] == "standard" for i in sampled], dtype=torch.bool, device=device),
+        batch.count(PAIRED) / max(1, len(batch)),
     )

@@ -20,14 +20,13 @@ from hiresvae.adversary.adversary import Adversary, Verdict
 from hiresvae.adversary.averages import Averages
 from hiresvae.adversary.balance import Balance, gradient_at, scaled_gradient
 from hiresvae.data.batches import Batches
-from hiresvae.images import binarized
 from hiresvae.models.contract import NormalNoise, Outputs
 from hiresvae.models.vae import VAE
 from hiresvae.priors import RunningGaussian
 from hiresvae.seeding import Noise, Shard
 from hiresvae.settings import Settings
 from hiresvae.training.codes import make_penalties
-from hiresvae.training.corruption import seen_in_training
+from hiresvae.training.free_nats import FreeNats
 from hiresvae.training.gradients import gradient_norms
 from hiresvae.training.guard import Guard, spread, step_unless
 from hiresvae.training.introspective import Introspection
@@ -39,6 +38,7 @@ from hiresvae.training.objective import (
     kl_weight,
 )
 from hiresvae.training.sharpening import make_sharpening
+from hiresvae.training.shown import shown
 from hiresvae.training.steady import Steady
 from hiresvae.training.suspects import Gradients, Suspects
 
@@ -105,6 +105,7 @@ class Step:
         trained = {"model": networks.model, "critic": networks.critic}
         self.gradients = {name: Gradients(net) for name, net in trained.items() if net is not None}
         self.steady = Steady.of(settings.model, self.vae)
+        self.free_nats = FreeNats(settings, self.vae, batches, accelerator)
         self.augment: AugmentProbability | None = None
         if settings.adversary is not None:
             self.augment = AugmentProbability(settings.adversary).to(accelerator.device)
@@ -123,16 +124,23 @@ class Step:
         first = self.accelerator.process_index * parts * rows
         logs: dict[str, list[Tensor]] = {}
         sums: list[Sums] = []
-        for part in range(parts):
-            start = first + part * rows
-            shard = Shard(training.batch_size, start, start + rows)
+        noises = [
+            Noise(
+                self.settings.seed,
+                number,
+                Shard(training.batch_size, start, start + rows),
+                self.accelerator.device,
+            )
+            for start in range(first, first + parts * rows, rows)
+        ]
+        mean_rate = self.free_nats.foreseen(noises)
+        for part, noise in enumerate(noises):
             with contextlib.ExitStack() as stack:
                 if part < parts - 1:
                     for network in (self.networks.model, self.networks.critic):
                         if network is not None:
                             stack.enter_context(self.accelerator.no_sync(network))
-                noise = Noise(self.settings.seed, number, shard, self.accelerator.device)
-                observed, terms = self._part(number, share, shard, noise, measure)
+                observed, terms = self._part(number, share, noise, measure, mean_rate)
             sums.append(observed)
             for name, value in terms.items():
                 logs.setdefault(name, []).append(value)
@@ -141,35 +149,33 @@ class Step:
         return means
 
     def _part(
-        self, number: int, share: float, shard: Shard, noise: Noise, measure: bool
+        self, number: int, share: float, noise: Noise, measure: bool, mean_rate: Tensor | None
     ) -> tuple[Sums, dict[str, Tensor]]:
         """Does forward and backward of both networks for some rows of the batch.
 
         Returns what the running prior, the adversary's running means and, on some steps, the
         balance observe, by name, and the logs.
         """
-        first = number * shard.total + shard.start
-        images, labels = self.batches.batch(first, shard.size)
-        images = images.contiguous(memory_format=torch.channels_last)
-        if self.settings.data.binarize:
-            images = binarized(images, noise.uniform("binarize", *images.shape[1:]))
-        seen = seen_in_training(self.settings.corruption, images, noise.normal, self.batches, first)
-        labels = labels if self.vae.classes else None
+        given = shown(self.settings, self.batches, noise, bool(self.vae.classes))
+        images, seen, labels, shard = given.images, given.seen, given.labels, noise.shard
         ramp, fakes = None, None
         if self.adversary is not None:
             ramp = adversary_share(self.adversary.settings, share)
             if ramp is not None:
                 kinds = self.adversary.settings.fakes
-                fakes = Fakes.of_rows(kinds, shard.start, shard.size, images.device)
+                fakes = Fakes.of_rows(kinds, shard.start, shard.size, images.device, shard.total)
         with self.accelerator.autocast():
             outputs = self._forward(images, labels, noise, fakes, seen=seen)
         beta = kl_weight(self.settings.model, share)
+        if mean_rate is None:
+            mean_rate = self.free_nats.mean_rate([outputs.rate])
         bound_of = partial(
             bound_loss,
             dims=self.dims,
             beta=beta,
             free_nats=self.settings.model.free_nats,
             balance=self.steady.balance(beta),
+            mean_rate=mean_rate,
         )
         bound = bound_of(outputs)
         logs = bound_figures(outputs, bound)
@@ -206,7 +212,8 @@ class Step:
             made = [outputs.reconstruction]
             if outputs.sample is not None and len(outputs.sample) > 1:
                 made.append(outputs.sample)
-            logs["fake_spread"] = spread(images, *made)
+            if len(images) > 1:  # one picture differs from nobody, which is no collapse
+                logs["fake_spread"] = spread(images, *made)
             if ramp:
                 loss = loss + (mixed.float() * push).sum()
             pushed = mixed, push.to(mixed.dtype)
@@ -282,6 +289,7 @@ class Step:
                 mixed.float(),
                 labels,
                 paired=fakes.paired,
+                paired_share=fakes.paired_share,
                 noise=noise,
                 penalty=penalty,
                 probability=self.augment.value if self.augment is not None else 1.0,
@@ -363,7 +371,8 @@ class Step:
         figures = {"loss": loss, "model": norm.float()}
         if networks.critic is not None and judged(means):
             figures["critic"] = self._gradient_norm("critic").float()
-            figures["spread"] = means["fake_spread"]
+            if "fake_spread" in means:
+                figures["spread"] = means["fake_spread"]
         values = torch.stack(list(figures.values()))
         if self.accelerator.num_processes > 1:
             values = self.accelerator.reduce(values, "mean")

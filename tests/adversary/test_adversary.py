@@ -168,7 +168,7 @@ def test_feature_matching_of_equal_pictures_is_zero_under_augmentation(
     # Only because a reconstruction is changed exactly as its original.
     opponent = adversary(augment=["color", "translation", "cutout"])
     verdict = judge(opponent, critic, real, real.clone())
-    assert verdict.model["feature_matching"].tolist() == [0.0, 0.0]
+    assert verdict.model["feature_matching"].tolist() == [0.0] * 4
     torch.testing.assert_close(verdict.real_logits, verdict.fake_logits, rtol=1e-5, atol=1e-5)
 
 
@@ -177,7 +177,10 @@ def test_feature_matching_sign_pulls_reconstructions_only_towards_their_original
 ):
     opponent = adversary(weight=0.0, feature_matching=2.0)
     verdict = judge(opponent, Linear(), real, fakes)
-    assert verdict.model["feature_matching"].shape == (2,)
+    told = verdict.model["feature_matching"]
+    assert not told[~PAIRED].any(), "a sample has no original"
+    off = (fakes - real).abs().flatten(1).mean(1)
+    torch.testing.assert_close(told.mean(), off[PAIRED].mean())
     (push,) = torch.autograd.grad(opponent.model_loss(verdict, share=0.5), verdict.fakes)
     # L1 of the pictures themselves: mean over two rows of 768 numbers, times 0.5 * 2.
     expected = (fakes - real).sign() / 768 / 2 * PAIRED[:, None, None, None]

@@ -7,7 +7,9 @@ from torch import Tensor
 from hiresvae.adversary.discriminator import (
     BANDS,
     GROUP,
+    PATCH_LEVEL,
     Discriminator,
+    receptive_field,
     spread,
     with_detail,
 )
@@ -169,3 +171,27 @@ def test_bands_of_detail_and_the_mean_that_is_left_add_up_to_the_picture():
         enlarged * (images[0, 0, 8, 8] - near).item(), abs=1e-5
     )
     assert rest.std() < images.std() / 2
+
+
+@pytest.mark.parametrize("blocks", [1, 2])
+def test_a_patch_logit_is_moved_by_as_many_pixels_as_the_settings_say(blocks: int):
+    side = 22 + 28 * blocks
+    said = AdversarySettings.model_fields["critic"].description
+    assert said is not None and "of the 22 + 28 * blocks pixels about it" in said
+    assert receptive_field(PATCH_LEVEL, blocks) == side
+    size = 96 if blocks == 1 else 128
+    settings = AdversarySettings(critic="patch", width=4, max_width=4, blocks=blocks)
+    critic = Discriminator(settings, size=size, channels=1)
+    with torch.no_grad():
+        for parameter in critic.parameters():
+            parameter += 0.1 * torch.randn(parameter.shape)
+    # In double: far out, the slopes of single precision are 0.
+    critic = critic.double()
+    images = torch.randn(1, 1, size, size, dtype=torch.float64).requires_grad_(True)
+    state = critic.trunk(with_detail(images))[size // 4]
+    logits = critic.patches[str(size // 4)](state, None)[0].view(size // 4, size // 4)
+    (slope,) = torch.autograd.grad(logits[size // 8, size // 8], images)
+    for axis in (2, 3):
+        moved = slope[0, 0].abs().amax(3 - axis).nonzero()[:, 0]
+        assert int(moved.max() - moved.min()) + 1 == side
+        assert 0 < moved.min() and moved.max() < size - 1, "no border cuts it"

@@ -161,13 +161,13 @@ def test_all_terms_of_the_published_loss_by_hand(real: Tensor, fakes: Tensor):
         )
         for c in (0, 1)
     ]
+    # Of one kind's rows, of which there are half, each counts twice in a mean over all.
     expected = {
-        "feature_matching": half(of_fake.embedding, of_real.embedding)[PAIRED],
-        "classifier_matching": half(of_fake.class_embedding, of_real.class_embedding)[PAIRED],
-        "mean_matching": half(of_fake.embedding[samples].mean(0), of_real.embedding.mean(0)).expand(
-            4
-        ),
-        "class_mean_matching": torch.stack([by_class[int(c)] for c in LABELS[samples]]),
+        "feature_matching": half(of_fake.embedding, of_real.embedding) * 2 * PAIRED,
+        "classifier_matching": half(of_fake.class_embedding, of_real.class_embedding) * 2 * PAIRED,
+        "mean_matching": half(of_fake.embedding[samples].mean(0), of_real.embedding.mean(0))
+        * (2 * samples),
+        "class_mean_matching": torch.stack([by_class[int(c)] for c in LABELS]) * 2 * samples,
     }
     assert verdict.model.keys() == expected.keys()
     for name, rows in expected.items():
@@ -224,6 +224,43 @@ def test_two_shards_of_a_batch_feel_and_tell_what_the_whole_does(real: Tensor, f
     torch.testing.assert_close(push(opponent, whole), torch.cat(pushes), rtol=1e-4, atol=5e-8)
     for one, *two in zip(whole.observed, *(h.observed for h in halves), strict=True):
         torch.testing.assert_close(one, two[0] + two[1])
+
+
+@pytest.mark.parametrize("rows", [1, 2, 3, 4])
+def test_parts_that_miss_a_kind_together_push_as_the_whole_does(
+    real: Tensor, fakes: Tensor, rows: int
+):
+    """Of three kinds: a part of one row is of one of them."""
+    # Of patches: a critic of the whole compares rows in fours.
+    opponent, critic = make(**PUBLISHED, lecam=0.1, critic="patch")
+    real, fakes, labels = (x.repeat(3, *(1,) * (x.ndim - 1))[:12] for x in (real, fakes, LABELS))
+    paired = torch.arange(12) % 3 == 0
+    opponent.observe(judge(opponent, critic, real, fakes, labels, paired).observed, 12)
+
+    def parts(size: int) -> tuple[list[Tensor], list[Tensor], dict[str, Tensor]]:
+        critic.zero_grad()
+        pushes, told = [], []
+        for start in range(0, 12, size):
+            own = slice(start, start + size)
+            verdict = opponent.judge(
+                critic, real[own], fakes[own], labels[own], paired=paired[own],
+                noise=Noise(0, 0, Shard(12, start, start + size)), penalty=True,
+                paired_share=4 / 12,
+            )  # fmt: skip
+            pushes.append(push(opponent, verdict) * size / 12)
+            (opponent.critic_loss(verdict) * size / 12).backward(inputs=list(critic.parameters()))
+            told.append(verdict.means())
+        means = {name: torch.stack([t[name] for t in told]).mean() for name in told[0]}
+        assert all(t.keys() == told[0].keys() for t in told)
+        return [torch.cat(pushes)], [p.grad.clone() for p in critic.parameters()], means
+
+    whole, split = parts(12), parts(rows)
+    for one, two in zip(whole[0] + whole[1], split[0] + split[1], strict=True):
+        torch.testing.assert_close(two, one, rtol=1e-4, atol=1e-6 * one.abs().max().item())
+    matched = {"feature_matching", "classifier_matching", "mean_matching", "class_mean_matching"}
+    assert all(whole[2][name] > 0 for name in matched)
+    for name, value in whole[2].items():
+        torch.testing.assert_close(split[2][name], value, msg=name)
 
 
 def test_lecam_knows_nothing_at_first_and_then_the_last_means(real: Tensor, fakes: Tensor):

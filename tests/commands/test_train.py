@@ -22,7 +22,13 @@ from hiresvae.cli import main
 from hiresvae.commands.train import _log_to, less_memory
 from hiresvae.errors import UserError
 from hiresvae.run import RunFolder
-from hiresvae.settings import DataSettings, ModelSettings, Settings, TrainingSettings
+from hiresvae.settings import (
+    AdversarySettings,
+    DataSettings,
+    ModelSettings,
+    Settings,
+    TrainingSettings,
+)
 
 
 def test_a_folder_of_other_settings_is_refused_and_stays(trained, train, content, refused):
@@ -32,6 +38,14 @@ def test_a_folder_of_other_settings_is_refused_and_stays(trained, train, content
     with refused("adversary"):
         train(trained, "adversary=null")
     assert content(trained) == before
+
+
+def test_a_training_begins_with_what_its_split_does_to_the_critic(train, tmp_path):
+    run = train(tmp_path / "run", "training.images=12", "training.batch_size=6")
+    said = (run / "train.log").read_text().splitlines()
+    words = [line for line in said if "careful: each of 1 process(es)" in line]
+    assert len(words) == 1 and "6 of 6 pictures at once" in words[0]
+    assert "training tiny to 12 images" in said[said.index(words[0]) - 1], "before the first step"
 
 
 def test_what_changes_no_number_may_change(train, tmp_path):
@@ -338,3 +352,13 @@ def test_what_needs_less_memory_begins_with_what_costs_nothing():
 def test_no_setting_is_named_that_the_others_exclude():
     flat = Settings(model=ModelSettings(backbone="dense"))
     assert "gradient_checkpointing" not in less_memory(flat, processes=1)
+
+
+@pytest.mark.parametrize(("batch", "same"), [(8, True), (4, False)])
+def test_a_batch_in_more_parts_is_the_same_only_to_a_critic_that_sees_its_groups(batch, same):
+    settings = Settings(
+        training=TrainingSettings(batch_size=batch), adversary=AdversarySettings(critic="whole")
+    )
+    words = less_memory(settings, processes=1)
+    why = "the same result, a batch in parts" if same else "a batch in parts"
+    assert f"training.accumulation 2 ({why})" in words

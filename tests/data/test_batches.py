@@ -129,3 +129,26 @@ def test_impossible_requests() -> None:
         batches(data(), size=16)
     with pytest.raises(ValueError, match="no picture to train on"):
         batches(data(2, held=2))
+
+
+@pytest.mark.parametrize("kept", [True, False])
+@pytest.mark.parametrize("crop", ["random", "center"])
+def test_a_batch_reaches_the_device_without_the_host_waiting(
+    kept: bool, crop: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = data()
+    pairs = PictureData(**(vars(found) | {"inputs": found.pictures}))
+    stream = batches(pairs, device_cache=kept, crop=crop)
+    sent, to = [], torch.Tensor.to
+
+    def noted(rows: torch.Tensor, where: object, **more: object) -> torch.Tensor:
+        if isinstance(where, torch.device):
+            sent.append(more.get("non_blocking"))
+        return to(rows, where, **more)
+
+    monkeypatch.setattr(torch.Tensor, "to", noted)
+    images, labels = stream.batch(3, 7)
+    seen = stream.inputs(3, 7)
+    assert labels is not None and torch.equal(images, seen)
+    copies = 2 + 2 * (crop == "random")  # rows or their numbers, mirrored ones, windows
+    assert sent == [True] * (1 + 2 * copies)

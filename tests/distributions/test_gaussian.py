@@ -97,6 +97,19 @@ def test_residual_without_deltas_is_the_prior():
     torch.testing.assert_close(residual(prior, dm, dlv).kl(prior), expected, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.parametrize("logvar", [-40.0, -13.0, -11.0, 0.0, 7.0, 9.0, 30.0])
+def test_residual_without_deltas_is_the_prior_however_wide(logvar: float):
+    """A bound on the sum of what was bounded already would bend twice."""
+    raw = torch.full((2, 3), logvar, requires_grad=True)
+    prior, zeros = DiagonalGaussian(torch.ones(2, 3), raw), torch.zeros(2, 3)
+    posterior = residual(prior, zeros, zeros)
+    assert torch.equal(posterior.logvar, prior.logvar) and (posterior.kl(prior) == 0).all()
+    wider = residual(prior, zeros, zeros + 0.5)
+    assert torch.equal(wider.logvar, bounded_logvar(raw + 0.5))
+    (slope,) = torch.autograd.grad(wider.logvar.sum(), raw)
+    assert (slope > 0).all(), "far outside it still learns"
+
+
 @pytest.mark.parametrize("value", [1e4, -1e4, 11.0, -15.0])
 def test_extreme_inputs_stay_finite(value: float):
     mean = torch.full((2, 3), value, requires_grad=True)

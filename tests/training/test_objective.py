@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -49,6 +51,27 @@ def test_free_nats_hold_for_each_rung_on_the_mean_of_the_batch():
     assert out.rate.grad.tolist() == [[0.0, 0.5], [0.0, 0.5]], "the first rung is not pushed"
 
 
+def test_free_nats_of_parts_are_decided_by_the_mean_of_them_all():
+    rates = torch.tensor([[0.0, 9.0], [1.0, 2.0], [8.0, 1.0], [1.0, 6.0]])  # means 2.5 and 4.5
+    bounds, gradients = [], []
+    for size in (4, 2, 1):
+        own = rates.clone().requires_grad_(True)
+        parts = [
+            bound_loss(
+                replace(outputs([0.0] * size, [[0.0, 0.0]] * size), rate=part),
+                1, 1.0, 3.0, mean_rate=None if size == 4 else rates.mean(0),
+            )
+            for part in own.split(size)
+        ]  # fmt: skip
+        bounds.append(torch.stack(parts).mean())
+        bounds[-1].backward()
+        gradients.append(own.grad)
+    assert bounds[0] == 3 + 4.5 and gradients[0].tolist() == [[0.0, 0.25]] * 4
+    for bound, gradient in zip(bounds[1:], gradients[1:], strict=True):
+        torch.testing.assert_close(bound, bounds[0])
+        assert torch.equal(gradient, gradients[0])
+
+
 def test_a_balance_weighs_each_rungs_rate():
     out = outputs([0.0, 0.0], [[1.0, 2.0], [3.0, 6.0]])
     balance = torch.tensor([0.5, 1.5])
@@ -98,6 +121,16 @@ def test_rows_show_the_same_whatever_the_split(kinds, size):
     whole = shown(0, 12)
     assert whole == [kinds[i % len(kinds)] for i in range(12)]
     assert [name for start in range(0, 12, size) for name in shown(start, size)] == whole
+
+
+@pytest.mark.parametrize("kinds", KINDS)
+@pytest.mark.parametrize("size", [1, 2, 4, 12])
+def test_the_share_of_reconstructions_is_that_of_the_whole_batch(kinds, size):
+    cpu = torch.device("cpu")
+    parts = [Fakes.of_rows(kinds, start, size, cpu, 12) for start in range(0, 12, size)]
+    counted = sum(int(part.paired.sum()) for part in parts)
+    assert {part.paired_share for part in parts} == {counted / 12}
+    assert Fakes.of_rows(kinds, 0, 12, cpu).paired_share == counted / 12
 
 
 def test_samples_take_their_rows():
