@@ -107,8 +107,8 @@ def shortened_products(device: torch.device) -> Iterator[None]:
     """On CUDA, float32 products and convolutions may round their factors to TF32 within.
 
     That is several times as fast on the GPUs that know it. Ten bits of the fraction are left, and
-    all of float32's range, so that gradient penalties do not overflow as in half precision; sums,
-    the KL and whatever else is no product stay float32. ``NVIDIA_TF32_OVERRIDE=0`` in the
+    all of float32's range; sums, the KL and whatever else is no product stay float32, and so do
+    the steps with gradient penalties, by `exact_products`. ``NVIDIA_TF32_OVERRIDE=0`` in the
     environment forbids it. Figures are measured in `exact_products`.
 
     Args:

@@ -70,6 +70,10 @@ class Adversary:
     settings: AdversarySettings
     averages: Averages | None = None
 
+    def penalises(self, number: int) -> bool:
+        """Returns whether R1 and R2 are due at a step, counted from 0."""
+        return self.settings.gamma > 0 and number % self.settings.penalty_every == 0
+
     def judge(
         self,
         critic: nn.Module,

@@ -20,6 +20,7 @@ from hiresvae.adversary.adversary import Adversary, Verdict
 from hiresvae.adversary.averages import Averages
 from hiresvae.adversary.balance import Balance, gradient_at, scaled_gradient
 from hiresvae.data.batches import Batches
+from hiresvae.devices import exact_products
 from hiresvae.models.contract import NormalNoise, Outputs
 from hiresvae.models.vae import VAE
 from hiresvae.priors import RunningGaussian
@@ -198,9 +199,12 @@ class Step:
         pushed: tuple[Tensor, Tensor] | None = None
         if fakes is not None:
             mixed = fakes.mix(outputs)
-            verdict, push, alone = self._judge(
-                images, mixed, labels, fakes, noise, number, ramp or 0.0
-            )
+            # Penalties are of second order: whatever else is shortened, they are float32.
+            due = self.adversary is not None and self.adversary.penalises(number)
+            with exact_products() if due else contextlib.nullcontext():
+                verdict, push, alone = self._judge(
+                    images, mixed, labels, fakes, noise, number, ramp or 0.0
+                )
             logs |= verdict.means()
             name = self.settings.adversary.loss if self.settings.adversary else ""
             sign = certainty(name, verdict.real_logits, verdict.fake_logits)
@@ -279,8 +283,7 @@ class Step:
         Last, where the balance is due: the push of the adversarial term alone, unweighted.
         """
         assert self.adversary is not None and self.networks.critic is not None
-        chosen = self.adversary.settings
-        penalty = chosen.gamma > 0 and number % chosen.penalty_every == 0
+        penalty = self.adversary.penalises(number)
         # Double backward in half precision overflows: a step with penalties runs in float32.
         with contextlib.nullcontext() if penalty else self.accelerator.autocast():
             verdict: Verdict = self.adversary.judge(

@@ -343,3 +343,34 @@ def test_the_probability_follows_the_critics_certainty(make_trainer, monkeypatch
         logs = trainer.step(number)
     assert logs["augment_probability"] == pytest.approx(0.4 + way * 4 * 8 / 100)
     assert logs["critic_sign"] == sign
+
+
+def test_steps_with_penalties_are_exact_whatever_else_is_shortened(make_trainer, monkeypatch):
+    """Forward and both backwards of the critic, where a GPU would round its factors."""
+    from hiresvae.adversary import losses
+    from hiresvae.devices import shortened_products
+
+    seen, penalty = [], losses.gradient_penalty
+    monkeypatch.setattr(
+        losses,
+        "gradient_penalty",
+        lambda *inputs: (
+            seen.append(torch.get_float32_matmul_precision()),
+            penalty(*inputs),
+        )[1],
+    )
+    trainer = make_trainer("adversary.start=0", "adversary.penalty_every=2")
+    backward = trainer.accelerator.backward
+    monkeypatch.setattr(
+        trainer.accelerator,
+        "backward",
+        lambda *inputs, **chosen: (
+            seen.append(torch.get_float32_matmul_precision()),
+            backward(*inputs, **chosen),
+        )[1],
+    )
+    with shortened_products(torch.device("cuda")):
+        for number, expected in ((0, ["highest"] * 3 + ["high"]), (1, ["high"] * 2)):
+            seen.clear()
+            trainer.step(number)
+            assert seen == expected
