@@ -78,11 +78,11 @@ PAIR = [
     SHARPNESS,
     SPECTRUM,
     Row("FID of samples", "gfid_fitted", ".0f", real="floor_fid"),
-    Row("KID of samples", "gkid_fitted", ".3f", real="floor_kid"),
+    Row("KID of samples", "gkid_fitted", "z.3f", real="floor_kid"),
     Row("FID of samples of N(0, I)", "gfid_standard", ".0f", real="floor_fid"),
     Row("FID of reconstructions", "rfid", ".0f", real="floor_fid"),
-    Row("KID of reconstructions", "rkid", ".3f", real="floor_kid"),
-    Row("LPIPS of reconstructions of held-out pictures", "lpips_reconstructions", ".2f", real="0"),
+    Row("KID of reconstructions", "rkid", "z.3f", real="floor_kid"),
+    Row("LPIPS of reconstructions of held-out pictures", "lpips_reconstructions", "#.2g", real="0"),
     PSNR,
 ]
 TABLES = {
@@ -122,6 +122,19 @@ TABLES = {
         "Monet, 64 px",
         {"with adversary": "monet_cvaegan.json", "plain VAE": "monet_vae.json"},
         PAIR,
+    ),
+    "monet_32": Table(
+        "Monet, 32 px",
+        {
+            title: f"monet_32_minutes/{who}-equal_images-48000-seed0.json"
+            for title, who in (
+                ("ladder with adversary", "hybrid"),
+                ("with adversary", "cvaegan"),
+                ("ladder", "ladder"),
+                ("plain VAE", "vae"),
+            )
+        },
+        [*PAIR[:2], PATCHES, *PAIR[2:]],
     ),
     "faces": Table(
         "faces, 64 px",
