@@ -164,7 +164,8 @@ def holding(monkeypatch):
 def test_samples_come_in_batches_that_memory_holds(painter, holding):
     enough = painter.sample(40, seed=3)
     tried = holding(painter, 5)
-    assert torch.equal(painter.sample(40, seed=3), enough)
+    # Sums of another batch may round to the next grey level.
+    assert (painter.sample(40, seed=3).int() - enough.int()).abs().max() <= 1
     assert tried == [32, 16, 8, *[4] * 10], "halved until it fits, and kept to"
 
 

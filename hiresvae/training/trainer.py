@@ -27,6 +27,7 @@ from hiresvae.run import MetricsFile, RunFolder
 from hiresvae.settings import Settings
 from hiresvae.training import checkpoint, guard
 from hiresvae.training.best import Best
+from hiresvae.training.objective import adversary_share
 from hiresvae.training.optim import Average, make_optimizer, rate_factor
 from hiresvae.training.progress import Progress
 from hiresvae.training.rung_plot import draw_rungs
@@ -344,9 +345,12 @@ class Trainer:
                 raise
             log.warning("at %s images %s", f"{self.images:,}", error)
             return running
-        judged = self.settings.adversary is not None and "fitted" in self.settings.adversary.fakes
-        if self.settings.prior.kind != "auto" or not judged:
+        chosen, training = self.settings.adversary, self.settings.training
+        if chosen is None or "fitted" not in chosen.fakes or self.settings.prior.kind != "auto":
             return fitted
+        last = (self.images - training.batch_size) / training.images
+        if adversary_share(chosen, last) is None:
+            return fitted  # the critic has seen nothing yet
         return self.best.nearer(model, fitted, running, self.images)
 
     def _checkpoint(self) -> None:

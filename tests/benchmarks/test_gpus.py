@@ -7,7 +7,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from hiresvae.checks import check
 from hiresvae.settings import Settings
-from hiresvae.training.footprint import footprint, small_step
+from hiresvae.training.footprint import SmallStep, footprint
 
 SMALL = {
     "data": {"size": 32, "labels": "clusters:3"},
@@ -34,7 +34,7 @@ def one_thread():
 def test_operations_are_those_of_a_real_step(pyramid):
     chosen = settings(model=SMALL["model"] | {"pyramid": pyramid})
     found = gpus.cost(chosen)
-    do, counted = small_step(chosen, 3, 3, 4), {}
+    do, counted = SmallStep(chosen, 3, 3, 4), {}
     for penalty in (False, True):
         with FlopCounterMode(display=False) as counter:
             do(penalty=penalty)

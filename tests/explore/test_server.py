@@ -4,6 +4,7 @@ import io
 import json
 import socket
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image
@@ -79,7 +80,8 @@ def test_pictures_are_painted(server):
     pictures = json.loads(reply)["pictures"]
     assert status == 200 and len(pictures) == 2
     own = server.studio.painter.sample(1, seed=3)[0].permute(1, 2, 0)
-    assert opened(pictures[0]).tobytes() == own.numpy().tobytes()
+    # Sums of another batch may round to the next grey level.
+    assert np.abs(np.asarray(opened(pictures[0])).astype(int) - own.numpy()).max() <= 1
 
 
 def test_a_picture_is_taken_and_gone_from(server):

@@ -153,7 +153,7 @@ class LinearLadder(nn.Module):
         return SimpleNamespace(
             model=self, device=torch.device("cpu"), conditional=False,
             settings=SimpleNamespace(model=SimpleNamespace(stochastic=True)),
-            observed=lambda pictures, noise: to_float(pictures),
+            observed=lambda pictures, noise: to_float(pictures), less_memory=str,
         )  # fmt: skip
 
 

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -46,6 +48,9 @@ def test_axes_are_strongest_first_and_one_deviation_long(painter):
 
 
 def test_the_first_axis_changes_the_middle_more_than_the_last(painter):
+    narrowing = torch.diag(torch.linspace(0.5, 0.05, 8))[None]
+    prior = Density("gaussian", torch.zeros(1), torch.zeros(1, 8), narrowing)
+    painter = replace(painter, prior=prior)
     axes = principal(painter, 8)
     shown = ends(painter, axes, reach=1.0).float()
     middle = decode(painter, axes.middle).float()
