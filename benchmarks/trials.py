@@ -179,7 +179,7 @@ def measured(run: Path) -> dict[str, float]:
     speed = training.images / max(training.seconds, 1e-9)
     return {
         "images": training.images,
-        "seconds": round(training.seconds, 2),
+        "seconds": round(training.seconds, 4),
         "images_per_second": round(speed, 3),
     }
 

@@ -5,15 +5,13 @@ from collections.abc import Callable
 from hiresvae.errors import UserError
 from hiresvae.labelling import parse_labels
 from hiresvae.pyramid import parse_pyramid
-from hiresvae.settings import Settings
+from hiresvae.settings import GROUP, Settings
 
 # The three convolutions of the classic backbone leave 1 pixel of 12; the first takes every other.
 SMALLEST_CLASSIC = 12
 # Of self-attention.
 HEADS = 4
 WIDEST_LAYER = 65_536
-# Rows of a part whose features a critic of the whole picture compares.
-NEIGHBOURS = 4
 
 
 def check(settings: Settings, processes: int = 1) -> None:
@@ -44,15 +42,15 @@ def cautions(settings: Settings, processes: int = 1) -> list[str]:
     """
     training, adversary = settings.training, settings.adversary
     rows = training.batch_size // (processes * training.accumulation)
-    if adversary is None or adversary.critic == "patch" or rows % NEIGHBOURS == 0:
+    if adversary is None or adversary.critic == "patch" or rows % GROUP == 0:
         return []
-    near = max(1, rows // NEIGHBOURS) * NEIGHBOURS * processes * training.accumulation
+    near = max(1, rows // GROUP) * GROUP * processes * training.accumulation
     return [
         f"careful: each of {processes} process(es) times training.accumulation "
         f"{training.accumulation} works off {rows} of {training.batch_size} pictures at once, but "
-        f"adversary.critic {adversary.critic!r} compares them in groups of {NEIGHBOURS}: the rest "
+        f"adversary.critic {adversary.critic!r} compares them in groups of {GROUP}: the rest "
         "make a smaller group, and the critic is another one than with parts of a multiple of "
-        f"{NEIGHBOURS}; nearest: training.batch_size {near}, or adversary.critic 'patch'"
+        f"{GROUP}; nearest: training.batch_size {near}, or adversary.critic 'patch'"
     ]
 
 

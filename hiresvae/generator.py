@@ -172,7 +172,7 @@ class PictureModel:
     def sample(self, count: int, **chosen: Any) -> Tensor:
         """Returns new pictures, uint8 ``(count, C, H, W)``.
 
-        Picture i depends on (seed, i) only, whatever the batch size.
+        Picture i depends on (seed, i) only, but for the rounding of sums in another batch size.
 
         Args:
             count: how many.

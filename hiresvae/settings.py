@@ -134,6 +134,10 @@ class PriorSettings(Section):
     )
 
 
+GROUP = 4
+"""Rows of a part of a batch whose spread a critic of the whole picture compares."""
+
+
 class AdversarySettings(Section):
     """The discriminator and its losses. Absent: no adversary at all."""
 

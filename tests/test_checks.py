@@ -1,7 +1,6 @@
 import pytest
 
-from hiresvae.adversary.discriminator import GROUP
-from hiresvae.checks import NEIGHBOURS, cautions, check
+from hiresvae.checks import cautions, check
 from hiresvae.configuration import validate
 from hiresvae.errors import UserError
 from hiresvae.settings import Settings
@@ -260,7 +259,3 @@ def test_a_critic_of_the_whole_whose_groups_a_split_breaks_is_told_of(
             training__batch_size=near, training__accumulation=parts, adversary__critic=critic
         )
         assert cautions(better, processes) == []
-
-
-def test_the_groups_are_those_of_the_critic():
-    assert NEIGHBOURS == GROUP

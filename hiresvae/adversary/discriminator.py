@@ -11,11 +11,7 @@ from hiresvae.blocks.layers import activate, conv, linear
 from hiresvae.models.encoder import Trunk
 from hiresvae.models.vae import widths_at
 from hiresvae.pyramid import parse_pyramid
-from hiresvae.settings import AdversarySettings
-
-GROUP = 4
-"""Pictures whose spread is compared: neighbours in the batch, so a split over processes in fours
-sees the same groups (`hiresvae.checks.cautions` tells of other splits)."""
+from hiresvae.settings import GROUP, AdversarySettings
 
 PATCH_LEVEL = 2
 """Halvings above the finest side that a patch critic judges: a quarter of the side."""

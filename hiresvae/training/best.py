@@ -77,6 +77,7 @@ class Best:
         self.scores = MetricsFile(self.run.scores)
         self._measure: Callable[[Tensor], float] | None = None
         self.running: Density | None = None
+        self._nearest: tuple[Density, float] | None = None  # with its score: taken once
         wanted = self.settings.metrics.keep_best
         if wanted == "auto":
             wanted = (
@@ -102,10 +103,12 @@ class Best:
         """
         if len(self.snapshots.data.held_out) < LEAST_HELD_OUT:
             return fitted
-        values = [
+        by_fit, by_run = (
             self._value(self.snapshots.used(model, prior, images)) for prior in (fitted, running)
-        ]
-        return running if values[1] < values[0] or not math.isfinite(values[0]) else fitted
+        )
+        ran = by_run < by_fit or not math.isfinite(by_fit)
+        self._nearest = (running, by_run) if ran else (fitted, by_fit)
+        return self._nearest[0]
 
     def consider(self, used: PictureModel, *, final: bool = False) -> float | None:
         """Scores a snapshot, keeps it where it is the best so far, and returns its score.
@@ -122,7 +125,10 @@ class Best:
         running = used.prior is self.running
         many = final and not running and len(self.snapshots.data.train) > QUICK_LATENTS
         quick = self.snapshots.fitted(used.model, quick=True) if many else used.prior
-        value = self._value(replace(used, prior=quick))
+        if self._nearest is not None and quick is self._nearest[0]:
+            value = self._nearest[1]
+        else:
+            value = self._value(replace(used, prior=quick))
         kept = self._kept()
         better = math.isfinite(value) and (kept is None or value < kept.value)
         if better:

@@ -63,7 +63,7 @@ def test_the_best_at_the_end_is_the_last(train, given, content, tmp_path):
 
 @pytest.fixture
 def priors_scored(monkeypatch):
-    """The first snapshot's priors, fitted and running, then its score; the second's likewise."""
+    """The first snapshot's priors, fitted and running, are of these scores, then the second's."""
 
     def give(values):
         rest = iter(values)
@@ -76,7 +76,7 @@ def priors_scored(monkeypatch):
 def test_samples_come_from_the_prior_whose_samples_lie_nearer(
     train, priors_scored, tmp_path, fitted, running
 ):
-    priors_scored([3.0, 3.0, 3.0, fitted, running, 1.0])
+    priors_scored([3.0, 3.0, fitted, running])
     run = train(tmp_path / "run")
     checkpoint = load_file(max((run / "checkpoints").iterdir()) / "running_prior.safetensors")
     prior = load(run, device="cpu").prior
@@ -92,7 +92,7 @@ def test_the_best_that_samples_from_the_running_fit_keeps_it(
     monkeypatch.setattr(
         module.Best, "_write", lambda *inputs: (written.append(inputs[1].prior), write(*inputs))
     )
-    priors_scored([2.0, 1.0, 1.0, 3.0, 3.0, 3.0])
+    priors_scored([2.0, 1.0, 3.0, 3.0])
     run = train(tmp_path / "run")
     assert kept(run) == {"images": 64, "value": 1.0, "features": "textures", "running": True}
     (prior,) = written
