@@ -230,7 +230,8 @@ class AdversarySettings(Section):
     augment_probability: Literal["adaptive"] | float = Field(
         1.0,
         description="share of rows that each kind changes (mirror, turns, affine: at most 0.8), 0 "
-        "to 1; adaptive: from 0 up to 0.8 as the critic grows certain of training pictures",
+        "to 1; adaptive: from 0 up to 0.8 as the critic grows certain of training pictures, or "
+        "takes held-out ones for made ones",
     )
     augment_images: int = Field(
         100_000, ge=1, description="images in which the adaptive probability could rise by 1"

@@ -1,7 +1,8 @@
 """How often the critic's pictures are augmented: always, at a fixed rate, or as it learns by heart.
 
 Source: Karras et al. 2020, Training generative adversarial networks with limited data,
-arXiv 2006.06676, section 3.
+arXiv 2006.06676, section 3, whose two heuristics r_t (training pictures alone) and r_v (held-out
+ones beside them) both raise it here.
 """
 
 import torch
@@ -44,8 +45,9 @@ class AugmentProbability(nn.Module):
     """The probability with which a row is augmented by a kind; all state is in buffers.
 
     Fixed, or it moves against the critic's certainty: every `EVERY` steps by their images over
-    ``augment_images``, up while the mean sign statistic lies above `TARGET` and down below, within
-    0 and `MOST`. Nothing synchronises with the device.
+    ``augment_images``, up while the mean sign statistic lies above `TARGET` or held-out pictures
+    are taken for made ones, down otherwise, within 0 and `MOST`. Nothing synchronises with the
+    device.
 
     Args:
         settings: the section ``adversary``.
@@ -54,6 +56,7 @@ class AugmentProbability(nn.Module):
     probability: Tensor
     sign_sum: Tensor
     num_observed: Tensor
+    by_heart: Tensor
 
     def __init__(self, settings: AdversarySettings) -> None:
         super().__init__()
@@ -64,11 +67,21 @@ class AugmentProbability(nn.Module):
         self.register_buffer("probability", torch.zeros(()))
         self.register_buffer("sign_sum", torch.zeros(()))
         self.register_buffer("num_observed", torch.zeros((), dtype=torch.int64))
+        self.register_buffer("by_heart", torch.zeros(()))
 
     @property
     def value(self) -> Tensor | float:
         """The probability now, from 0 to 1."""
         return self.probability if self.adaptive else self.fixed
+
+    @torch.no_grad()
+    def watched(self, by_heart: Tensor) -> None:
+        """Takes in whether the critic places held-out pictures nearer to made ones; until the next.
+
+        Args:
+            by_heart: ``()``, 1 or 0, the same on every process.
+        """
+        self.by_heart.copy_(by_heart)
 
     @torch.no_grad()
     def observe(self, sign: Tensor, batch_size: int) -> None:
@@ -85,6 +98,7 @@ class AugmentProbability(nn.Module):
         due = self.num_observed % EVERY == 0
         # Rounded, so that the order in which a mean was summed cannot decide at the target itself.
         way = torch.sign(((self.sign_sum / EVERY - TARGET) * 1e4).round())
+        way = torch.where(self.by_heart > 0, 1.0, way)
         moved = (self.probability + way * (EVERY * batch_size / self.images)).clamp(0, MOST)
         self.probability.copy_(torch.where(due, moved, self.probability))
         self.sign_sum.copy_(torch.where(due, torch.zeros_like(self.sign_sum), self.sign_sum))

@@ -304,6 +304,11 @@ class Trainer:
             for warning in (suspects, self.watch.alarm.hear(line), self.rungs.hear(line)):
                 if warning:
                     log.warning("%s", warning)
+        if self.step.augment is not None and self.step.augment.adaptive:
+            # Only the main process looks; none may augment more often than the others.
+            seen = self.accelerator.is_main_process and self.watch.alarm.by_heart
+            by_heart = torch.tensor(float(seen), device=means.device)
+            self.step.augment.watched(self.accelerator.reduce(by_heart, "sum"))
         self.accelerator.log({k: v for k, v in line.items() if k != "time"}, step=self.images)
         return line
 

@@ -48,6 +48,11 @@ class Alarm:
         self.recent: list[float] = []
         self.said = 0
 
+    @property
+    def by_heart(self) -> bool:
+        """Whether at the last tick held-out pictures lay nearer to made ones than to others."""
+        return bool(self.recent) and self.recent[-1] >= self.LEVELS[0]
+
     def hear(self, line: dict[str, Any]) -> str | None:
         """Takes in a tick's line of metrics; returns what is to be said, or None.
 

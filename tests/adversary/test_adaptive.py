@@ -43,6 +43,18 @@ def test_it_stays_within_0_and_the_cap_and_at_the_target_where_it_is():
     assert float(state.probability) == 0.0
 
 
+def test_it_rises_while_held_out_pictures_are_taken_for_made_ones():
+    state = adaptive()
+    state.watched(torch.tensor(1.0))
+    for _ in range(2 * EVERY):
+        state.observe(torch.tensor(0.3), 10)
+    assert float(state.probability) == pytest.approx(2 * EVERY * 10 / 1000)
+    state.watched(torch.tensor(0.0))
+    for _ in range(EVERY):
+        state.observe(torch.tensor(0.3), 10)
+    assert float(state.probability) == pytest.approx(EVERY * 10 / 1000)
+
+
 def test_a_statistic_that_is_no_number_does_not_last():
     state = adaptive()
     for value in [torch.nan] + [1.0] * (2 * EVERY - 1):

@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import nn
 
+from hiresvae.adversary import adaptive
 from hiresvae.adversary.discriminator import Judgement
 from hiresvae.training import trainer as module
 from hiresvae.training.watch import Alarm, _figures
@@ -125,6 +126,23 @@ def test_a_critic_that_knows_the_training_set_is_found_out(make_trainer):
         said.append(trainer.watch.alarm.hear(figures))
     assert figures["critic_r_v"] > 0.5
     assert said[:2] == [None, None] and "by heart" in said[2]
+
+
+@pytest.mark.parametrize(("r_v", "rises"), [(0.6, True), (0.4, False)])
+def test_augmentation_rises_where_held_out_pictures_are_taken_for_made_ones(
+    train, tmp_path, monkeypatch, r_v, rises
+):
+    monkeypatch.setattr(adaptive, "TARGET", 1.5)  # no critic is so certain of its pairs
+    monkeypatch.setattr(module.Watch, "__call__", lambda *_: line(r_v))
+    changes = ("augment_probability=adaptive", "augment_images=100", "start=0", "ramp=0")
+    run = train(
+        tmp_path / "run",
+        "training.images=96",
+        "training.tick=8",
+        *(f"adversary.{change}" for change in changes),
+    )
+    last = json.loads((run / "metrics.jsonl").read_text().splitlines()[-1])
+    assert (last["augment_probability"] > 0) is rises
 
 
 def test_the_warning_stands_in_the_log_once_also_after_going_on(train, tmp_path, monkeypatch):
