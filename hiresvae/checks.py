@@ -5,7 +5,7 @@ from collections.abc import Callable
 from hiresvae.errors import UserError
 from hiresvae.labelling import parse_labels
 from hiresvae.pyramid import parse_pyramid
-from hiresvae.settings import GROUP, Settings
+from hiresvae.settings import GROUP, PATCH_LEVEL, Settings
 
 # The three convolutions of the classic backbone leave 1 pixel of 12; the first takes every other.
 SMALLEST_CLASSIC = 12
@@ -25,8 +25,9 @@ def check(settings: Settings, processes: int = 1) -> None:
         UserError: names the key, its value, what it collides with, and the nearest valid value.
     """
     rules: list[Callable[[Settings], None]] = [
-        _labels, _conditional, _backbone, _sides, _attention, _widths, _scale, _adversary,
-        _matching, _betas, _introspective, _augment, _corruption, _balance, _stages,
+        _labels, _conditional, _backbone, _sides, _attention, _widths, _scale, _distortion,
+        _adversary, _layer, _matching, _betas, _introspective, _augment, _corruption, _balance,
+        _stages,
     ]  # fmt: skip
     for rule in rules:
         rule(settings)
@@ -167,6 +168,44 @@ def _scale(settings: Settings) -> None:
     if isinstance(scale, float | int) and scale <= 0:
         raise UserError(
             f"model.scale is {scale}, but a scale of noise is above 0; nearest valid: 'optimal'"
+        )
+
+
+def _distortion(settings: Settings) -> None:
+    """Refuses a model that nothing tells, from its first step on, what a picture looks like."""
+    adversary, terms = settings.adversary, settings.terms
+    if settings.model.distortion_weight:
+        return
+    compared = [terms.lpips, terms.focal_frequency, terms.laplacian]
+    compared += [terms.features_weight] if terms.features else []
+    if adversary is not None:
+        if adversary.balance == "gradient_ratio":
+            raise UserError(
+                "adversary.balance is 'gradient_ratio', but model.distortion_weight is 0.0, so the "
+                "bound has no gradient at the decoder to be weighed against; nearest valid: 'fixed'"
+            )
+        if "reconstructions" in adversary.fakes and adversary.start + adversary.warmup == 0:
+            compared += [adversary.feature_matching, adversary.classifier_matching]
+    if not any(compared):
+        raise UserError(
+            "model.distortion_weight is 0.0, but nothing else compares reconstructions with their "
+            "pictures from the start; nearest valid: 1.0, or adversary.feature_matching 16.0 with "
+            "adversary.start 0.0, adversary.warmup 0.0 and reconstructions among adversary.fakes"
+        )
+
+
+def _layer(settings: Settings) -> None:
+    if settings.adversary is None or isinstance(settings.adversary.feature_layer, str):
+        return
+    layer, critic = settings.adversary.feature_layer, settings.adversary.critic
+    sides = [level.side for level in parse_pyramid("auto", settings.data.size)[:0:-1]]
+    if critic == "patch":
+        sides = sides[: PATCH_LEVEL + 1]
+    if layer not in sides:
+        raise UserError(
+            f"adversary.feature_layer is {layer}, but the sides of the critic's features are "
+            f"{', '.join(map(str, sides))}; nearest valid: "
+            f"{min(sides, key=lambda side: abs(side - layer))}"
         )
 
 

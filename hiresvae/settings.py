@@ -102,6 +102,12 @@ class ModelSettings(Section):
     )
     mixtures: int = Field(5, ge=1, le=20, description="components of logistic_mixture")
     beta: float = Field(1.0, ge=0.0, description="weight of the KL")
+    distortion_weight: float = Field(
+        1.0,
+        ge=0.0,
+        description="weight of the pixels' likelihood in what is minimised, not in what is told; "
+        "0: other terms alone compare reconstructions, such as the critic's features (VAE/GAN)",
+    )
     kl_warmup: float = Field(
         0.1, ge=0.0, le=1.0, description="share of training over which beta rises from 0"
     )
@@ -136,17 +142,20 @@ class PriorSettings(Section):
 
 GROUP = 4
 """Rows of a part of a batch whose spread a critic of the whole picture compares."""
+PATCH_LEVEL = 2
+"""Halvings above the finest side that a patch critic judges: a quarter of the side."""
 
 
 class AdversarySettings(Section):
     """The discriminator and its losses. Absent: no adversary at all."""
 
-    loss: Literal["relativistic", "non_saturating", "hinge", "least_squares", "mean_features"] = (
-        Field(
-            "relativistic",
-            description="relativistic pairs each fake with a real; mean_features: the critic "
-            "learns by cross-entropy, the model by matched features alone (CVAE-GAN)",
-        )
+    loss: Literal[
+        "relativistic", "non_saturating", "minimax", "hinge", "least_squares", "mean_features"
+    ] = Field(
+        "relativistic",
+        description="relativistic pairs each fake with a real; minimax: one cross-entropy for both "
+        "(VAE/GAN); mean_features: the critic learns by cross-entropy, the model by matched "
+        "features alone (CVAE-GAN)",
     )
     critic: Literal["whole", "patch", "multiscale"] = Field(
         "whole",
@@ -157,6 +166,12 @@ class AdversarySettings(Section):
     weight: float = Field(
         4.0, ge=0.0, description="weight of the adversarial loss beside nats per dimension"
     )
+    reaches: Literal["encoder", "decoder"] = Field(
+        "encoder",
+        description="how far back the gradient at reconstructions goes: through the decoder into "
+        "the encoder, or, but for matched features of originals, to the decoder alone (VAE/GAN, "
+        "CVAE-GAN)",
+    )
     feature_matching: float = Field(
         16.0,
         ge=0.0,
@@ -166,8 +181,10 @@ class AdversarySettings(Section):
     feature_distance: Literal["l1", "squared"] = Field(
         "l1", description="that distance: absolute, or half the square (VAE/GAN)"
     )
-    feature_layer: Literal["all", "last"] = Field(
-        "all", description="features compared: of every side, or what the last layer is given"
+    feature_layer: Literal["all", "last"] | int = Field(
+        "all",
+        description="features compared: of every side, of one such as 8, or what the last layer is "
+        "given",
     )
     mean_matching: float = Field(
         0.0,

@@ -225,6 +225,18 @@ CLASSES = {"model__conditional": True, "data__labels": "set"}
             {"adversary__loss": "mean_features", "adversary__balance": "gradient_ratio"},
             "balance is 'gradient_ratio', but with .* 'mean_features' .* nearest valid: 'fixed'",
         ),
+        (
+            {"adversary__feature_layer": 10, "data__size": 32},
+            "feature_layer is 10, but the sides .* are 32, 16, 8, 4; nearest valid: 8",
+        ),
+        (
+            {"adversary__feature_layer": 4, "adversary__critic": "patch", "data__size": 32},
+            "feature_layer is 4, but the sides .* are 32, 16, 8; nearest valid: 8",
+        ),
+        (
+            {"model__distortion_weight": 0.0, "adversary__balance": "gradient_ratio"},
+            "'gradient_ratio', but model.distortion_weight is 0.0, .* nearest valid: 'fixed'",
+        ),
     ],
 )
 def test_an_adversary_that_could_not_do_what_is_asked_is_refused(values, sentence):
@@ -232,6 +244,27 @@ def test_an_adversary_that_could_not_do_what_is_asked_is_refused(values, sentenc
         check(settings(**values))
     ok = CLASSES | {"adversary__condition": "both", "adversary__class_mean_matching": 0.1}
     check(settings(**ok, adversary__loss="mean_features"))
+
+
+BLIND = {"model__distortion_weight": 0.0}
+AT_ONCE = BLIND | {"adversary__start": 0.0}
+
+
+@pytest.mark.parametrize(
+    ("values", "seeing"),
+    [
+        (BLIND, {"terms__laplacian": 1.0}),
+        (BLIND, {"terms__features": "network.pt"}),
+        (BLIND, {"adversary__start": 0.0}),
+        (AT_ONCE | {"adversary__warmup": 0.1}, {"adversary__warmup": 0.0}),
+        (AT_ONCE | {"adversary__fakes": ["fitted"]}, {"adversary__fakes": ["reconstructions"]}),
+        (AT_ONCE | {"adversary__feature_matching": 0.0}, {"adversary__feature_matching": 1.0}),
+    ],
+)
+def test_a_model_that_nothing_tells_what_pictures_are_like_is_refused(values, seeing):
+    with pytest.raises(UserError, match=r"weight is 0.0, but nothing else .* nearest valid: 1.0, "):
+        check(settings(**values))
+    check(settings(**values | seeing))
 
 
 @pytest.mark.parametrize(

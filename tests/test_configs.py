@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from hiresvae.adversary.discriminator import Discriminator
 from hiresvae.checks import check
 from hiresvae.configuration import load_settings
 from hiresvae.models.vae import VAE
@@ -51,6 +52,25 @@ def test_the_published_weights_go_with_the_side_in_the_commands_that_it_prints()
         for key in keys:
             expected = getattr(published.adversary, key) * (128 / told.data.size) ** 2
             assert getattr(told.adversary, key) == pytest.approx(expected), (size, key)
+
+
+def test_the_published_vae_gan_weighs_as_its_header_works_out():
+    """By the features that our critic has, at every side in the commands that it prints."""
+    path, gamma = FOLDER / "faces_vaegan_published.yaml", 1e-5
+    commands = re.findall(r"--set (data\.size=\d+)((?: --set \S+)+)", path.read_text())
+    assert len(commands) == 2
+    told = [load_settings(path, [size, *re.findall(r"--set (\S+)", more)])
+            for size, more in commands]  # fmt: skip
+    for settings in (load_settings(path), *told):
+        check(settings)
+        adversary, side = settings.adversary, settings.data.size
+        assert adversary is not None and settings.model.distortion_weight == 0
+        with torch.device("meta"):
+            critic = Discriminator(adversary, size=side, channels=3)
+            features = critic(torch.empty(1, 3, side, side)).features[adversary.feature_layer]
+        dims = 3 * side**2
+        assert adversary.feature_matching == pytest.approx(features.numel() / dims, rel=1e-3)
+        assert adversary.weight == pytest.approx(2 / (gamma * dims), rel=2e-3)
 
 
 def test_each_data_set_of_the_documents_has_one():

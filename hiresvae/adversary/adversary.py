@@ -15,6 +15,9 @@ from hiresvae.adversary.discriminator import Judgement
 from hiresvae.seeding import Noise
 from hiresvae.settings import AdversarySettings
 
+OF_ORIGINALS = ("feature_matching", "classifier_matching")
+"""Terms that hold a reconstruction against its original: a distortion, not a verdict."""
+
 
 @dataclass(frozen=True)
 class Verdict:
@@ -208,8 +211,16 @@ class Adversary:
         if self.averages is not None and sums:
             self.averages.observe(sums, images)
 
-    def model_loss(self, verdict: Verdict, share: float) -> Tensor:
-        """Returns the weighted sum of the model's terms, averaged; ``share`` is the ramp's."""
+    def model_loss(
+        self, verdict: Verdict, share: float, *, of_originals: bool | None = None
+    ) -> Tensor:
+        """Returns the weighted sum of the model's terms, averaged.
+
+        Args:
+            verdict: of one step.
+            share: the ramp's.
+            of_originals: True: only the terms `OF_ORIGINALS`; False: only the others; None: all.
+        """
         chosen = self.settings
         weights = {
             "adversarial": chosen.weight,
@@ -219,7 +230,11 @@ class Adversary:
             "classifier_matching": chosen.classifier_matching,
             "class_mean_matching": chosen.class_mean_matching,
         }
-        parts = [share * weights[name] * term.mean() for name, term in verdict.model.items()]
+        parts = [
+            share * weights[name] * term.mean()
+            for name, term in verdict.model.items()
+            if of_originals in (None, name in OF_ORIGINALS)
+        ]
         return torch.stack(parts).sum() if parts else 0 * verdict.fakes.sum()
 
     def critic_loss(self, verdict: Verdict) -> Tensor:
@@ -256,8 +271,10 @@ def _counted(members: Tensor, share: float | None) -> Tensor | None:
     return rows / share if share > 0 else None
 
 
-def _compared(judgement: Judgement, layer: str) -> dict[int, Tensor]:
+def _compared(judgement: Judgement, layer: str | int) -> dict[int, Tensor]:
     """Returns the features to be compared, by side."""
+    if isinstance(layer, int):
+        return {layer: judgement.features[layer]}
     return judgement.features if layer == "all" else {1: _embedding(judgement)}
 
 

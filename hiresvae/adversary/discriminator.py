@@ -11,10 +11,7 @@ from hiresvae.blocks.layers import activate, conv, linear
 from hiresvae.models.encoder import Trunk
 from hiresvae.models.vae import widths_at
 from hiresvae.pyramid import parse_pyramid
-from hiresvae.settings import GROUP, AdversarySettings
-
-PATCH_LEVEL = 2
-"""Halvings above the finest side that a patch critic judges: a quarter of the side."""
+from hiresvae.settings import GROUP, PATCH_LEVEL, AdversarySettings
 
 
 @dataclass(frozen=True)

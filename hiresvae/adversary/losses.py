@@ -9,7 +9,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-LOSSES = ("relativistic", "non_saturating", "hinge", "least_squares", "mean_features")
+LOSSES = (
+    "relativistic", "non_saturating", "minimax", "hinge", "least_squares", "mean_features",
+)  # fmt: skip
 
 
 def critic_loss(name: str, real: Tensor, fake: Tensor, shares: Tensor) -> Tensor:
@@ -17,8 +19,8 @@ def critic_loss(name: str, real: Tensor, fake: Tensor, shares: Tensor) -> Tensor
 
     - relativistic: ``softplus(-(r - f))``, the critic wants each real above its fake (Huang et al.
       2025, arXiv 2501.05441).
-    - non_saturating, mean_features: ``softplus(-r) + softplus(f)``, the cross-entropy (Goodfellow
-      et al. 2014, arXiv 1406.2661).
+    - non_saturating, minimax, mean_features: ``softplus(-r) + softplus(f)``, the cross-entropy
+      (Goodfellow et al. 2014, arXiv 1406.2661).
     - hinge: ``relu(1 - r) + relu(1 + f)`` (Lim and Ye 2017, arXiv 1705.02894).
     - least_squares: ``(r - 1)^2 / 2 + f^2 / 2`` (Mao et al. 2017, arXiv 1611.04076).
 
@@ -31,7 +33,7 @@ def critic_loss(name: str, real: Tensor, fake: Tensor, shares: Tensor) -> Tensor
     match name:
         case "relativistic":
             return weighed(F.softplus(fake - real), shares)
-        case "non_saturating" | "mean_features":
+        case "non_saturating" | "minimax" | "mean_features":
             return weighed(F.softplus(-real) + F.softplus(fake), shares)
         case "hinge":
             return weighed(F.relu(1 - real) + F.relu(1 + fake), shares)
@@ -43,14 +45,18 @@ def critic_loss(name: str, real: Tensor, fake: Tensor, shares: Tensor) -> Tensor
 def model_loss(name: str, real: Tensor, fake: Tensor, shares: Tensor) -> Tensor:
     """Returns what the model minimises ``(N,)``: its fakes should look more real.
 
-    relativistic: ``softplus(-(f - r))``; non_saturating: ``softplus(-f)``; hinge: ``-f``;
-    least_squares: ``(f - 1)^2 / 2``. mean_features has none: that model never sees the logits.
+    relativistic: ``softplus(-(f - r))``; non_saturating: ``softplus(-f)``; minimax:
+    ``-softplus(f)``, what the critic minimises turned round, which fades where the critic is
+    certain; hinge: ``-f``; least_squares: ``(f - 1)^2 / 2``. mean_features has none: that model
+    never sees the logits.
     """
     match name:
         case "relativistic":
             return weighed(F.softplus(real - fake), shares)
         case "non_saturating":
             return weighed(F.softplus(-fake), shares)
+        case "minimax":
+            return weighed(-F.softplus(fake), shares)
         case "hinge":
             return weighed(-fake, shares)
         case "least_squares":

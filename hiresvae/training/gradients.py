@@ -15,7 +15,7 @@ def gradient_norms(
     vae: VAE,
     outputs: Outputs,
     bound_of: Callable[[Outputs], Tensor],
-    pushed: tuple[Tensor, Tensor] | None,
+    felt: Tensor | None,
 ) -> dict[str, Tensor]:
     """Returns the norms of each term's gradient at two places, by name.
 
@@ -27,25 +27,18 @@ def gradient_norms(
         vae: the model.
         outputs: of the model.
         bound_of: their loss ``()``.
-        pushed: the fakes and the adversary's gradient at them.
+        felt: of the adversary, ``()``, as the step's loss holds it; None without one.
     """
     only_rate = replace(outputs, distortion=outputs.distortion.detach())
     only_distortion = replace(outputs, rate=outputs.rate.detach())
-    losses: dict[str, tuple[Tensor, Tensor | None]] = {
-        "rate": (bound_of(only_rate), None),
-        "distortion": (bound_of(only_distortion), None),
-    }
-    if pushed is not None:
-        losses["adversary"] = pushed
+    losses = {"rate": bound_of(only_rate), "distortion": bound_of(only_distortion)}
+    if felt is not None:
+        losses["adversary"] = felt
     norms = {"bound_gradient_norm": gradient_at(bound_of(outputs), vae.last_layer).norm()}
     top = vae.decoder.rung_list[0].read.weight
-    for name, (loss, towards) in losses.items():
+    for name, loss in losses.items():
         for place, weight in (("", vae.last_layer), ("_at_top", top)):
             # A model without noise has no rate at all.
-            gradient = (
-                gradient_at(loss, weight, towards=towards)
-                if loss.requires_grad
-                else torch.zeros_like(weight)
-            )
+            gradient = gradient_at(loss, weight) if loss.requires_grad else torch.zeros_like(weight)
             norms[f"{name}_gradient_norm{place}"] = gradient.norm()
     return norms

@@ -36,6 +36,7 @@ def bound_loss(
     free_nats: float,
     balance: Tensor | None = None,
     mean_rate: Tensor | None = None,
+    distortion_weight: float = 1.0,
 ) -> Tensor:
     """Returns ``(distortion + beta * rate) / dims`` averaged over the batch, nats per dimension.
 
@@ -50,6 +51,7 @@ def bound_loss(
         balance: factor of each rung's rate ``(L,)``; None is 1.
         mean_rate: mean rate ``(L,)`` over the whole batch, of which the outputs may be a part; it
             decides which rungs are free. None: these rows are the whole.
+        distortion_weight: factor of the distortion.
     """
     rate = outputs.rate.mean(0)
     if free_nats > 0:
@@ -57,7 +59,7 @@ def bound_loss(
         rate = torch.where(whole < free_nats, free_nats, rate)
     if balance is not None:
         rate = balance * rate
-    return (outputs.distortion.mean() + beta * rate.sum()) / dims
+    return (distortion_weight * outputs.distortion.mean() + beta * rate.sum()) / dims
 
 
 def bound_figures(outputs: Outputs, bound: Tensor) -> dict[str, Tensor]:
@@ -65,7 +67,7 @@ def bound_figures(outputs: Outputs, bound: Tensor) -> dict[str, Tensor]:
 
     Args:
         outputs: of the model.
-        bound: their loss.
+        bound: their loss, the distortion whole.
     """
     rate = outputs.rate.detach().mean(0)
     return {
@@ -104,12 +106,14 @@ class Fakes:
     Attributes:
         paired: bool ``(n,)``, where the fake is the row's own reconstruction.
         sampled: int64 ``(m,)``, the rows that show a sample instead.
+        reconstructed: int64 ``(n - m,)``, all others.
         standard: bool ``(m,)``, which of these samples come from N(0, I).
         paired_share: share of reconstructions in the batch of all processes.
     """
 
     paired: Tensor
     sampled: Tensor
+    reconstructed: Tensor
     standard: Tensor
     paired_share: float
 
@@ -143,9 +147,11 @@ def _plan(
     chosen = [kinds[(first + i) % len(kinds)] for i in range(count)]
     batch = chosen if total is None else [kinds[i % len(kinds)] for i in range(total)]
     sampled = [i for i, kind in enumerate(chosen) if kind != PAIRED]
+    reconstructed = [i for i, kind in enumerate(chosen) if kind == PAIRED]
     return Fakes(
         torch.tensor([kind == PAIRED for kind in chosen], device=device),
         torch.tensor(sampled, dtype=torch.int64, device=device),
+        torch.tensor(reconstructed, dtype=torch.int64, device=device),
         torch.tensor([chosen[i] == "standard" for i in sampled], dtype=torch.bool, device=device),
         batch.count(PAIRED) / max(1, len(batch)),
     )

@@ -1,9 +1,9 @@
 """One optimiser step of the model and, where there is one, of the critic.
 
 One forward of the model gives reconstruction and sample; one forward of the critic on each side
-gives both networks' losses. The model's loss gains ``<fakes, gradient>``, whose derivative is the
-critic's gradient passed on, so that one backward serves everything and the critic's weights never
-see the model's loss. Nothing here waits for the device.
+gives both networks' losses. The model's loss gains ``<fakes, gradient>`` (`Push`), so that one
+backward serves everything and the critic's weights never see the model's loss. Nothing here waits
+for the device.
 """
 
 import contextlib
@@ -38,6 +38,7 @@ from hiresvae.training.objective import (
     bound_loss,
     kl_weight,
 )
+from hiresvae.training.push import Push
 from hiresvae.training.sharpening import make_sharpening
 from hiresvae.training.shown import shown
 from hiresvae.training.steady import Steady
@@ -177,9 +178,10 @@ class Step:
             free_nats=self.settings.model.free_nats,
             balance=self.steady.balance(beta),
             mean_rate=mean_rate,
+            distortion_weight=self.settings.model.distortion_weight,
         )
         bound = bound_of(outputs)
-        logs = bound_figures(outputs, bound)
+        logs = bound_figures(outputs, bound_of(outputs, distortion_weight=1.0))
         loss = self.steady.penalised(bound, logs)
         if self.sharpening is not None:
             distances = self.sharpening(outputs.reconstruction, images)
@@ -196,7 +198,7 @@ class Step:
                 loss, logs = loss + extra, logs | terms
         sums: Sums = {"prior": self.running.sums(outputs.top, labels)}
         sums |= self.steady.sums(outputs)
-        pushed: tuple[Tensor, Tensor] | None = None
+        felt: Tensor | None = None
         if fakes is not None:
             mixed = fakes.mix(outputs)
             # Penalties are of second order: whatever else is shortened, they are float32.
@@ -218,9 +220,10 @@ class Step:
                 made.append(outputs.sample)
             if len(images) > 1:  # one picture differs from nobody, which is no collapse
                 logs["fake_spread"] = spread(images, *made)
+            with self.accelerator.autocast():
+                felt = push.felt(mixed, self.vae, outputs, labels, fakes, noise)
             if ramp:
-                loss = loss + (mixed.float() * push).sum()
-            pushed = mixed, push.to(mixed.dtype)
+                loss = loss + felt
             if alone is not None:
                 last, towards = self.vae.last_layer, alone.to(mixed.dtype)
                 sums["balance"] = (
@@ -228,7 +231,7 @@ class Step:
                     gradient_at(mixed, last, towards=towards, needed=True),
                 )
         if measure:
-            logs |= gradient_norms(self.vae, outputs, bound_of, pushed)
+            logs |= gradient_norms(self.vae, outputs, bound_of, felt)
         self.accelerator.backward(loss / self.settings.training.accumulation)
         return sums, logs
 
@@ -277,7 +280,7 @@ class Step:
         noise: Noise,
         number: int,
         ramp: float,
-    ) -> tuple[Verdict, Tensor, Tensor | None]:
+    ) -> tuple[Verdict, Push, Tensor | None]:
         """Does the critic's forward and backward; returns its terms, and what pushes the fakes.
 
         Last, where the balance is due: the push of the adversarial term alone, unweighted.
@@ -297,7 +300,7 @@ class Step:
                 penalty=penalty,
                 probability=self.augment.value if self.augment is not None else 1.0,
             )
-        push, alone, felt = torch.zeros_like(mixed), None, verdict
+        push, alone, felt = Push(torch.zeros_like(verdict.fakes)), None, verdict
         scaler = self.accelerator.scaler
         if ramp > 0:
             if self.balance is not None:
@@ -305,15 +308,14 @@ class Step:
                 if self.balance.due(number):
                     term = verdict.model["adversarial"].mean()
                     alone = scaled_gradient(term, verdict.fakes, scaler)
-            loss = self.adversary.model_loss(felt, ramp)
-            push = scaled_gradient(loss, verdict.fakes, scaler)
+            push = Push.of(self.adversary, felt, ramp, scaler)
         critic_loss = self.adversary.critic_loss(verdict)
         # At the critic's weights alone: the fakes' gradient would be for nobody.
         self.accelerator.backward(
             critic_loss / self.settings.training.accumulation,
             inputs=list(self.networks.critic.parameters()),
         )
-        return verdict, push.detach(), alone
+        return verdict, push, alone
 
     @torch.no_grad()
     def _advance(self, means: dict[str, Tensor], sums: list[Sums]) -> None:

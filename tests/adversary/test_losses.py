@@ -38,6 +38,8 @@ def test_values_by_hand():
         ("relativistic", model_loss): [softplus(3), log2],
         ("non_saturating", critic_loss): [softplus(-2) + softplus(-1), 2 * log2],
         ("non_saturating", model_loss): [softplus(1), log2],
+        ("minimax", critic_loss): [softplus(-2) + softplus(-1), 2 * log2],
+        ("minimax", model_loss): [-softplus(-1), -log2],  # ln(1 - D)
     }
     for (name, loss), values in expected.items():
         result = loss(name, real, fake, ALONE)
@@ -55,6 +57,9 @@ def test_sign_and_size_of_every_gradient_by_hand():
         ("relativistic", model_loss): (sigmoid(gap), -sigmoid(gap)),
         ("non_saturating", critic_loss): (-sigmoid(-0.5), sigmoid(-1.5)),
         ("non_saturating", model_loss): (0.0, -sigmoid(1.5)),
+        # d ln(1 - D) is -D: little where the critic is certain of a fake.
+        ("minimax", critic_loss): (-sigmoid(-0.5), sigmoid(-1.5)),
+        ("minimax", model_loss): (0.0, -sigmoid(-1.5)),
     }
     for (name, loss), (at_real, at_fake) in expected.items():
         value = loss(name, real, fake, ALONE).sum()
@@ -64,7 +69,7 @@ def test_sign_and_size_of_every_gradient_by_hand():
 
 
 def test_losses_stay_finite_for_huge_logits():
-    for name in ("relativistic", "non_saturating", "hinge", "least_squares"):
+    for name in ("relativistic", "non_saturating", "minimax", "hinge", "least_squares"):
         for loss in (critic_loss, model_loss):
             assert loss(name, torch.tensor([[1e4]]), torch.tensor([[-1e4]]), ALONE).isfinite().all()
 

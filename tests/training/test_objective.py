@@ -43,6 +43,13 @@ def test_the_bound_is_distortion_and_weighted_rate_per_dimension():
     assert bound_loss(out, 5, 0.5, 0.0).item() == pytest.approx((15 + 0.5 * (2 + 4)) / 5)
 
 
+def test_the_distortion_may_weigh_less_or_nothing():
+    out = outputs([10.0, 20.0], [[1.0, 2.0], [3.0, 6.0]])
+    for weight in (0.0, 0.5, 1.0):
+        bound = bound_loss(out, 5, 0.5, 0.0, distortion_weight=weight)
+        assert bound.item() == pytest.approx((weight * 15 + 0.5 * (2 + 4)) / 5)
+
+
 def test_free_nats_hold_for_each_rung_on_the_mean_of_the_batch():
     out = outputs([0.0, 0.0], [[0.0, 2.0], [2.0, 6.0]])
     assert bound_loss(out, 1, 1.0, 3.0).item() == pytest.approx(3 + 4)
@@ -113,6 +120,8 @@ def test_rows_show_the_same_whatever_the_split(kinds, size):
         assert len(plan.paired) == count
         assert len(plan.sampled) == len(plan.standard) == int((~plan.paired).sum())
         names = ["reconstructions" if paired else "fitted" for paired in plan.paired.tolist()]
+        rows = plan.sampled.tolist() + plan.reconstructed.tolist()
+        assert sorted(rows) == list(range(count)) and plan.paired[plan.reconstructed].all()
         for row, standard in zip(plan.sampled.tolist(), plan.standard.tolist(), strict=True):
             assert not plan.paired[row]
             names[row] = "standard" if standard else "fitted"

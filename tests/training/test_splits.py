@@ -28,6 +28,11 @@ CASES: dict[str, tuple[str, ...]] = {
         "adversary.mean_matching=8", "adversary.class_mean_matching=8",
         "adversary.average_images=8",
     ),
+    "decoder alone": (
+        *BEGUN, "adversary.reaches=decoder", "model.distortion_weight=0", "model.grain=true",
+        "model.pyramid=1x1 4 8 16", "adversary.loss=minimax", "adversary.critic=patch",
+        "training.batch_size=6", KINDS,
+    ),
     "one row each": (*BEGUN, "training.batch_size=2", "adversary.critic=patch"),
     # A critic of the whole picture compares rows in fours, which is what a part of 8 has.
     "classes": (

@@ -238,6 +238,40 @@ def test_stages_that_are_worked_out_again_change_no_figure(make_trainer):
     assert kept["adversary_weight"] > 0
 
 
+def test_pixels_that_are_not_learnt_by_are_still_told(make_trainer):
+    """By weight 0 nothing of them is felt; the bound that is told is whole all the same."""
+    told, ends = [], []
+    for weight in (0, 1):
+        trainer = make_trainer(
+            f"model.distortion_weight={weight}", "model.kl_warmup=0", "terms.laplacian=1",
+            "adversary=null",
+        )  # fmt: skip
+        trainer._set_rates(1.0)
+        told.append(trainer.step(0, measure=True))
+        ends.append(trainer.vae.last_layer.clone())
+    for name in ("bound_nats_per_dim", "distortion_nats", "rate_nats", "error"):
+        assert torch.equal(told[0][name], told[1][name]), name
+    whole = (told[0]["distortion_nats"] + told[0]["rate_nats"]) / trainer.step.dims
+    torch.testing.assert_close(told[0]["bound_nats_per_dim"], whole)
+    assert told[0]["bound_gradient_norm"] == told[0]["distortion_gradient_norm_at_top"] == 0
+    assert told[1]["bound_gradient_norm"] > 0 and not torch.equal(*ends)
+
+
+def test_a_verdict_for_the_decoder_is_measured_where_it_is_felt(make_trainer):
+    """At the top it is what the encoder hears: nothing, where nothing is matched."""
+    norms = []
+    for chosen in ("encoder", "decoder"):
+        trainer = make_trainer(
+            "adversary.start=0", "adversary.ramp=0", "adversary.feature_matching=0",
+            f"adversary.reaches={chosen}",
+        )  # fmt: skip
+        told = trainer.step(1, measure=True)
+        norms.append([told[f"adversary_gradient_norm{place}"] for place in ("", "_at_top")])
+    (last, top), (last_alone, top_alone) = norms
+    torch.testing.assert_close(last_alone, last)
+    assert top > 0 and top_alone == 0
+
+
 def test_greys_become_black_and_white_anew_in_every_step(make_trainer, monkeypatch):
     trainer = make_trainer(
         "adversary=null", "data.binarize=true", "model.likelihood=bernoulli", "data.mirror=false"
@@ -260,6 +294,7 @@ def test_greys_become_black_and_white_anew_in_every_step(make_trainer, monkeypat
 EXTRAS = {
     "relativistic": ["adversary.lecam=0.1"],
     "non_saturating": ["adversary.condition=none"],
+    "minimax": ["adversary.reaches=decoder", "adversary.feature_layer=4"],
     "hinge": ["adversary.spectral_norm=true", "adversary.condition=both", "adversary.critic=patch"],
     "least_squares": ["adversary.condition=classifier", "adversary.critic=multiscale"],
     "mean_features": [
