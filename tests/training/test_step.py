@@ -102,13 +102,16 @@ def make_fp16(trainer):
     return trainer
 
 
+@pytest.mark.parametrize("reaches", ["encoder", "decoder"])
 @pytest.mark.parametrize("precision", ["bf16", "fp16"])
-def test_a_step_in_half_precision_is_near_that_in_single(make_trainer, precision):
+def test_a_step_in_half_precision_is_near_that_in_single(make_trainer, precision, reaches):
     """A step without penalties, and one with them, of both networks."""
 
     def run(precision: str) -> list[dict[str, torch.Tensor]]:
         known = "no" if precision == "fp16" else precision
-        trainer = make_trainer(f"training.precision={known}", "adversary.start=0")
+        trainer = make_trainer(
+            f"training.precision={known}", "adversary.start=0", f"adversary.reaches={reaches}"
+        )
         if precision == "fp16":
             make_fp16(trainer)
         trainer._set_rates(1.0)
@@ -225,7 +228,7 @@ def test_stages_that_are_worked_out_again_change_no_figure(make_trainer):
         trainer = make_trainer(
             f"training.gradient_checkpointing={wanted}", "adversary.start=0", "adversary.ramp=0",
             "adversary.balance=gradient_ratio", "adversary.balance_every=1",
-            "model.pyramid=1x1 4x2 8x1 ...", "model.kl_warmup=0",
+            "model.pyramid=1x1 4x2 8x1 ...", "model.kl_warmup=0", "adversary.reaches=decoder",
         )  # fmt: skip
         assert trainer.vae.decoder.recompute == (wanted == "true")
         assert not trainer.networks.critic.trunk.recompute
