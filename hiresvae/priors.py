@@ -22,6 +22,7 @@ KINDS = ("auto", "gaussian", "mixture", "standard")
 SHRINKAGES = (0.0, 1e-4, 1e-3, 0.01, 0.03, 0.1, 0.2, 0.4, 0.7, 1.0)
 COUNTS = (2, 3, 5, 10, 20, 50, 100)
 RIDGE = 1e-6  # added to variances, for latents that never move
+MOST_NUMBERS = 1 << 23  # in the running covariances of all classes; beyond, they share one
 
 
 @dataclass
@@ -270,16 +271,17 @@ def _most_likely(
 
 
 class RunningGaussian(nn.Module):
-    """A Gaussian that follows the aggregate posterior during training; a mean a class if K > 1.
+    """A Gaussian that follows the aggregate posterior during training; one for each class if K > 1.
 
     Keeps sums of z, z z^T and counts that fade with a half-life in images. Their ratios need no
-    bias correction. All state is in buffers; nothing synchronises with the device.
+    bias correction. A class with few latents leans on the covariance of all. All state is in
+    buffers; nothing synchronises with the device.
 
     Args:
         dim: D.
         half_life: images after which an observation counts half.
-        num_classes: K; classes share one covariance.
-        refresh: observations between new square roots of the covariance.
+        num_classes: K; above `MOST_NUMBERS` in all they share one covariance.
+        refresh: observations between new square roots of the covariances.
     """
 
     num_observed: Tensor
@@ -296,10 +298,11 @@ class RunningGaussian(nn.Module):
         self.half_life, self.refresh, self._observed = half_life, refresh, 0
         self.register_buffer("num_observed", torch.zeros((), dtype=torch.int64))
         self.register_buffer("z_sum", torch.zeros(num_classes, dim))
-        self.register_buffer("outer_sum", torch.zeros(dim, dim))
+        covariances = num_classes if num_classes * dim**2 <= MOST_NUMBERS else 1
+        self.register_buffer("outer_sum", torch.zeros(covariances, dim, dim))
         self.register_buffer("count", torch.zeros(num_classes))
         self.register_buffer("means", torch.zeros(num_classes, dim))
-        self.register_buffer("scale_tril", torch.eye(dim))
+        self.register_buffer("scale_tril", torch.eye(dim).repeat(covariances, 1, 1))
         self.register_load_state_dict_post_hook(_read_clock)  # type: ignore[no-untyped-call]
 
     def sums(self, z: Tensor, labels: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor]:
@@ -310,7 +313,7 @@ class RunningGaussian(nn.Module):
             labels: int64 ``(N,)``; needed if K > 1.
 
         Returns:
-            Sum of z ``(K, D)``, sum of z z^T ``(D, D)``, number of latents ``(K,)``.
+            Sum of z ``(K, D)``, sums of z z^T ``(K or 1, D, D)``, number of latents ``(K,)``.
         """
         z = z.detach().float()
         if labels is None:
@@ -318,7 +321,9 @@ class RunningGaussian(nn.Module):
         members = one_hot(labels, len(self.count)).float()
         # What is left of the sums when the means are subtracted is small: no digit may be lost.
         with torch.autocast(z.device.type, enabled=False), exact_products():
-            return members.T @ z, z.T @ z, members.sum(0)
+            weights = members if len(self.outer_sum) > 1 else torch.ones_like(members[:, :1])
+            outer = (weights.T[:, :, None] * z).mT @ z
+            return members.T @ z, outer, members.sum(0)
 
     @torch.no_grad()
     def observe(self, z_sum: Tensor, outer_sum: Tensor, count: Tensor, images: int) -> None:
@@ -326,7 +331,7 @@ class RunningGaussian(nn.Module):
 
         Args:
             z_sum: ``(K, D)``.
-            outer_sum: ``(D, D)``.
+            outer_sum: ``(K or 1, D, D)``.
             count: ``(K,)``.
             images: pictures in the step, over all processes.
         """
@@ -340,23 +345,29 @@ class RunningGaussian(nn.Module):
         self.num_observed += 1
 
     def _refresh(self) -> None:
-        """Works out means and the square root of the covariance from the sums."""
+        """Works out means and the square roots of the covariances from the sums."""
         total = self.count.sum().clamp_min(1e-9)
         overall = self.z_sum.sum(0) / total
         # One picture's worth of the overall mean: for classes not seen yet.
         self.means.copy_((self.z_sum + overall) / (self.count[:, None] + 1))
         own = self.z_sum / self.count.clamp_min(1e-9)[:, None]
         with torch.autocast(self.z_sum.device.type, enabled=False), exact_products():
-            covariance = (self.outer_sum - self.z_sum.T @ own) / total
-        variance = covariance.diagonal().clamp_min(0) + RIDGE
+            pooled = (self.outer_sum.sum(0) - self.z_sum.T @ own) / total
+        variance = pooled.diagonal().clamp_min(0) + RIDGE
         # As many latents as numbers in one: half diagonal. The more latents, the less.
         dim = len(variance)
         shrinkage = (dim / (dim + total)).clamp_min(0.01)
-        covariance = torch.lerp(covariance, variance.diag(), shrinkage)
+        covariance = torch.lerp(pooled, variance.diag(), shrinkage)[None]
+        if len(self.outer_sum) > 1:
+            # Likewise a class: as many latents as numbers in one, half its own.
+            count = self.count[:, None, None]
+            scatter = self.outer_sum - self.z_sum[:, :, None] * own[:, None]
+            each = scatter / count.clamp_min(1e-9)
+            covariance = torch.lerp(each, covariance, dim / (dim + count))
         # The _ex variant reports failure on the device; the last good root then stays.
         root, failed = torch.linalg.cholesky_ex(covariance)
         usable = (failed == 0) & (self.count.sum() > 0)
-        self.scale_tril.copy_(torch.where(usable, root, self.scale_tril))
+        self.scale_tril.copy_(torch.where(usable[:, None, None], root, self.scale_tril))
 
     def sample(self, noise: Tensor, labels: Tensor | None = None) -> Tensor:
         """Returns latents ``(n, D)`` made of standard normal noise ``(n, D)``.
@@ -367,7 +378,10 @@ class RunningGaussian(nn.Module):
         """
         mean = self.means[0] if labels is None else self.means[labels]
         with torch.autocast(noise.device.type, enabled=False):
-            return mean + noise.float() @ self.scale_tril.T
+            spread = noise.float() @ self.scale_tril.mT
+        if labels is None or len(spread) == 1:
+            return mean + spread[0]
+        return mean + spread[labels, torch.arange(len(noise), device=labels.device)]
 
 
 def _read_clock(module: RunningGaussian, _: object) -> None:

@@ -6,6 +6,7 @@ from safetensors.torch import load, save
 from torch import Tensor
 from torch.distributions import MultivariateNormal
 
+from hiresvae import priors
 from hiresvae.errors import UserError
 from hiresvae.priors import Density, RunningGaussian, fit
 
@@ -200,6 +201,26 @@ def test_running_fit_of_classes():
     torch.testing.assert_close(draws[wanted == 0].std(0), torch.full((6,), 0.5), atol=0.1, rtol=0)
 
 
+def test_each_class_has_a_covariance_and_a_rare_one_leans_on_that_of_all(monkeypatch):
+    z, labels = normal(6000, 3), torch.arange(6000) % 2
+    z = z * torch.where(labels[:, None] == 1, torch.tensor([3.0, 1.0, 0.2]), torch.ones(3))
+    shared = torch.cat([z[labels == k] for k in (0, 1)]).std(0)
+
+    def spreads(running):
+        for batch, names in zip(z.split(100), labels.split(100), strict=True):
+            running.observe(*running.sums(batch, names), images=100)
+        draws = [running.sample(normal(4000, 3, k), torch.full((4000,), k)) for k in range(3)]
+        return torch.stack([draw.std(0) for draw in draws])
+
+    apart = spreads(RunningGaussian(3, 1e5, num_classes=3, refresh=1))
+    wanted = torch.stack([torch.ones(3), torch.tensor([3.0, 1.0, 0.2]), shared])
+    torch.testing.assert_close(apart, wanted, atol=0.05, rtol=0.05)
+    monkeypatch.setattr(priors, "MOST_NUMBERS", 26)  # three covariances are 27
+    one = RunningGaussian(3, 1e5, num_classes=3, refresh=1)
+    torch.testing.assert_close(spreads(one), shared.expand(3, 3), atol=0.05, rtol=0.05)
+    assert one.scale_tril.shape == (1, 3, 3)
+
+
 def test_running_fit_ignores_what_is_not_finite():
     running = RunningGaussian(2, 1000, refresh=1)
     bad = running.sums(torch.full((4, 2), math.nan))
@@ -232,5 +253,5 @@ def test_running_fit_is_float32_under_autocast():
         sums = running.sums(z)
         running.observe(*sums, images=50)
         draws = running.sample(z)
-    torch.testing.assert_close(sums[1], z.T @ z)
+    torch.testing.assert_close(sums[1][0], z.T @ z)
     assert torch.equal(draws, running.sample(z))

@@ -44,7 +44,7 @@ def running_density(running: RunningGaussian, shares: tuple[float, ...]) -> Dens
         "classes" if classes > 1 else "gaussian",
         weights.clamp_min(1e-9).log(),
         running.means.detach().cpu().clone(),
-        running.scale_tril.detach().cpu().clone()[None],
+        running.scale_tril.detach().cpu().clone(),
     )
 
 
