@@ -85,6 +85,25 @@ PAIR = [
     Row("LPIPS of reconstructions of held-out pictures", "lpips_reconstructions", "#.2g", real="0"),
     PSNR,
 ]
+WORST_RING = Row(
+    "power of samples at the worst frequency up to 3/4 Nyquist, off by",
+    "spectrum_worst_samples", ".0%", real="0",
+)  # fmt: skip
+
+
+def small(title: str, folder: str, images: int) -> Table:
+    """Returns the table of a benchmark of small pictures at equal images."""
+    columns = {"with adversary": "cvaegan", "plain VAE": "vae"}
+    return Table(
+        title,
+        {
+            head: f"{folder}_minutes/{who}-equal_images-{images}-seed0.json"
+            for head, who in columns.items()
+        },
+        [SHARPNESS, SPECTRUM, WORST_RING, PATCHES, *PAIR[2:]],
+    )
+
+
 TABLES = {
     "quickstart": Table(
         "drawn paintings, 32 px",
@@ -136,6 +155,7 @@ TABLES = {
         },
         [*PAIR[:2], PATCHES, *PAIR[2:]],
     ),
+    "lfw_32": small("faces, 32 px", "lfw_32", 120_000),
     "faces": Table(
         "faces, 64 px",
         {"with adversary": "faces_cvaegan.json", "plain VAE": "faces_vae.json"},
