@@ -22,7 +22,8 @@ KINDS = ("auto", "gaussian", "mixture", "standard")
 SHRINKAGES = (0.0, 1e-4, 1e-3, 0.01, 0.03, 0.1, 0.2, 0.4, 0.7, 1.0)
 COUNTS = (2, 3, 5, 10, 20, 50, 100)
 RIDGE = 1e-6  # added to variances, for latents that never move
-MOST_NUMBERS = 1 << 23  # in the running covariances of all classes; beyond, they share one
+MOST_NUMBERS = 1 << 22  # in the running covariances of all classes; beyond, they share one
+ROUNDED = 1e-5  # of a second moment: what is left of it in float32 where nothing varies
 
 
 @dataclass
@@ -303,6 +304,7 @@ class RunningGaussian(nn.Module):
         self.register_buffer("count", torch.zeros(num_classes))
         self.register_buffer("means", torch.zeros(num_classes, dim))
         self.register_buffer("scale_tril", torch.eye(dim).repeat(covariances, 1, 1))
+        self.register_load_state_dict_pre_hook(_each_its_own)  # type: ignore[no-untyped-call]
         self.register_load_state_dict_post_hook(_read_clock)  # type: ignore[no-untyped-call]
 
     def sums(self, z: Tensor, labels: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor]:
@@ -335,10 +337,12 @@ class RunningGaussian(nn.Module):
             count: ``(K,)``.
             images: pictures in the step, over all processes.
         """
-        usable = torch.isfinite(z_sum).all() & torch.isfinite(outer_sum).all()
-        fade = 0.5 ** (images / self.half_life)
+        # No product of two numbers is larger than the larger of their squares.
+        squares = outer_sum.diagonal(dim1=1, dim2=2)
+        usable = torch.isfinite(z_sum).all() & torch.isfinite(squares).all()
+        fade = torch.where(usable, 0.5 ** (images / self.half_life), 1.0)
         for total, new in ((self.z_sum, z_sum), (self.outer_sum, outer_sum), (self.count, count)):
-            total.copy_(torch.where(usable, total * fade + new, total))
+            total.mul_(fade).add_(torch.where(usable, new, 0.0))
         if self._observed % self.refresh == 0:
             self._refresh()
         self._observed += 1
@@ -352,7 +356,8 @@ class RunningGaussian(nn.Module):
         self.means.copy_((self.z_sum + overall) / (self.count[:, None] + 1))
         own = self.z_sum / self.count.clamp_min(1e-9)[:, None]
         with torch.autocast(self.z_sum.device.type, enabled=False), exact_products():
-            pooled = (self.outer_sum.sum(0) - self.z_sum.T @ own) / total
+            moments = self.outer_sum.sum(0)
+            pooled = (moments - self.z_sum.T @ own) / total
         variance = pooled.diagonal().clamp_min(0) + RIDGE
         # As many latents as numbers in one: half diagonal. The more latents, the less.
         dim = len(variance)
@@ -360,10 +365,15 @@ class RunningGaussian(nn.Module):
         covariance = torch.lerp(pooled, variance.diag(), shrinkage)[None]
         if len(self.outer_sum) > 1:
             # Likewise a class: as many latents as numbers in one, half its own.
+            # In place: with many classes these are the largest tensors of a small model's step.
             count = self.count[:, None, None]
-            scatter = self.outer_sum - self.z_sum[:, :, None] * own[:, None]
-            each = scatter / count.clamp_min(1e-9)
-            covariance = torch.lerp(each, covariance, dim / (dim + count))
+            scatter = (self.z_sum[:, :, None] * own[:, None]).neg_().add_(self.outer_sum)
+            each = scatter.div_(count.clamp_min(1e-9))
+            covariance = each.lerp_(covariance, dim / (dim + count))
+        # A difference of large sums has no root where next to nothing varies.
+        least = moments.diagonal() / total * ROUNDED + RIDGE
+        varied = covariance.diagonal(dim1=1, dim2=2)
+        varied.copy_(torch.maximum(varied, least))
         # The _ex variant reports failure on the device; the last good root then stays.
         root, failed = torch.linalg.cholesky_ex(covariance)
         usable = (failed == 0) & (self.count.sum() > 0)
@@ -382,6 +392,25 @@ class RunningGaussian(nn.Module):
         if labels is None or len(spread) == 1:
             return mean + spread[0]
         return mean + spread[labels, torch.arange(len(noise), device=labels.device)]
+
+
+def _each_its_own(
+    module: RunningGaussian, state: dict[str, Tensor], prefix: str, *_: object
+) -> None:
+    """Before loading, a state of version 0.1, whose classes share one covariance, is that of each.
+
+    Sums are parted such that each class has the covariance within classes, and all have the sum.
+    """
+    names = [prefix + name for name in ("outer_sum", "scale_tril", "z_sum", "count")]
+    if any(name not in state for name in names) or state[names[0]].ndim != 2:
+        return
+    outer, root, z_sum, count = (state[name] for name in names)
+    own = z_sum / count.clamp_min(1e-9)[:, None]
+    if len(module.outer_sum) == len(count) > 1:
+        within = (outer - z_sum.T @ own) / count.sum().clamp_min(1e-9)
+        outer = count[:, None, None] * within + z_sum[:, :, None] * own[:, None]
+    state[names[0]] = outer.expand_as(module.outer_sum)
+    state[names[1]] = root.expand_as(module.scale_tril)
 
 
 def _read_clock(module: RunningGaussian, _: object) -> None:

@@ -221,6 +221,52 @@ def test_each_class_has_a_covariance_and_a_rare_one_leans_on_that_of_all(monkeyp
     assert one.scale_tril.shape == (1, 3, 3)
 
 
+@pytest.mark.parametrize("classes", [1, 3])
+def test_latents_that_hardly_vary_leave_no_class_without_a_root(classes):
+    """One number is the same in all rows, one in the rows of a class: rounding alone is left."""
+    running = RunningGaussian(4, 20_000, num_classes=classes, refresh=1)
+    identity = running.scale_tril.clone()
+    for i in range(600):
+        labels = torch.arange(32) % 3
+        z = normal(32, 4, i)
+        z[:, 2], z[:, 3] = 0.7, 3.3 * labels - 1.7
+        before = running.scale_tril.clone()
+        running.observe(*running.sums(z, labels if classes > 1 else None), images=32)
+        assert not (running.scale_tril == before).flatten(1).all(1).any()
+    assert not torch.equal(running.scale_tril, identity)
+    spread = running.scale_tril.square().sum(2).sqrt()
+    assert (spread[:, 2] < 0.01).all() and ((spread[:, :2] - 1).abs() < 0.1).all()
+    assert (spread[:, 3] < 0.02).all() if classes > 1 else (spread[:, 3] > 2).all()
+
+
+@pytest.mark.parametrize("classes", [1, 3])
+@pytest.mark.parametrize("most", [priors.MOST_NUMBERS, 0])
+def test_a_state_of_version_0_1_goes_on(classes, most, monkeypatch):
+    """There all classes share one covariance, whose buffers have no axis of classes."""
+    monkeypatch.setattr(priors, "MOST_NUMBERS", most)
+    z, labels = clusters(600)
+    chosen = labels if classes > 1 else None
+    known = RunningGaussian(6, 1000, num_classes=classes, refresh=1)
+    known.observe(*known.sums(z, chosen), images=600)
+    own = known.z_sum / known.count[:, None]
+    shared = (z.T @ z - known.z_sum.T @ own) / known.count.sum()
+    root = torch.linalg.cholesky(shared)
+    state = known.state_dict() | {"outer_sum": z.T @ z, "scale_tril": root}
+    running = RunningGaussian(6, 1000, num_classes=classes, refresh=1)
+    running.load_state_dict(state)
+    noise, wanted = normal(9, 6), torch.arange(9) % classes
+    torch.testing.assert_close(
+        running.sample(noise, wanted), known.means[wanted] + noise @ root.T, rtol=1e-5, atol=1e-5
+    )
+    torch.testing.assert_close(running.outer_sum.sum(0), z.T @ z, rtol=1e-4, atol=1e-3)
+    found, few = shared.diagonal(), 6 / 606
+    nothing = torch.zeros_like(known.z_sum), torch.zeros_like(running.outer_sum)
+    running.observe(*nothing, torch.zeros_like(known.count), images=1)
+    for tril in running.scale_tril:
+        expected = torch.lerp(shared, found.diag(), max(few, 0.01))
+        torch.testing.assert_close(tril @ tril.T, expected, rtol=0.02, atol=0.02)
+
+
 def test_running_fit_ignores_what_is_not_finite():
     running = RunningGaussian(2, 1000, refresh=1)
     bad = running.sums(torch.full((4, 2), math.nan))
@@ -228,8 +274,11 @@ def test_running_fit_ignores_what_is_not_finite():
     assert torch.equal(running.sample(normal(3, 2)), normal(3, 2))
     running.observe(*running.sums(normal(500, 2)), images=500)
     before = running.sample(normal(3, 2))
-    running.observe(*bad, images=4)
-    torch.testing.assert_close(running.sample(normal(3, 2)), before)
+    huge = running.sums(torch.tensor([[1e20, 1.0]]))  # its square is not
+    assert huge[0].isfinite().all()
+    for sums in (bad, huge):
+        running.observe(*sums, images=4)
+        torch.testing.assert_close(running.sample(normal(3, 2)), before)
 
 
 def test_continued_running_fit_refreshes_when_it_would_have():

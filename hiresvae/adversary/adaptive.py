@@ -68,6 +68,7 @@ class AugmentProbability(nn.Module):
         self.register_buffer("sign_sum", torch.zeros(()))
         self.register_buffer("num_observed", torch.zeros((), dtype=torch.int64))
         self.register_buffer("by_heart", torch.zeros(()))
+        self.register_load_state_dict_pre_hook(_unwatched)  # type: ignore[no-untyped-call]
 
     @property
     def value(self) -> Tensor | float:
@@ -102,3 +103,10 @@ class AugmentProbability(nn.Module):
         moved = (self.probability + way * (EVERY * batch_size / self.images)).clamp(0, MOST)
         self.probability.copy_(torch.where(due, moved, self.probability))
         self.sign_sum.copy_(torch.where(due, torch.zeros_like(self.sign_sum), self.sign_sum))
+
+
+def _unwatched(
+    module: AugmentProbability, state: dict[str, Tensor], prefix: str, *_: object
+) -> None:
+    """Before loading, a state of version 0.1 knows of no held-out pictures."""
+    state.setdefault(f"{prefix}by_heart", torch.zeros_like(module.by_heart))

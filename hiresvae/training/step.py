@@ -8,7 +8,7 @@ for the device.
 
 import contextlib
 from dataclasses import dataclass
-from functools import partial
+from functools import partial, reduce
 
 import torch
 from accelerate import Accelerator
@@ -335,7 +335,7 @@ class Step:
         error = self._total(means["error"], "mean", skip)
         totals = {
             name: [
-                self._total(torch.stack(column).sum(0), "sum", skip)
+                self._total(reduce(torch.add, column), "sum", skip)
                 for column in zip(*(part[name] for part in sums), strict=True)
             ]
             for name in sums[0]

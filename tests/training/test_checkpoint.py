@@ -1,7 +1,9 @@
+import hashlib
 import json
 import shutil
 
 import pytest
+from safetensors.torch import load_file, save_file
 
 from hiresvae.cli import main
 from hiresvae.errors import UserError
@@ -72,6 +74,27 @@ def test_one_of_another_model_is_refused(run, last, tiny, train, content, capsys
     sentence = refuses(run, tiny, content, capsys)
     assert "is of another model" in sentence
     assert sentence.endswith("add --fresh to start again")
+
+
+def test_one_of_version_0_1_goes_on(train, tmp_path):
+    """Its running fit has one covariance, and its augmentation heard of no held-out pictures."""
+    chosen = (
+        "model.conditional=true", "data.labels=set", "adversary.augment_probability=adaptive",
+    )  # fmt: skip
+    run = train(tmp_path / "run", *chosen, "training.images=64")
+    newest = checkpoint.latest(run / "checkpoints")
+    manifest = json.loads((newest / "manifest.json").read_text())
+    for name in ("running_prior.safetensors", "augment.safetensors"):
+        tensors = load_file(newest / name)
+        tensors.pop("by_heart", None)
+        for key in {"outer_sum", "scale_tril"} & tensors.keys():
+            tensors[key] = tensors[key].sum(0)
+        save_file(tensors, newest / name)
+        manifest["sha256"][name] = hashlib.sha256((newest / name).read_bytes()).hexdigest()
+    (newest / "manifest.json").write_text(json.dumps(manifest))
+    train(run, *chosen, "training.images=96")
+    lines = (run / "metrics.jsonl").read_text().splitlines()
+    assert [json.loads(line)["images"] for line in lines] == list(range(16, 97, 16))
 
 
 def test_the_way_out_that_is_named_works(run, last, train, weights, trained):
