@@ -16,7 +16,7 @@ from hiresvae.seeding import generator
 from hiresvae.settings import Settings
 from hiresvae.training.optim import Average, make_optimizer
 from hiresvae.training.peak import PeakMemory
-from hiresvae.training.step import Networks, Step
+from hiresvae.training.step import Networks, Step, Sums
 from hiresvae.training.trainer import build
 
 CPU = torch.device("cpu")
@@ -30,17 +30,20 @@ class Footprint:
 
     Attributes:
         fixed: bytes whatever the batch: weights, gradients, moments, averages.
-        each: bytes that each picture of the batch adds at the worst moment.
+        each: bytes that each picture of the batch adds at the worst moment of forward and backward.
         seconds: a picture.
+        after: bytes at the worst moment after these, to which no picture adds: when the weights
+            move, and with many classes when the running fit is worked out anew.
     """
 
     fixed: float
     each: float
     seconds: float
+    after: float = 0.0
 
     def memory(self, pictures: int) -> float:
         """Returns the bytes of a step that works off so many pictures at a time."""
-        return self.fixed + self.each * pictures
+        return max(self.after, self.fixed + self.each * pictures)
 
 
 def footprint(
@@ -61,15 +64,17 @@ def footprint(
     for count in counts:
         with PeakMemory() as memory:
             do = SmallStep(settings, channels, classes, count)
+            do.step.memory = memory
             for _ in range(2):  # the first makes the moments of Adam
                 do(penalty=True, measure=True)
-        peaks.append(memory.peak)
+            do.step.memory = None
+        peaks.append(do.step.peak)
     each = (peaks[1] - peaks[0]) / (counts[1] - counts[0])
     adversary, seconds = settings.adversary, _seconds(do, penalty=False)
     if adversary is not None and adversary.gamma:
         heavy = _seconds(do, penalty=True)
         seconds += (heavy - seconds) / adversary.penalty_every
-    return Footprint(peaks[0] - each * counts[0], each, seconds / counts[1])
+    return Footprint(peaks[0] - each * counts[0], each, seconds / counts[1], do.step.after)
 
 
 def _seconds(do: "SmallStep", *, penalty: bool) -> float:
@@ -117,7 +122,7 @@ class SmallStep:
         running = RunningGaussian(dim, chosen.prior.decay_images, num_classes=max(1, vae.classes))
         noise = cast(Batches, _Noise(channels, chosen.data.size, max(1, classes), device))
         alone = cast(Accelerator, _Alone(device, half=training.precision != "no"))
-        self.step = Step(chosen, networks, batches or noise, running.to(device), alone)
+        self.step = _Step(chosen, networks, batches or noise, running.to(device), alone)
         self._count = count
         self._every = adversary.penalty_every if adversary is not None else 1
 
@@ -131,6 +136,26 @@ class SmallStep:
         told = self.step(0 if penalty or self._every == 1 else 1, measure=measure)
         self.average.update(self.step.vae, self._count, self._count)
         return told
+
+
+class _Step(Step):
+    """The training's own step, whose memory is counted before and after the weights move.
+
+    Attributes:
+        memory: counts; its peak begins again each time. None: nobody counts.
+        peak: bytes at the worst moment of the last step's forward and backward.
+        after: bytes at the worst moment after those of any step.
+    """
+
+    memory: PeakMemory | None = None
+    peak = after = 0
+
+    def _advance(self, means: dict[str, Tensor], sums: list[Sums]) -> None:
+        if self.memory is None:
+            return super()._advance(means, sums)
+        self.peak, self.memory.peak = self.memory.peak, self.memory.live
+        super()._advance(means, sums)
+        self.after, self.memory.peak = max(self.after, self.memory.peak), self.memory.live
 
 
 def _at_work(settings: Settings, count: int) -> Settings:

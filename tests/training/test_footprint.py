@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from hiresvae.configuration import load_settings
-from hiresvae.training.footprint import Footprint, footprint
+from hiresvae.training.footprint import Footprint, SmallStep, footprint
 from hiresvae.training.peak import PeakMemory
 
 AT_WORK = ["adversary.start=0", "adversary.ramp=0"]
@@ -65,5 +65,22 @@ def test_two_small_steps_tell_the_memory_of_a_large_one(tiny, make_trainer, kind
     assert estimate.seconds > 0
 
 
+@pytest.mark.parametrize("count", [4, 96])
+def test_covariances_of_many_classes_hide_no_picture(tiny, count):
+    """They are worked out anew when the rows of a step are gone, and need more than a few do."""
+    chosen = ["model.conditional=true", "data.labels=set", "model.latent_dim=64"]
+    settings = load_settings(tiny, [*AT_WORK, *chosen])
+    estimate = footprint(settings, 3, 150)
+    gc.collect()
+    with PeakMemory() as memory:
+        do = SmallStep(settings, 3, 150, count)
+        for _ in range(2):
+            do(penalty=True, measure=True)
+    assert estimate.memory(count) == pytest.approx(memory.peak, rel=0.1)
+    assert (estimate.memory(count) == estimate.after) is (count == 4)
+    assert estimate.each > 1e5
+
+
 def test_memory_is_what_is_fixed_and_what_each_picture_adds():
     assert Footprint(100.0, 10.0, 1.0).memory(3) == 130.0
+    assert Footprint(100.0, 10.0, 1.0, after=140.0).memory(3) == 140.0
