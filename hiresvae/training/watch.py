@@ -56,9 +56,11 @@ class Alarm:
     def hear(self, line: dict[str, Any]) -> str | None:
         """Takes in a tick's line of metrics; returns what is to be said, or None.
 
-        A line from before the critic began is passed over.
+        A line without figures tells nothing, and ends a succession: the critic has not begun, or
+        not again after a training went back.
         """
         if "critic_sign_held_out" not in line:
+            self.recent = []
             return None
         certain = line.get("critic_train_above_held_out", 0.0) > self.chance
         self.recent = [*self.recent, line.get("critic_r_v", 0.0) if certain else 0.0][-self.TICKS :]

@@ -54,6 +54,7 @@ PUBLISHED = (
     "adversary.feature_distance=squared", "adversary.classifier_matching=0.1",
     "adversary.mean_matching=0.1", "adversary.class_mean_matching=0.1",
     "adversary.fakes=[reconstructions,standard]", "adversary.augment=[]",
+    "adversary.reaches=decoder",
 )  # fmt: skip
 EVERYTHING = (
     "data.crop=random", "adversary.augment=[color,translation,cutout,mirror,turns,affine]",

@@ -43,6 +43,16 @@ def test_nothing_is_said_without_reason(lines):
     assert all(alarm.hear(one) is None for one in lines)
 
 
+def test_a_training_that_begins_again_is_not_taken_to_know_pictures_by_heart():
+    alarm = Alarm(64)
+    assert alarm.hear(line(0.6)) is alarm.hear(line(0.6)) is None
+    assert alarm.by_heart
+    assert alarm.hear({"images": 16}) is None, "the critic has not begun"
+    assert not alarm.by_heart
+    assert alarm.hear(line(0.6)) is None, "the first of three"
+    assert alarm.by_heart
+
+
 def test_chance_alone_seldom_reaches_the_bound():
     rng = torch.Generator().manual_seed(0)
     for count in (6, 64):
