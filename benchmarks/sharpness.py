@@ -40,7 +40,7 @@ CONTESTANTS = {
 DATA = {
     "monet": ["data.labels=clusters:8"],
     "lfw": ["data.labels=set"],
-    # As configs/fashion_cvaegan.yaml: ten kinds that people know.
+    # As configs/fashion_cvaegan.yaml, in any budget: ten kinds that people know.
     "fashion_mnist": [
         "data.labels=set", "data.mirror=false", "training.ema_images=500",
         "adversary.condition=both", "adversary.classifier=0.3", "adversary.weight=6",
@@ -234,7 +234,7 @@ def chosen(arguments: argparse.Namespace) -> dict[str, Job]:
         jobs[who] = Job(
             who,
             arguments.configs / CONTESTANTS[who],
-            (*data, *budget.changes, *arguments.set),
+            (*budget.changes, *data, *arguments.set),
             arguments.images or budget.images,
             arguments.seeds[0],
         )

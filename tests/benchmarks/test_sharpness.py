@@ -1,3 +1,4 @@
+import dataclasses
 import json
 
 import pytest
@@ -171,6 +172,10 @@ def test_contestants_differ_only_in_what_is_compared(budget, data):
         if other.model.pyramid == plain.model.pyramid:
             assert other.model.model_dump(include=shared) == plain.model.model_dump(include=shared)
     assert plain.data.source == data and plain.data.size == 32
+    # What suits the data is not undone by the budget.
+    job = jobs["cvaegan"]
+    again = dataclasses.replace(job, changes=(*job.changes, *DATA[data]))
+    assert again.settings() == job.settings()
 
 
 def test_unfair_contestants_are_refused(tmp_path, refused):
