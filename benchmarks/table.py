@@ -155,6 +155,22 @@ TABLES = {
         },
         [*PAIR[:2], PATCHES, *PAIR[2:]],
     ),
+    "ablation": Table(
+        "Monet, 32 px, 12,000 images",
+        {
+            title: f"monet_32_minutes_cvaegan/{title.replace(' ', '_')}-12000-seed0.json"
+            for title in (
+                "everything",
+                "without grain",
+                "without feature matching",
+                "without gradient penalties",
+                "without labels",
+                "without averaged weights",
+            )
+        },
+        [SHARPNESS, WORST_RING, PATCHES, PAIR[2], PAIR[3], PAIR[6], PSNR],
+        intervals=False,
+    ),
     "lfw_32": small("faces, 32 px", "lfw_32", 120_000),
     "faces": Table(
         "faces, 64 px",
