@@ -57,7 +57,7 @@ ABLATIONS: Variants = {
     "without feature matching": ["adversary.feature_matching=0"],
     "without gradient penalties": ["adversary.gamma=0"],
     "without augmentation": ["adversary.augment=[]"],
-    "without labels": ["data.labels=none", "model.conditional=false"],
+    "without labels": ["data.labels=none", "model.conditional=false", "adversary.condition=none"],
     "without averaged weights": ["training.ema_images=0"],
 }
 # What the critic is shown beside real pictures: it decides how far samples fall behind
