@@ -22,6 +22,7 @@ MEANINGS = {
     "acutance_ratio": "steepness of edges over that of held-out pictures",
     "spectrum_distance": "mean ratio of powers to held-out pictures, but for the finest quarter",
     "spectrum_worst": "largest relative deviation of power at any frequency",
+    "spectrum_worst_train": "the same beside training pictures: they are more, so less is chance",
     "nyquist_excess": "surplus power in pixel-wide patterns",
     "grid_peak": "power of a two-pixel grid over its surroundings, over that of real pictures",
     "swd": "sliced Wasserstein distance of 7 px patches at the scales of a Laplacian pyramid",
@@ -60,6 +61,7 @@ MEANINGS = {
     "kl_rung": "what the latents of one rung tell of a picture",
     "active_units": "latents that carry something",
     "prior_gap": "distance of the latents from N(0, I)",
+    "floor_spectrum_worst_train": "held-out pictures beside training pictures",
     "floor": "of two halves of the real pictures: nothing can be expected below it",
 }
 

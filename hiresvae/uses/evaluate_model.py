@@ -12,7 +12,7 @@ from hiresvae.metrics.features import FeatureNetwork
 from hiresvae.metrics.perceptual import LEAST_SIDE, load_lpips
 from hiresvae.metrics.results import Figure
 from hiresvae.uses.feature_figures import distances, floor, infinity
-from hiresvae.uses.figures import Counts, paired, patches_floor
+from hiresvae.uses.figures import Counts, paired, patches_floor, train_spectrum
 from hiresvae.uses.groups import (
     RealFeatures,
     complete,
@@ -54,6 +54,8 @@ def measure_model(
         counts["samples"] = plan.samples
         used = {"samples": plan.samples, **unseen}
         figures += pixel_groups("samples", made, reals.held_out, used, plan)
+        if plan.wants("texture") and reals.name == "train" and reals.has_held_out:
+            figures += train_spectrum(made, reals.train, reals.held_out)
     copies = torch.zeros(0)
     if plan.wants("texture", "patches", "paired") or _measures_distance(plan):
         with plan.timed("reconstructions"):

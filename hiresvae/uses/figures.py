@@ -47,6 +47,28 @@ def texture(role: str, fakes: Tensor, reals: Tensor, counts: Counts, seed: int) 
     return [Figure(f"{name}_{role}", v, u, b, i, counts) for name, v, u, b, i in rows]
 
 
+def train_spectrum(fakes: Tensor, reals: Tensor, unseen: Tensor) -> list[Figure]:
+    """Returns the worst frequency of samples beside training pictures, and its floor.
+
+    A spectrum tells nothing of copies, so the many training pictures may stand for all real ones:
+    a hundred held-out pictures are themselves some 10% off at one frequency or another.
+
+    Args:
+        fakes: samples, uint8 ``(N, C, H, W)``.
+        reals: training pictures, uint8 ``(M, C, H, W)``.
+        unseen: held-out pictures, uint8 ``(K, C, H, W)``.
+    """
+    name, train = "spectrum_worst_train", {"train": len(reals)}
+    rows = [
+        (f"{name}_samples", fakes, {"samples": len(fakes)}),
+        (f"floor_{name}", unseen, {"held_out": len(unseen)}),
+    ]
+    return [
+        Figure(key, spectrum_distance(x, reals).worst_share, "share", "down", None, n | train)
+        for key, x, n in rows
+    ]
+
+
 def patches(role: str, fakes: Tensor, reals: Tensor, counts: Counts, seed: int) -> list[Figure]:
     """Returns the sliced Wasserstein distance of patches, in all and by scale, as figures.
 

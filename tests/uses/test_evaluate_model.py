@@ -32,6 +32,10 @@ def test_a_model_with_features_has_every_figure(tmp_path, network) -> None:
     assert value["sharpness_ratio_reconstructions"] < 0.9
     assert 0.7 < value["sharpness_ratio_samples"] < 1.4
     assert value["spectrum_distance_reconstructions"] > value["spectrum_distance_samples"]
+    # Samples and held-out pictures are as many here, and both noise.
+    assert value["spectrum_worst_train_samples"] < 0.5 and value["floor_spectrum_worst_train"] < 0.5
+    assert figures["spectrum_worst_train_samples"]["counts"] == {"samples": 60, "train": 48}
+    assert figures["floor_spectrum_worst_train"]["counts"] == {"held_out": 12, "train": 48}
     assert 15 < value["psnr_reconstructions"] < 50
     for name, figure in figures.items():
         assert figure["better"] in ("up", "down", "one") and figure["unit"]
@@ -108,7 +112,8 @@ def test_only_what_is_asked_for_is_measured(tmp_path, network, stub) -> None:
         return set(report["figures"])
 
     texture = names("texture")
-    assert all(name.endswith(("_samples", "_reconstructions")) for name in texture)
+    roles = ("_samples", "_reconstructions")
+    assert all(name.endswith(roles) or name.startswith("floor_") for name in texture)
     assert not [name for name in texture if "swd" in name or "frechet" in name]
     assert names("coverage") == {
         f"{name}_{role}"
