@@ -154,8 +154,11 @@ def _scalar(text: str, kind: str) -> Any:
             return text.lower() == "true"
         case "int":
             number = int(text, 0) if text[:2] in ("0o", "0x") else int(text)
-            if abs(number) >= 2**63:
-                raise ValueError("no count and no seed is as large")
+            most = 2**63 - 1
+            if abs(number) > most:
+                raise UserError(
+                    f"{number} is beyond 64 bits; nearest is {max(-most, min(number, most))}"
+                )
             return number
         case "float":
             return float(text.replace(".inf", "inf").replace(".nan", "nan"))

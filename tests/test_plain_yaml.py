@@ -43,7 +43,8 @@ def test_scalars_follow_the_core_schema(text, value):
         ('"\\UFFFFFFFF"', "beyond all bounds"),
         ('"\\uD800"', "beyond all bounds"),
         ("9" * 6000, "beyond all bounds"),
-        ("9223372036854775808", "beyond all bounds"),
+        ("9223372036854775808", "64 bits; nearest is 9223372036854775807"),
+        ("-9223372036854775809", "64 bits; nearest is -9223372036854775807"),
     ],
 )
 def test_what_surprises_is_refused_with_its_line(text, sentence):
