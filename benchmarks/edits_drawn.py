@@ -61,6 +61,26 @@ def new_faces(count: int, size: int) -> tuple[Tensor, Tensor]:
     return torch.from_numpy(pictures), torch.tensor(rows, dtype=torch.float64)
 
 
+def redrawn(known: Tensor, k: int, steps: Tensor, size: int) -> Tensor:
+    """Returns `new_faces` with attribute k changed in the drawing itself, uint8 ``(N, 3, S, S)``.
+
+    The best that an edit can do: where age greys the hair, its colour is not to be read as before.
+
+    Args:
+        known: attributes of the faces ``(N, A)``.
+        k: number of the attribute.
+        steps: what to add to it ``(N,)``; it stays inside its range.
+        size: side in pixels.
+    """
+    name = faces.ATTRIBUTES[k]
+    values = (known[:, k] + steps).clamp(*faces.RANGES[name]).tolist()
+    drawn = [
+        faces.draw_attributes({name: value}, index=i, seed=NEW, size=size)
+        for i, value in enumerate(values)
+    ]
+    return torch.from_numpy(np.stack(drawn))
+
+
 def of_drawings(painter: PictureModel, asked: Asked) -> dict[str, Any]:
     """Returns the figures of a run on ``embedded:faces``, and writes the sheets.
 
@@ -79,7 +99,7 @@ def of_drawings(painter: PictureModel, asked: Asked) -> dict[str, Any]:
     keeping = Keeping(painter)
     codes = encode(painter, pictures, own_labels(painter, len(pictures)))
     unedited = decode(painter, codes)
-    before = reader(unedited)
+    before, of_originals = reader(unedited), reader(pictures)
     by_attribute = {}
     for k, name in enumerate(names):
         others = [other for other in names if other != name]
@@ -92,6 +112,9 @@ def of_drawings(painter: PictureModel, asked: Asked) -> dict[str, Any]:
         signs = torch.where(up, 1.0, -1.0).double()
         figures = change_figures(change, signs, k, names)
         row = keeping.rows(moved[:, None], unedited, pictures)[0]
+        steps = signs * asked.strength * reader.spreads[k]
+        exact = reader(redrawn(known, k, steps, painter.model.size)) - of_originals
+        figures["drawing_itself"] = change_figures(exact, signs, k, names)
         worth = {"explained_by_judge": explained[name], "method": edits[0][0].method}
         by_attribute[name] = {**worth, **figures, **row}
         print(f"{name:12} R2 {explained[name]:5.2f}  right way {figures['right_way']:.3f}")

@@ -112,8 +112,20 @@ def ridge(z: Tensor, targets: Tensor, penalty: float = 0.01) -> tuple[Tensor, Te
         penalty: of the weights' squares, in shares of the latents' mean variance.
     """
     middle, aim = z.mean(0), targets.mean(0)
-    centred = z - middle
-    gram = centred.T @ centred / len(z)
-    gram = gram + (penalty * gram.diagonal().mean() + 1e-12) * torch.eye(len(gram), dtype=z.dtype)
-    weights = torch.linalg.solve(gram, centred.T @ (targets - aim) / len(z))
+    centred, wanted = z - middle, (targets - aim) / len(z)
+    shrink = penalty * centred.square().mean() + 1e-12
+    # The same answer either way; of the two systems the smaller one is solved.
+    if z.shape[1] <= len(z):
+        weights = torch.linalg.solve(
+            _raised(centred.T @ centred / len(z), shrink), centred.T @ wanted
+        )
+    else:
+        weights = centred.T @ torch.linalg.solve(
+            _raised(centred @ centred.T / len(z), shrink), wanted
+        )
     return weights, aim - middle @ weights
+
+
+def _raised(gram: Tensor, by: Tensor) -> Tensor:
+    """Returns a square matrix with ``by`` added to its diagonal."""
+    return gram + by * torch.eye(len(gram), dtype=gram.dtype)

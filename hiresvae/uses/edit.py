@@ -14,7 +14,7 @@ from hiresvae.uses.codes import Codes, decode, encode, label_means
 from hiresvae.uses.directions import METHODS, direction, in_units, ridge
 from hiresvae.uses.measure import measured
 
-MOST_NUMBERS = 4096
+MOST_NUMBERS = 16384
 """Latent numbers that are moved: rungs are taken from the top while they fit."""
 FEW = 10
 
@@ -78,7 +78,10 @@ class Probes:
 
 
 def rungs_moved(painter: PictureModel) -> int:
-    """Returns how many rungs, from the top, are edited: as many as have 4096 numbers together."""
+    """Returns how many rungs, from the top, are edited: as many as have 16,384 numbers together.
+
+    What lies in a rung that is not edited follows those above only as far as its prior does.
+    """
     total, rungs = 0, 0
     for dims, height, width in painter.model.latent_shapes:
         total += dims * height * width

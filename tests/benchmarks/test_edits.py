@@ -59,6 +59,7 @@ def test_each_attribute_of_drawn_faces_is_moved_and_read(plain, tmp_path, no_wei
     for name, row in found["by_attribute"].items():
         assert row["method"] == "means" and 0 <= row["right_way"] <= 1
         assert set(row["others"]) == set(faces.ATTRIBUTES) - {name}
+        assert set(row["drawing_itself"]["others"]) == set(row["others"])
         assert (tmp_path / "out" / f"{name}.png").is_file()
         assert "margin" not in row
     assert "mobilefacenet_features.pt" in found["identity"]["missing"]
@@ -136,6 +137,16 @@ def test_faces_are_moved_to_the_other_end(plain, tmp_path):
         edits_drawn.towards(painter, codes, [way, back], torch.ones(6).bool())[1:2],
         decode(painter, way[0].apply(codes, 30))[1:2],
     )
+
+
+def test_the_drawing_itself_is_changed_in_one_attribute_inside_its_range():
+    pictures, known = edits_drawn.new_faces(3, 32)
+    k = faces.ATTRIBUTES.index("age")
+    assert torch.equal(edits_drawn.redrawn(known, k, torch.zeros(3), 32), pictures)
+    oldest = edits_drawn.redrawn(known, k, torch.tensor([0.0, 5.0, 1e9]), 32)
+    assert torch.equal(oldest[0], pictures[0]) and not torch.equal(oldest[1], pictures[1])
+    expected = faces.draw_attributes({"age": 80.0}, index=2, seed=edits_drawn.NEW, size=32)
+    assert (oldest[2].numpy() == expected).all()
 
 
 def test_what_an_edit_did_in_numbers():

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from hiresvae.uses.directions import direction, in_units
+from hiresvae.uses.directions import direction, in_units, ridge
 
 
 @pytest.fixture
@@ -79,3 +79,16 @@ def test_nothing_to_learn_from_is_a_sentence(refused):
         direction(z, torch.tensor([0.0, 0, 0, 1]))
     with refused("too few to keep 3"):
         direction(z, torch.tensor([0.0, 0, 1, 1]), torch.randn(4, 3))
+
+
+@pytest.mark.parametrize("dims", [5, 40])
+def test_a_shrunk_fit_is_that_of_its_penalty_with_few_numbers_and_with_many(dims):
+    rng = torch.Generator().manual_seed(0)
+    z = torch.randn(20, dims, generator=rng, dtype=torch.float64) + 1
+    targets = torch.randn(20, 3, generator=rng, dtype=torch.float64)
+    weights, biases = (x.clone().requires_grad_() for x in ridge(z, targets, penalty=0.1))
+    errors = (targets - z @ weights - biases).square().sum() / len(z)
+    shrink = 0.1 * z.var(0, correction=0).mean()
+    (errors + shrink * weights.square().sum()).backward()
+    # Nothing is gained by any change of either.
+    assert weights.grad.abs().max() < 1e-9 and biases.grad.abs().max() < 1e-9
