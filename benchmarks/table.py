@@ -189,6 +189,7 @@ TABLES = {
     ),
     "lfw_32": small("faces, 32 px", "lfw_32", 160_000, APART[1:]),
     "fashion_28": small("clothes, 28 px", "fashion_mnist_28", 96_000),
+    "faces_drawn_32": small("drawn portraits, 32 px", "embedded_faces_32", 48_000),
     "faces": Table(
         "faces, 64 px",
         {"with adversary": "faces_cvaegan.json", "plain VAE": "faces_vae.json"},
