@@ -91,7 +91,11 @@ def spectrum_distance(fakes: Tensor, reals: Tensor) -> SpectrumDistance:
     if fakes.shape[-2:] != reals.shape[-2:]:
         sides = f"{tuple(fakes.shape[-2:])} and {tuple(reals.shape[-2:])}"
         raise ValueError(f"spectra are compared at one size, got {sides}")
-    a, b = radial_power(fakes), radial_power(reals)
+    return spectrum_gap(radial_power(fakes), radial_power(reals))
+
+
+def spectrum_gap(a: Spectrum, b: Spectrum) -> SpectrumDistance:
+    """Returns how far a spectrum lies from that of reference pictures of the same sides, ``b``."""
     ratio = (a.log_power - b.log_power)[a.frequency <= 0.375]
     worst = np.abs(10**ratio - 1).max()
     return SpectrumDistance(float(10 * np.abs(ratio).mean()), float(worst))

@@ -115,17 +115,11 @@ def ridge(z: Tensor, targets: Tensor, penalty: float = 0.01) -> tuple[Tensor, Te
     centred, wanted = z - middle, (targets - aim) / len(z)
     shrink = penalty * centred.square().mean() + 1e-12
     # The same answer either way; of the two systems the smaller one is solved.
-    if z.shape[1] <= len(z):
-        weights = torch.linalg.solve(
-            _raised(centred.T @ centred / len(z), shrink), centred.T @ wanted
-        )
+    by_numbers = z.shape[1] <= len(z)
+    gram = (centred.T @ centred if by_numbers else centred @ centred.T) / len(z)
+    gram.diagonal().add_(shrink)
+    if by_numbers:
+        weights = torch.linalg.solve(gram, centred.T @ wanted)
     else:
-        weights = centred.T @ torch.linalg.solve(
-            _raised(centred @ centred.T / len(z), shrink), wanted
-        )
+        weights = centred.T @ torch.linalg.solve(gram, wanted)
     return weights, aim - middle @ weights
-
-
-def _raised(gram: Tensor, by: Tensor) -> Tensor:
-    """Returns a square matrix with ``by`` added to its diagonal."""
-    return gram + by * torch.eye(len(gram), dtype=gram.dtype)

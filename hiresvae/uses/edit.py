@@ -78,7 +78,7 @@ class Probes:
 
 
 def rungs_moved(painter: PictureModel) -> int:
-    """Returns how many rungs, from the top, are edited: as many as have 16,384 numbers together.
+    """Returns how many rungs, from the top, are edited: as many as have `MOST_NUMBERS` together.
 
     What lies in a rung that is not edited follows those above only as far as its prior does.
     """

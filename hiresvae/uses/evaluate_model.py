@@ -55,7 +55,8 @@ def measure_model(
         used = {"samples": plan.samples, **unseen}
         figures += pixel_groups("samples", made, reals.held_out, used, plan)
         if plan.wants("texture") and reals.name == "train" and reals.has_held_out:
-            figures += train_spectrum(made, reals.train, reals.held_out)
+            with plan.timed("texture"):
+                figures += train_spectrum(made, reals.train, reals.held_out)
     copies = torch.zeros(0)
     if plan.wants("texture", "patches", "paired") or _measures_distance(plan):
         with plan.timed("reconstructions"):

@@ -11,7 +11,13 @@ from hiresvae.metrics.paired import ms_ssim, num_scales, psnr, ssim
 from hiresvae.metrics.perceptual import LEAST_SIDE, PerceptualNetwork, lpips_distance
 from hiresvae.metrics.results import Better, Figure, Interval, bootstrap
 from hiresvae.metrics.sharpness import sharpness_ratio
-from hiresvae.metrics.spectrum import grid_peak, nyquist_peak, spectrum_distance
+from hiresvae.metrics.spectrum import (
+    grid_peak,
+    nyquist_peak,
+    radial_power,
+    spectrum_distance,
+    spectrum_gap,
+)
 from hiresvae.metrics.wasserstein import PATCH, sliced_wasserstein
 from hiresvae.uses.processes import by_share, remembered
 
@@ -58,13 +64,15 @@ def train_spectrum(fakes: Tensor, reals: Tensor, unseen: Tensor) -> list[Figure]
         reals: training pictures, uint8 ``(M, C, H, W)``.
         unseen: held-out pictures, uint8 ``(K, C, H, W)``.
     """
-    name, train = "spectrum_worst_train", {"train": len(reals)}
+    name, train, real = "spectrum_worst_train", {"train": len(reals)}, radial_power(reals)
     rows = [
         (f"{name}_samples", fakes, {"samples": len(fakes)}),
         (f"floor_{name}", unseen, {"held_out": len(unseen)}),
     ]
     return [
-        Figure(key, spectrum_distance(x, reals).worst_share, "share", "down", None, n | train)
+        Figure(
+            key, spectrum_gap(radial_power(x), real).worst_share, "share", "down", None, n | train
+        )
         for key, x, n in rows
     ]
 
