@@ -3,7 +3,7 @@
 from torch import nn
 
 from hiresvae.configuration import dump_settings
-from hiresvae.data.catalogue import known_channels, refuse_unknown
+from hiresvae.data.catalogue import known_channels, known_classes, refuse_unknown
 from hiresvae.labelling import parse_labels
 from hiresvae.settings import Settings
 from hiresvae.training.footprint import footprint
@@ -23,9 +23,7 @@ def describe(settings: Settings) -> str:
     chosen = settings.data.channels
     known = known_channels(settings.data.source) if chosen == "auto" else chosen
     channels = known or 3
-    classes = 0
-    if settings.model.conditional:
-        classes = parse_labels(settings.data.labels).clusters or 2
+    classes = _classes(settings) if settings.model.conditional else 0
     model, critic = build(settings, channels, classes)
     rows = [("encoder", model.encoder), ("decoder", model.decoder), ("critic", critic)]
     table = [f"{name:10s} {count(part):>12,}" for name, part in rows if part is not None]
@@ -50,6 +48,13 @@ def describe(settings: Settings) -> str:
             f"schedule   {settings.training.images:,} images, {start}",
         ]
     )
+
+
+def _classes(settings: Settings) -> int:
+    labels = parse_labels(settings.data.labels)
+    known = known_classes(settings.data.source) if labels.kind == "set" else None
+    # How many folders or values of a table there are, only reading would tell.
+    return labels.clusters or len(known or ()) or 2
 
 
 def count(module: nn.Module) -> int:

@@ -90,6 +90,24 @@ def known_channels(name: str) -> Literal[1, 3] | None:
     return 1 if all(found) else None
 
 
+def known_classes(name: str) -> tuple[str, ...] | None:
+    """Returns the classes that a source has for certain, without looking at it; None if unsure.
+
+    Example:
+        >>> known_classes("lfw"), known_classes("monet")
+        (('not smiling', 'smiling'), None)
+    """
+    found: list[str] = []
+    for part in (part.strip() for part in name.split("+")):
+        if part.startswith("embedded:"):
+            found += embedded_source(part.removeprefix("embedded:"), side=1, limit=1).classes
+        elif part in named.CLASSES:
+            found += named.CLASSES[part]
+        else:
+            return None
+    return tuple(dict.fromkeys(found))
+
+
 def _resolve_one(name: str, side: int, limit: int | None, cache: Path, key: str) -> Source:
     kind, _, rest = name.partition(":")
     if kind == "embedded":

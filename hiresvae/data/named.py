@@ -43,6 +43,10 @@ SMILING = ("not smiling", "smiling")
 CHANNELS: dict[str, Literal[1, 3]] = {
     "monet": 3, "lfw": 3, "celeba": 3, "cifar10": 3, "mnist": 1, "fashion_mnist": 1,
 }  # fmt: skip
+CLASSES = {
+    "lfw": SMILING, "celeba": SMILING, "cifar10": CIFAR10, "mnist": DIGITS,
+    "fashion_mnist": FASHION,
+}  # fmt: skip
 """What is the same for each form in which a set is kept."""
 
 

@@ -38,6 +38,25 @@ def test_parameters_are_those_of_the_training(said, make_trainer):
 
 
 @pytest.mark.parametrize(
+    ("source", "labels", "classes"),
+    [
+        ("fashion_mnist", "set", 10),
+        ("lfw", "set", 2),
+        ("lfw+fashion_mnist", "set", 12),
+        ("monet", "clusters:5", 5),
+    ],
+)
+def test_a_conditional_model_has_the_classes_of_the_set(said, source, labels, classes):
+    def size(source, labels):
+        given = (f"data.source={source}", f"data.labels={labels}", "data.channels=3")
+        words = said("model.conditional=true", "adversary.condition=projection", *given)
+        return number(words, "critic")
+
+    assert size(source, labels) == size("monet", f"clusters:{classes}")
+    assert size(source, labels) != size("monet", f"clusters:{classes + 1}")
+
+
+@pytest.mark.parametrize(
     ("source", "channels", "title"),
     [
         ("mnist", 1, "parameters"),
