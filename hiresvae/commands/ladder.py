@@ -57,7 +57,8 @@ def run(
             f"{len(inputs.names)} pictures make a sheet too large to look at; nearest valid: {MOST}"
         )
     # Of a real picture the original stands first, as not even all rungs bring it back whole.
-    steps = ["average", *(f"1 to {k}" if k > 1 else "rung 1" for k in range(1, rungs + 1))]
+    tops = [f"top {k}" if k > 1 else "top rung" for k in range(1, rungs)]
+    steps = ["average", *tops, "all rungs"]
     again = [f"drawn {i + 1}" for i in range(draws)]
     sheets = {
         "coarse_to_fine.png": (coarse_to_fine(painter, inputs.codes), steps),
