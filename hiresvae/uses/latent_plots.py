@@ -91,16 +91,17 @@ def posterior_against_prior(found: Posteriors, path: Path) -> None:
     figure = _new(10, 6.5)
     places = figure.add_gridspec(3, 4)
     order = found.kl.argsort(descending=True)
-    grid = np.linspace(-4, 4, 200)
-    normal = np.exp(-(grid**2) / 2) / np.sqrt(2 * np.pi)
     rng = torch.Generator().manual_seed(0)
     noise = torch.randn(found.means.shape, generator=rng)
     draws: Tensor = found.means + found.stds * noise
     for i, number in enumerate(order[:8].tolist()):
         plot = figure.add_subplot(places[i // 4, i % 4])
-        plot.hist(
-            draws[:, number].clamp(-5, 5).numpy(), 40, density=True, color=COLOURS[0], alpha=0.6
-        )
+        values = draws[:, number].numpy()
+        # An adversary may have driven a latent far from the prior: that is what is to be seen.
+        ends = np.clip(np.quantile(values, [0.001, 0.999]), [-np.inf, 4], [-4, np.inf])
+        grid = np.linspace(*ends, 200)
+        normal = np.exp(-(grid**2) / 2) / np.sqrt(2 * np.pi)
+        plot.hist(values, 40, tuple(ends), density=True, color=COLOURS[0], alpha=0.6)
         plot.plot(grid, normal, color=COLOURS[1], linewidth=1.5)
         plot.set_title(f"latent {number}, {found.kl[number]:.2f} nats", fontsize=9)
         plot.set_yticks([])
