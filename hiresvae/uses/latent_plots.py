@@ -101,7 +101,7 @@ def posterior_against_prior(found: Posteriors, path: Path) -> None:
         ends = np.clip(np.quantile(values, [0.001, 0.999]), [-np.inf, 4], [-4, np.inf])
         grid = np.linspace(*ends, 200)
         normal = np.exp(-(grid**2) / 2) / np.sqrt(2 * np.pi)
-        plot.hist(values, 40, tuple(ends), density=True, color=COLOURS[0], alpha=0.6)
+        plot.hist(values, 40, range=tuple(ends), density=True, color=COLOURS[0], alpha=0.6)
         plot.plot(grid, normal, color=COLOURS[1], linewidth=1.5)
         plot.set_title(f"latent {number}, {found.kl[number]:.2f} nats", fontsize=9)
         plot.set_yticks([])
