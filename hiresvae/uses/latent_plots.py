@@ -98,10 +98,11 @@ def posterior_against_prior(found: Posteriors, path: Path) -> None:
         plot = figure.add_subplot(places[i // 4, i % 4])
         values = draws[:, number].numpy()
         # An adversary may have driven a latent far from the prior: that is what is to be seen.
-        ends = np.clip(np.quantile(values, [0.001, 0.999]), [-np.inf, 4], [-4, np.inf])
+        least, most = np.quantile(values, [0.001, 0.999]).tolist()
+        ends = (min(least, -4.0), max(most, 4.0))
         grid = np.linspace(*ends, 200)
         normal = np.exp(-(grid**2) / 2) / np.sqrt(2 * np.pi)
-        plot.hist(values, 40, range=tuple(ends), density=True, color=COLOURS[0], alpha=0.6)
+        plot.hist(values, 40, range=ends, density=True, color=COLOURS[0], alpha=0.6)
         plot.plot(grid, normal, color=COLOURS[1], linewidth=1.5)
         plot.set_title(f"latent {number}, {found.kl[number]:.2f} nats", fontsize=9)
         plot.set_yticks([])
