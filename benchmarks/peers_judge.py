@@ -15,13 +15,15 @@ from hiresvae.devices import choose_device
 from hiresvae.errors import UserError
 from hiresvae.metrics.features import FeatureNetwork, load_network
 from hiresvae.run import write_json
-from hiresvae.uses.feature_figures import distances, floor
+from hiresvae.uses.evaluate import RECIPE
+from hiresvae.uses.feature_figures import distances
 from hiresvae.uses.figures import patches_floor
 from hiresvae.uses.groups import (
     RealFeatures,
     complete,
     feature_groups,
     features_of,
+    floors,
     pixel_groups,
     real_features,
 )
@@ -106,12 +108,13 @@ class Judge:
 
     @cached_property
     def floors(self) -> dict[str, Any]:
-        """Returns what two halves of the real pictures are apart."""
+        """Returns how far real pictures are from real ones."""
         found = []
-        if self.plan.network is not None and self.plan.wants("distance"):
-            found += floor(self._real(self.plan.network).train, self.plan.network, self.plan.seed)
+        if self.plan.network is not None:
+            found += floors(self._real(self.plan.network).train, self.plan.network, self.plan)
         if self.plan.wants("patches"):
-            found += patches_floor(self.reals.held_out, self.plan.seed)
+            train = self.reals.train[: self.plan.samples] if self.reals.has_held_out else None
+            found += patches_floor(self.reals.held_out, train, self.plan.seed)
         return {figure.name: figure.to_json() for figure in found}
 
     def _real(self, network: FeatureNetwork) -> RealFeatures:
@@ -127,7 +130,12 @@ class Judge:
             file: JSON, written if it was not there.
         """
         content = hashlib.sha256(np.ascontiguousarray(made).tobytes()).hexdigest()
-        question = {**self.asked, "pictures": content, "hiresvae": hiresvae.__version__}
+        question = {
+            **self.asked,
+            "pictures": content,
+            "hiresvae": hiresvae.__version__,
+            "recipe": RECIPE,
+        }
         if file.is_file():
             try:
                 told: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))

@@ -202,7 +202,7 @@ def evaluate(
     out: Annotated[Path, typer.Option(help="JSON file of the figures.")],
     reference: Annotated[
         Path | None,
-        typer.Option(help="Folder of real pictures, all are used; the run's own unless told."),
+        typer.Option(help="Folder of real pictures; the run's own unless told."),
     ] = None,
     samples: Annotated[
         int | None,
@@ -229,7 +229,8 @@ def evaluate(
 ) -> None:
     """Measure a model, or a folder of pictures.
 
-    Every figure that can be computed, with an interval; a folder is held against --reference.
+    Every figure that can be computed, with its interval where there is an honest one; a folder is
+    held against --reference.
     """
     from hiresvae.commands.evaluate import evaluate as run
 

@@ -71,7 +71,12 @@ def acutance_ratio(fakes: Tensor, reals: Tensor, *, seed: int = 0) -> Ratio:
     if fakes.shape[-2:] != reals.shape[-2:]:
         sides = f"{tuple(fakes.shape[-2:])} and {tuple(reals.shape[-2:])}"
         raise ValueError(f"acutance is compared at one size, got {sides}")
-    a, b = (values[np.isfinite(values)] for values in map(edge_acutance, (fakes, reals)))
+    return steepness_ratio(edge_acutance(fakes), edge_acutance(reals), seed=seed)
+
+
+def steepness_ratio(fakes: np.ndarray, reals: np.ndarray, *, seed: int = 0) -> Ratio:
+    """Returns :func:`acutance_ratio` of the acutances ``(N,)`` and ``(M,)`` of pictures."""
+    a, b = (values[np.isfinite(values)] for values in (fakes, reals))
     if not len(b):
         return Ratio(float("nan"), (float("nan"), float("nan")))
     if not len(a):  # flat pictures beside real ones: as blurred as can be

@@ -11,7 +11,7 @@ import torch
 from hiresvae.seeding import generator
 
 Interval = tuple[float, float]
-Better = Literal["up", "down", "one"]
+Better = Literal["up", "down", "one", "none"]
 
 
 @dataclass(frozen=True)
@@ -27,9 +27,9 @@ class Figure:
         name: which figure this is.
         value: the number.
         unit: of the value and the interval.
-        better: where better is: ``up``, ``down``, or ``one`` of ratios to real pictures, which are
+        better: where better is: ``up``, ``down``, ``one`` of ratios to real pictures, which are
             judged by how far their logarithm is from 0: what is twice as rough as real pictures is
-            as wrong as what is half as rough.
+            as wrong as what is half as rough; or ``none``.
         interval: lower and upper bound of 95 %, or None where there is no honest one.
         counts: how many pictures went in, by role.
         features: ``name`` and ``sha256`` of the feature network, or None if there was none.

@@ -69,10 +69,14 @@ def sharpness_ratio(fakes: Tensor, reals: Tensor, *, seed: int = 0) -> Ratio:
     if fakes.shape[-2:] != reals.shape[-2:]:
         sides = f"{tuple(fakes.shape[-2:])} and {tuple(reals.shape[-2:])}"
         raise ValueError(f"sharpness is compared at one size, got {sides}")
-    a, b = laplacian_variance(fakes), laplacian_variance(reals)
+    return variance_ratio(laplacian_variance(fakes), laplacian_variance(reals), seed=seed)
+
+
+def variance_ratio(fakes: np.ndarray, reals: np.ndarray, *, seed: int = 0) -> Ratio:
+    """Returns :func:`sharpness_ratio` of the variances ``(N,)`` and ``(M,)`` of pictures."""
 
     def ratio(x: np.ndarray, y: np.ndarray) -> float:
         # Flat pictures have no sharpness; a ratio to nothing would be no number.
         return float(x.mean() / max(y.mean(), 1e-12))
 
-    return Ratio(ratio(a, b), bootstrap(ratio, a, b, seed=seed))
+    return Ratio(ratio(fakes, reals), bootstrap(ratio, fakes, reals, seed=seed))

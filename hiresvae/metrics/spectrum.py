@@ -38,8 +38,8 @@ class SpectrumDistance(NamedTuple):
     worst_share: float
 
 
-def mean_power(pictures: Tensor) -> np.ndarray:
-    """Returns the mean power ``(H, W)`` of the two-dimensional spectrum, frequency 0 first.
+def total_power(pictures: Tensor) -> np.ndarray:
+    """Returns the power ``(H, W)`` of the two-dimensional spectrum, summed, frequency 0 first.
 
     Each picture's mean is taken off and a Hann window laid over it, so that neither its brightness
     nor its borders, which do not meet, leak into other frequencies.
@@ -55,7 +55,7 @@ def mean_power(pictures: Tensor) -> np.ndarray:
         y = luma(part).double()
         y = (y - y.mean(dim=(1, 2), keepdim=True)) * window
         total += torch.fft.fft2(y).abs().square().sum(0)
-    return (total / (len(pictures) * window.square().sum())).cpu().numpy()
+    return (total / window.square().sum()).cpu().numpy()
 
 
 def radial_power(pictures: Tensor) -> Spectrum:
@@ -64,7 +64,11 @@ def radial_power(pictures: Tensor) -> Spectrum:
     Args:
         pictures: uint8 ``(N, C, H, W)``; rings are one cycle per shorter side wide.
     """
-    power = mean_power(pictures)
+    return in_rings(total_power(pictures) / len(pictures))
+
+
+def in_rings(power: np.ndarray) -> Spectrum:
+    """Returns :func:`radial_power` of pictures whose mean power is ``(H, W)``."""
     side = min(power.shape)
     fy, fx = (np.fft.fftfreq(n) for n in power.shape)
     ring = np.rint(np.hypot(fy[:, None], fx[None, :]) * side).astype(int)
@@ -101,15 +105,12 @@ def spectrum_gap(a: Spectrum, b: Spectrum) -> SpectrumDistance:
     return SpectrumDistance(float(10 * np.abs(ratio).mean()), float(worst))
 
 
-def nyquist_peak(pictures: Tensor) -> float:
+def nyquist_rise(spectrum: Spectrum) -> float:
     """Returns how far the power next to Nyquist rises above that at 3/4 of it, in decibel.
 
     Real pictures fall towards Nyquist (below 0); a pixel-wide pattern rises there.
-
-    Args:
-        pictures: uint8 ``(N, C, H, W)``.
     """
-    frequency, log_power = radial_power(pictures)
+    frequency, log_power = spectrum
     # Bands so wide that pictures of 8 pixels and more have a ring in each.
     top = log_power[frequency > 0.44].mean()
     below = log_power[(frequency > 0.3) & (frequency < 0.42)].mean()
@@ -124,22 +125,33 @@ def grid_peak(pictures: Tensor) -> float:
     convolutions with uneven overlap give much more.
 
     Args:
-        pictures: uint8 ``(N, C, H, W)``, at least 16 pixels a side; an odd last row or column is
-            left out, since only even sides have that frequency.
+        pictures: uint8 ``(N, C, H, W)``, at least 16 pixels a side.
 
     Source: Odena et al., Deconvolution and checkerboard artifacts, Distill 2016.
     """
-    h, w = (side - side % 2 for side in pictures.shape[-2:])
+    return stands_out(total_power(even(pictures)) / len(pictures))
+
+
+def even(pictures: Tensor) -> Tensor:
+    """Returns pictures without an odd last row or column: only even sides have a two-pixel grid."""
+    h, w = pictures.shape[-2:]
+    return pictures[..., : h - h % 2, : w - w % 2]
+
+
+def stands_out(power: np.ndarray) -> float:
+    """Returns :func:`grid_peak` of pictures of even sides whose mean power is ``(H, W)``."""
+    h, w = power.shape
     if min(h, w) < 16:
         raise ValueError(f"a grid is looked for in pictures of 16 pixels or more, got {h} x {w}")
-    power = mean_power(pictures[..., :h, :w]) + TINY
+    power = power + TINY
     away = np.array([-5, -4, -3, 3, 4, 5])
 
-    def stands_out(y: int, x: int) -> float:
+    def over_its_surroundings(y: int, x: int) -> float:
         # Upright and level edges fill the axes with power, so a peak on an axis is held against
         # its neighbours on that axis; the corner lies on none and may use both directions.
         rows, columns = power[(y + away) % h, x], power[y, (x + away) % w]
         around = rows if x == 0 else columns if y == 0 else np.concatenate([rows, columns])
         return float(power[y, x] / np.median(around))
 
-    return max(stands_out(h // 2, w // 2), stands_out(0, w // 2), stands_out(h // 2, 0))
+    places = ((h // 2, w // 2), (0, w // 2), (h // 2, 0))
+    return max(over_its_surroundings(y, x) for y, x in places)

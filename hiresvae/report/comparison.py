@@ -67,9 +67,10 @@ def summary(comparison: Comparison) -> str:
     every, wins = comparison.figures(), comparison.wins()
     counts = [f"{name} in {len(won)}" for name, won in wins.items()]
     decided = sum(len(won) for won in wins.values())
+    total = sum(not name.startswith("floor_") for name in every)
     return (
-        f"Better beyond the 95 % intervals: {', '.join(counts)}; {len(every) - decided} of "
-        f"{len(every)} figures are not decided (intervals overlap, or there is none)."
+        f"Better beyond the 95 % intervals: {', '.join(counts)}; {total - decided} of "
+        f"{total} figures are not decided (intervals overlap, or there is none)."
     )
 
 
@@ -106,7 +107,7 @@ def to_json(comparison: Comparison) -> dict[str, Any]:
             key: {one.name: value for one, value in zip(every, values, strict=True)}
             for key, values in comparison.differences()
         },
-        "same_noise": comparison.same_noise,
+        "same_noise": comparison.same_noise(),
         "seed": comparison.seed,
         "hiresvae": hiresvae.__version__,
     }

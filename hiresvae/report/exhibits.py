@@ -68,11 +68,12 @@ def _rows(comparison: Comparison, cut: Callable[[Tensor], Tensor], side: int, wh
 
 def samples(comparison: Comparison) -> Html:
     """Returns samples of both priors, those of all models from the same noise."""
-    same = (
-        "Pictures at the same place come from the same noise."
-        if comparison.same_noise
-        else "The latents have different shapes, so the same seed is not the same noise."
-    )
+    alike = comparison.same_noise()
+    if alike and len(alike[0]) == len(comparison.contestants):
+        same = "Pictures at the same place come from the same noise."
+    else:
+        same = "The latents have different shapes, so the same seed is not the same noise"
+        same += f" but of {listed([listed(names) for names in alike])}." if alike else "."
     words = {
         "fitted": "Fitted prior: the density fitted to the latents of the training pictures. "
         "This is what is drawn unless told otherwise.",

@@ -6,12 +6,12 @@ ROLES = {
     "fitted": "samples of the fitted prior",
     "samples": "samples of the fitted prior",
     "standard": "samples of N(0, I)",
-    "reconstructions": "reconstructions of held-out pictures",
+    "reconstructions": "reconstructions",
 }
 GROUPS = (
     "samples of the fitted prior",
     "samples of N(0, I)",
-    "reconstructions of held-out pictures",
+    "reconstructions",
     "likelihood and latents",
     "floors: real pictures against real pictures",
 )
@@ -27,16 +27,16 @@ MEANINGS = {
     "grid_peak": "power of a two-pixel grid over its surroundings, over that of real pictures",
     "swd": "sliced Wasserstein distance of 7 px patches at the scales of a Laplacian pyramid",
     "textures": "kernel distance of fine texture, by which a training keeps its best model",
-    "psnr": "mean squared error of pixels, in decibel; blur is rewarded",
-    "ssim": "structural similarity to the original",
-    "ms_ssim": "structural similarity at several scales",
-    "lpips": "perceptual distance to the original in a network's features",
+    "psnr": "of held-out pictures: mean squared error of pixels, in decibel; blur is rewarded",
+    "ssim": "of held-out pictures: structural similarity to the original",
+    "ms_ssim": "of held-out pictures: structural similarity at several scales",
+    "lpips": "of held-out pictures: perceptual distance to the original in a network's features",
     "gfid": "Fréchet distance of Inception features from training pictures; biased by few pictures",
     "gfid_infinity": "the same, extrapolated to endlessly many samples",
     "gkid": "kernel distance of Inception features from training pictures; unbiased",
     "gmifid": "Fréchet distance, enlarged where samples are copies of training pictures",
-    "rfid": "Fréchet distance of reconstructions from their originals",
-    "rkid": "kernel distance of reconstructions from their originals",
+    "rfid": "Fréchet distance of reconstructions from their originals, held out or trained on",
+    "rkid": "kernel distance of reconstructions from their originals, held out or trained on",
     "gfrechet": "Fréchet distance of features from training pictures",
     "gkernel": "kernel distance of features from training pictures",
     "gmifrechet": "Fréchet distance, enlarged where samples are copies of training pictures",
@@ -62,7 +62,9 @@ MEANINGS = {
     "active_units": "latents that carry something",
     "prior_gap": "distance of the latents from N(0, I)",
     "floor_spectrum_worst_train": "held-out pictures beside training pictures",
-    "floor": "of two halves of the real pictures: nothing can be expected below it",
+    "floor_swd_train": "training pictures beside held-out ones, as many as there are samples",
+    "floor": "of two halves of the real pictures, which are fewer than all: what chance makes of "
+    "so few, and of another set. Reconstructions, beside their own originals, can come below it",
 }
 
 
@@ -71,7 +73,7 @@ def meaning(name: str) -> str:
 
     Example:
         >>> meaning("psnr_reconstructions")
-        'mean squared error of pixels, in decibel; blur is rewarded'
+        'of held-out pictures: mean squared error of pixels, in decibel; blur is rewarded'
     """
     known = [start for start in MEANINGS if name == start or name.startswith(f"{start}_")]
     return MEANINGS[max(known, key=len)] if known else ""
@@ -82,7 +84,7 @@ def group(name: str) -> str:
 
     Example:
         >>> group("gfid_standard"), group("rfid")
-        ('samples of N(0, I)', 'reconstructions of held-out pictures')
+        ('samples of N(0, I)', 'reconstructions')
     """
     parts = name.split("_")
     if parts[0] == "floor":

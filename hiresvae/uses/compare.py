@@ -18,7 +18,7 @@ from hiresvae.metrics.spectrum import radial_power
 from hiresvae.run import write_json
 from hiresvae.settings import Settings
 from hiresvae.uses.curves import Training, read_training
-from hiresvae.uses.evaluate import evaluate
+from hiresvae.uses.evaluate import RECIPE, evaluate
 from hiresvae.uses.figures import thumbnails
 from hiresvae.uses.verdict import winner
 
@@ -56,6 +56,7 @@ class Contestant:
         settings: of its run.
         images_seen: in training.
         parameters: numbers that were learnt.
+        latents: shape ``(C, H, W)`` of the latents of each rung.
         evaluation: the report of `hiresvae.uses.evaluate.evaluate`.
         reconstructions: of the held-out pictures shown, uint8 ``(n, C, S, S)``.
         samples: by prior, uint8 ``(m, C, S, S)``.
@@ -69,6 +70,7 @@ class Contestant:
     settings: Settings
     images_seen: int
     parameters: int
+    latents: tuple[tuple[int, ...], ...]
     evaluation: dict[str, Any]
     reconstructions: Tensor
     samples: dict[str, Tensor]
@@ -88,7 +90,6 @@ class Comparison:
         frequency: cycles per pixel ``(R,)``.
         real_spectrum: mean power in decibel of held-out pictures ``(R,)``.
         real_distance: median distance of a held-out picture to its nearest training picture.
-        same_noise: whether the latents have one shape, so that a seed is the same noise for all.
         seed: of samples.
     """
 
@@ -98,8 +99,14 @@ class Comparison:
     frequency: np.ndarray
     real_spectrum: np.ndarray
     real_distance: float
-    same_noise: bool
     seed: int
+
+    def same_noise(self) -> list[list[str]]:
+        """Returns the names of those whose latents have one shape: a seed is the same noise."""
+        names: dict[tuple[tuple[int, ...], ...], list[str]] = {}
+        for one in self.contestants:
+            names.setdefault(one.latents, []).append(one.name)
+        return [together for together in names.values() if len(together) > 1]
 
     def figures(self) -> dict[str, list[dict[str, Any] | None]]:
         """Returns each figure that any of them has, in order of the contestants."""
@@ -178,7 +185,6 @@ def compare(
         power.frequency,
         10 * power.log_power,
         float(np.median(far)),
-        len({tuple(map(tuple, painter.model.latent_shapes)) for painter in painters}) == 1,
         seed,
     )
 
@@ -205,7 +211,7 @@ def evaluation(
         fresh: evaluate whatever is kept.
     """
     question = {**asked, "weights": fingerprint(painter), "data": data_key}
-    question["hiresvae"] = hiresvae.__version__
+    question |= {"hiresvae": hiresvae.__version__, "recipe": RECIPE}
     if not fresh and file.is_file():
         try:
             report: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
@@ -310,6 +316,7 @@ def _contestant(
         settings=painter.settings,
         images_seen=painter.images_seen,
         parameters=sum(p.numel() for p in painter.model.parameters()),
+        latents=tuple(map(tuple, painter.model.latent_shapes)),
         evaluation=report,
         reconstructions=remade[:SHOWN],
         samples={prior: pictures[:SAMPLES] for prior, pictures in drawn.items()},

@@ -17,6 +17,8 @@ from hiresvae.uses.evaluate_model import measure_model
 from hiresvae.uses.plan import GROUPS, LEAST_PICTURES, OF_FEATURES, Plan, chosen_groups
 from hiresvae.uses.processes import connect, is_first
 
+# Raised when a figure is computed in another way or a new one is added: what was kept is made anew.
+RECIPE = 2
 # A run or exported model has one of these; a folder of pictures has none.
 MODEL_FILES = ("config.json", "config.yaml", "model", "model.safetensors")
 
@@ -38,11 +40,11 @@ def evaluate(
     Args:
         model: anything that ``hiresvae.load`` takes, or a folder of pictures.
         out: the JSON file, written whole or not at all.
-        reference: folder of real pictures, all of which are used; None: the data that the model
-            was trained on, held-out pictures where it was not trained on any.
-        samples: pictures drawn from the model for each prior; above 2000 also the most that are
-            taken of real pictures and of a folder. None: what ``metrics.samples`` of the model's
-            settings says.
+        reference: folder of real pictures; None: the data that the model was trained on, held-out
+            pictures where it was not trained on any.
+        samples: pictures drawn from the model for each prior. Of real pictures, and of a folder,
+            as many are taken, drawn at random, and 2000 where it is fewer. None: what
+            ``metrics.samples`` of the model's settings says.
         features: ``auto`` (Inception), ``none``, or a TorchScript file. None: what
             ``metrics.features`` says.
         seed: of samples, subsets and intervals.

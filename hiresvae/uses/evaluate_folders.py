@@ -8,13 +8,13 @@ from hiresvae.data.folders import read_file
 from hiresvae.errors import UserError
 from hiresvae.metrics.results import Figure
 from hiresvae.settings import DataSettings
-from hiresvae.uses.feature_figures import floor
 from hiresvae.uses.figures import Counts, patches_floor
 from hiresvae.uses.groups import (
     RealFeatures,
     complete,
     feature_groups,
     features_of,
+    floors,
     pixel_groups,
     real_features,
 )
@@ -50,7 +50,7 @@ def measure_folders(fakes: Path, reference: Path, plan: Plan) -> tuple[list[Figu
         )
     figures = pixel_groups("pictures", made.train, real.train, counts, plan)
     if plan.wants("patches"):
-        figures += patches_floor(real.train, plan.seed)
+        figures += patches_floor(real.train, None, plan.seed)
     if plan.wants("memory"):
         with plan.timed("memory"):
             figures += memory_pixels(
@@ -65,9 +65,7 @@ def measure_folders(fakes: Path, reference: Path, plan: Plan) -> tuple[list[Figu
         of_made = features_of(made.train, plan.network)
     known = RealFeatures(of_real, None, complete(len(of_real), real.total, plan))
     figures += feature_groups("pictures", of_made, known, plan.network, counts, plan)
-    if plan.wants("distance"):
-        figures += floor(of_real, plan.network, plan.seed)
-    return figures, counts
+    return figures + floors(of_real, plan.network, plan), counts
 
 
 def _opened(folder: Path, size: int, plan: Plan) -> Reals:

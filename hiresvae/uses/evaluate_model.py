@@ -11,21 +11,22 @@ from hiresvae.generator import PictureModel, PriorName
 from hiresvae.metrics.features import FeatureNetwork
 from hiresvae.metrics.perceptual import LEAST_SIDE, load_lpips
 from hiresvae.metrics.results import Figure
-from hiresvae.uses.feature_figures import distances, floor, infinity
+from hiresvae.uses.feature_figures import distances
 from hiresvae.uses.figures import Counts, paired, patches_floor, train_spectrum
 from hiresvae.uses.groups import (
     RealFeatures,
     complete,
     feature_groups,
     features_of,
+    floors,
     pixel_groups,
     real_features,
 )
 from hiresvae.uses.likelihood import likelihood_figures
 from hiresvae.uses.memory_figures import memory_pixels
 from hiresvae.uses.plan import LEAST_PICTURES, Plan
-from hiresvae.uses.processes import joined, share
-from hiresvae.uses.reals import Reals, filled
+from hiresvae.uses.processes import in_blocks, is_alone, share
+from hiresvae.uses.reals import BLOCK, Reals, filled
 
 
 def measure_model(
@@ -63,7 +64,8 @@ def measure_model(
             copies = _reconstruct(model, _seen(model, reals, plan))
         figures += pixel_groups("reconstructions", copies, reals.held_out, unseen, plan)
     if plan.wants("patches"):
-        figures += patches_floor(reals.held_out, plan.seed)
+        train = reals.train[: plan.samples] if reals.has_held_out else None
+        figures += patches_floor(reals.held_out, train, plan.seed)
     if plan.wants("paired"):
         with plan.timed("paired"):
             _lpips(model.settings.data.size, device, plan)
@@ -148,15 +150,9 @@ def _of_features(
         with plan.timed("features"):
             fake = features_of(made, network)
         figures += feature_groups(prior, fake, real, network, used, plan, labels)
-        if prior == "fitted" and plan.wants("distance"):
-            with plan.timed("distance"):
-                args = (fake, train, network, used, plan.seed, plan.notes)
-                figures += infinity(prior, *args)
     if plan.wants("distance"):
         figures += _of_copies(model, reals, real, copies, network, plan)
-        with plan.timed("distance"):
-            figures += floor(train, network, plan.seed)
-    return figures
+    return figures + floors(train, network, plan)
 
 
 def _of_copies(
@@ -221,13 +217,13 @@ def _drawn(model: PictureModel, prior: PriorName, plan: Plan) -> Tensor:
     mine = share(plan.samples)
     count = mine.stop - mine.start
     batches = model.sample_batches(count, seed=plan.seed, prior=prior, start=mine.start)
-    return _whole(filled(count, batches, f"samples of the {prior} prior"))
+    return _whole(filled(count, batches, f"samples of the {prior} prior"), plan.samples)
 
 
 def _reconstruct(model: PictureModel, pictures: Tensor) -> Tensor:
     mine = pictures[share(len(pictures))]
     batches = model.reconstruct_batches(mine) if len(mine) else ()
-    return _whole(filled(len(mine), batches, "reconstructions"))
+    return _whole(filled(len(mine), batches, "reconstructions"), len(pictures))
 
 
 def _seen(model: PictureModel, reals: Reals, plan: Plan) -> Tensor:
@@ -239,8 +235,8 @@ def _seen(model: PictureModel, reals: Reals, plan: Plan) -> Tensor:
     return reals.held_out
 
 
-def _whole(pictures: Tensor) -> Tensor:
-    """Returns the pictures of all processes; of one process the very same."""
-    rows = pictures.numpy()
-    whole = joined(rows)
-    return pictures if whole is rows else torch.from_numpy(whole)
+def _whole(mine: Tensor, count: int) -> Tensor:
+    """Returns the pictures of all processes, ``count`` in all; of one process the very same."""
+    if is_alone():
+        return mine
+    return filled(count, (torch.from_numpy(x) for x in in_blocks(mine.numpy(), count, BLOCK)))

@@ -1,5 +1,7 @@
 """From features to figures: distances, coverage and variety, a group a function."""
 
+from dataclasses import replace
+
 import numpy as np
 import torch
 
@@ -82,10 +84,12 @@ def infinity(
     name = f"g{network_words(network)[0]}_infinity_{role}"
     least = least_for_infinity(fakes.shape[1])
     if len(fakes) < least:
-        notes.append(
-            f"{name} was left out: of {fakes.shape[1]} features it needs {least} samples, "
-            f"and there are {len(fakes)}"
+        note = (
+            f"the Fréchet distance at infinity was left out: of {fakes.shape[1]} features it needs "
+            f"{least} made pictures, and there are {len(fakes)}"
         )
+        if note not in notes:  # said of one prior, it is said of the other
+            notes.append(note)
         return []
     value = fid_infinity(fakes, moments(reals), seed=seed)
     return [Figure(name, value, "squared distance", "down", None, counts, network.to_json())]
@@ -146,6 +150,15 @@ def covering(
         Figure(f"{name}_{role}", float(values.mean()), unit, "up", None, used, of)
         for name, values, unit in rows
     ]
+
+
+def covering_floor(reals: np.ndarray, network: FeatureNetwork, seed: int) -> list[Figure]:
+    """Returns `covering` of one random half of real features ``(N, D)`` by the other."""
+    order = torch.randperm(len(reals), generator=generator(seed, "halves to cover")).numpy()
+    half = len(reals) // 2
+    one, two = reals[order[:half]], reals[order[half : 2 * half]]
+    found = covering("", one, two, network, {"half": half}, seed)
+    return [replace(figure, name=f"floor_{figure.name.rstrip('_')}") for figure in found]
 
 
 def diversity(

@@ -5,18 +5,19 @@ import torch
 from torch import Tensor
 
 from hiresvae.metrics.cache import digest
-from hiresvae.metrics.edges import WINDOW, acutance_ratio
+from hiresvae.metrics.edges import WINDOW, edge_acutance, steepness_ratio
 from hiresvae.metrics.paired import WINDOW as SSIM_WINDOW
 from hiresvae.metrics.paired import ms_ssim, num_scales, psnr, ssim
 from hiresvae.metrics.perceptual import LEAST_SIDE, PerceptualNetwork, lpips_distance
 from hiresvae.metrics.results import Better, Figure, Interval, bootstrap
-from hiresvae.metrics.sharpness import sharpness_ratio
+from hiresvae.metrics.sharpness import laplacian_variance, variance_ratio
 from hiresvae.metrics.spectrum import (
-    grid_peak,
-    nyquist_peak,
-    radial_power,
-    spectrum_distance,
+    even,
+    in_rings,
+    nyquist_rise,
     spectrum_gap,
+    stands_out,
+    total_power,
 )
 from hiresvae.metrics.wasserstein import PATCH, sliced_wasserstein
 from hiresvae.uses.processes import by_share, remembered
@@ -36,9 +37,11 @@ def texture(role: str, fakes: Tensor, reals: Tensor, counts: Counts, seed: int) 
         counts: pictures by role, for the record.
         seed: of the interval.
     """
-    sharp = sharpness_ratio(fakes, reals, seed=seed)
-    spectrum = spectrum_distance(fakes, reals)
-    excess = max(0.0, nyquist_peak(fakes) - nyquist_peak(reals))
+    if fakes.shape[-2:] != reals.shape[-2:]:
+        raise ValueError(f"texture is compared at one size, got {fakes.shape} and {reals.shape}")
+    sharp = variance_ratio(*(by_share(laplacian_variance, x) for x in (fakes, reals)), seed=seed)
+    a, b = (in_rings(mean_power(x)) for x in (fakes, reals))
+    spectrum, excess = spectrum_gap(a, b), max(0.0, nyquist_rise(a) - nyquist_rise(b))
     rows: list[tuple[str, float, str, Better, Interval | None]] = [
         ("sharpness_ratio", sharp.value, "ratio", "one", sharp.interval),
         ("spectrum_distance", spectrum.mean_db, "dB", "down", None),
@@ -46,11 +49,18 @@ def texture(role: str, fakes: Tensor, reals: Tensor, counts: Counts, seed: int) 
         ("nyquist_excess", excess, "dB", "down", None),
     ]
     if min(fakes.shape[-2:]) >= WINDOW + 2:
-        edges = acutance_ratio(fakes, reals, seed=seed)
+        edges = steepness_ratio(*(by_share(edge_acutance, x) for x in (fakes, reals)), seed=seed)
         rows.insert(1, ("acutance_ratio", edges.value, "ratio", "one", edges.interval))
     if min(fakes.shape[-2:]) >= 16:
-        rows.append(("grid_peak", grid_peak(fakes) / grid_peak(reals), "ratio", "down", None))
+        one, two = (stands_out(mean_power(even(x))) for x in (fakes, reals))
+        rows.append(("grid_peak", one / two, "ratio", "down", None))
     return [Figure(f"{name}_{role}", v, u, b, i, counts) for name, v, u, b, i in rows]
+
+
+def mean_power(pictures: Tensor) -> np.ndarray:
+    """Returns the mean power ``(H, W)`` of uint8 pictures ``(N, C, H, W)``, a global sum."""
+    total: np.ndarray = by_share(lambda x: total_power(x)[None], pictures).sum(0)
+    return total / len(pictures)
 
 
 def train_spectrum(fakes: Tensor, reals: Tensor, unseen: Tensor) -> list[Figure]:
@@ -64,14 +74,19 @@ def train_spectrum(fakes: Tensor, reals: Tensor, unseen: Tensor) -> list[Figure]
         reals: training pictures, uint8 ``(M, C, H, W)``.
         unseen: held-out pictures, uint8 ``(K, C, H, W)``.
     """
-    name, train, real = "spectrum_worst_train", {"train": len(reals)}, radial_power(reals)
+    name, train, real = "spectrum_worst_train", {"train": len(reals)}, in_rings(mean_power(reals))
     rows = [
         (f"{name}_samples", fakes, {"samples": len(fakes)}),
         (f"floor_{name}", unseen, {"held_out": len(unseen)}),
     ]
     return [
         Figure(
-            key, spectrum_gap(radial_power(x), real).worst_share, "share", "down", None, n | train
+            key,
+            spectrum_gap(in_rings(mean_power(x)), real).worst_share,
+            "share",
+            "down",
+            None,
+            n | train,
         )
         for key, x, n in rows
     ]
@@ -97,24 +112,31 @@ def patches(role: str, fakes: Tensor, reals: Tensor, counts: Counts, seed: int) 
     return figures
 
 
-def patches_floor(reals: Tensor, seed: int) -> list[Figure]:
-    """Returns the sliced Wasserstein distance of two halves of the real pictures, remembered.
+def patches_floor(reals: Tensor, train: Tensor | None, seed: int) -> list[Figure]:
+    """Returns the sliced Wasserstein distance of real pictures from real ones, remembered.
+
+    Of training pictures from held-out ones, as samples are measured; where nothing is held out, of
+    two halves, which are fewer and so further apart than as many samples can be.
 
     Args:
         reals: uint8 ``(N, C, H, W)`` in random order: the halves are cut, not copied.
+        train: uint8 ``(M, C, H, W)``, as many as there are samples; None: nothing is held out.
         seed: of places and directions.
     """
     half = len(reals) // 2
-    if half < 2 or min(reals.shape[-2:]) < PATCH:
+    one, two = (reals[:half], reals[half : 2 * half]) if train is None else (train, reals)
+    if min(len(one), len(two)) < 2 or min(reals.shape[-2:]) < PATCH:
         return []
 
     def compute() -> np.ndarray:
-        one, two = reals[:half], reals[half : 2 * half]
         return np.array([sliced_wasserstein(one, two, seed=seed).mean])
 
-    key = f"swd-2 {seed} {digest(reals)}"
+    key = f"swd-2 {seed} {digest(reals)}" + ("" if train is None else f" {digest(train)}")
     value = float(remembered("floors", key, compute, 1)[0])
-    return [Figure("floor_swd", value, "1e-3 deviations", "down", None, {"half": half})]
+    name, counts = "floor_swd", {"half": half}
+    if train is not None:
+        name, counts = "floor_swd_train", {"train": len(train), "held_out": len(reals)}
+    return [Figure(name, value, "1e-3 deviations", "down", None, counts)]
 
 
 def paired(

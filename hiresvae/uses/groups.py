@@ -7,7 +7,14 @@ from torch import Tensor
 
 from hiresvae.metrics.features import FEATURES, FeatureNetwork, extract, features_key
 from hiresvae.metrics.results import Figure
-from hiresvae.uses.feature_figures import covering, distances, diversity
+from hiresvae.uses.feature_figures import (
+    covering,
+    covering_floor,
+    distances,
+    diversity,
+    floor,
+    infinity,
+)
 from hiresvae.uses.figures import Counts, patches, texture, thumbnails
 from hiresvae.uses.memory_figures import memory
 from hiresvae.uses.plan import Plan
@@ -50,7 +57,7 @@ def pixel_groups(role: str, made: Tensor, real: Tensor, counts: Counts, plan: Pl
             figures += patches(role, made, real, counts, plan.seed)
     if plan.wants("diversity") and role != "reconstructions":
         with plan.timed("diversity"):
-            a, b = thumbnails(made), thumbnails(real)
+            a, b = (by_share(thumbnails, x) for x in (made, real))
             figures += diversity(role, a, b, None, counts, plan.seed)
     return figures
 
@@ -81,6 +88,7 @@ def feature_groups(
         with plan.timed("distance"):
             figures += distances(f"g{{}}_{role}", made, real.train, network, counts)
             frechet = figures[0].value
+            figures += infinity(role, made, real.train, network, counts, plan.seed, plan.notes)
     if plan.wants("coverage"):
         with plan.timed("coverage"):
             figures += covering(role, made, real.train, network, counts, plan.seed)
@@ -94,6 +102,18 @@ def feature_groups(
             figures += memory(
                 role, made, real.train, real.unseen, network, counts, plan.seed, frechet
             )
+    return figures
+
+
+def floors(reals: np.ndarray, network: FeatureNetwork, plan: Plan) -> list[Figure]:
+    """Returns what real pictures' features ``(N, D)`` are beside others of them, where wanted."""
+    figures: list[Figure] = []
+    if plan.wants("distance"):
+        with plan.timed("distance"):
+            figures += floor(reals, network, plan.seed)
+    if plan.wants("coverage"):
+        with plan.timed("coverage"):
+            figures += covering_floor(reals, network, plan.seed)
     return figures
 
 

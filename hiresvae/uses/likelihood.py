@@ -53,10 +53,10 @@ def likelihood_figures(
     figures = [
         mean("elbo", found.elbo, "nats", "up"),
         mean("distortion", found.distortion, "nats", "down"),
-        mean("rate", found.rate.sum(1), "nats", "down"),
+        mean("rate", found.rate.sum(1), "nats", "none"),
     ]
     if model.conditional:
-        figures.append(mean("rate_label", found.label, "nats", "down"))
+        figures.append(mean("rate_label", found.label, "nats", "none"))
     if found.iwae is not None:
         figures.append(mean(f"iwae_{iwae}", found.iwae, "nats", "up"))
     head, dims = model.model.likelihood, math.prod(pictures.shape[1:])
@@ -76,7 +76,7 @@ def likelihood_figures(
         )
         notes.append(f"bits/dim were left out: model.likelihood {because}")
     for number, (active, total) in enumerate(found.active):
-        figures.append(mean(f"kl_rung_{number}", found.rate[:, number], "nats", "down"))
+        figures.append(mean(f"kl_rung_{number}", found.rate[:, number], "nats", "none"))
         units = f"of {total} latents"
         figures.append(Figure(f"active_units_rung_{number}", active, units, "up", None, counts))
     top, used = found.top, counts

@@ -10,6 +10,7 @@ from hiresvae.metrics.neighbours import cosine_to_nearest, memorisation, nearest
 from hiresvae.metrics.results import Figure, bootstrap
 from hiresvae.uses.feature_figures import network_words
 from hiresvae.uses.figures import THUMBNAIL, Counts, averaged, thumbnails
+from hiresvae.uses.processes import by_share
 
 # Nearer to a training picture than all but this share of unseen pictures is suspicious.
 RARE = 0.01
@@ -65,9 +66,9 @@ def memory_pixels(
         counts: pictures by role, for the record.
         seed: of the interval.
     """
-    sought = thumbnails(fakes)
+    sought = by_share(thumbnails, fakes)
     if unseen is not None:
-        sought = np.concatenate([sought, thumbnails(unseen)])
+        sought = np.concatenate([sought, by_share(thumbnails, unseen)])
     nearest = nearest_of_all(sought, (thumbnails(part) for part in train))
     nearest *= 255 / np.sqrt(sought.shape[1])
     near, far = nearest[: len(fakes)], nearest[len(fakes) :]
@@ -107,7 +108,7 @@ def _nearness(
     def share(x: np.ndarray, y: np.ndarray) -> float:
         return float((x <= np.quantile(y, RARE)).mean())
 
-    figures = [averaged(f"nearest_{space}{role}", near, unit, "up", counts, seed, of)]
+    figures = [averaged(f"nearest_{space}{role}", near, unit, "none", counts, seed, of)]
     if far is None or len(far) < 2:
         return figures
     beside, copied = (bootstrap(f, near, far, seed=seed) for f in (ratio, share))

@@ -1,11 +1,11 @@
 """Measuring on several processes: each takes a share of the pictures, all get every result.
 
-Nothing here depends on how many there are: shares are joined in the order of the pictures, and sums
-are taken over what was joined, so that the figures are those of one process.
+Nothing here depends on how many there are: what is computed of a picture is joined in the order of
+the pictures, sums are of all of them, and figures are those of one process.
 """
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -34,21 +34,42 @@ def is_first() -> bool:
     return _rank_and_count()[0] == 0
 
 
+def is_alone() -> bool:
+    """Whether there is but one process."""
+    return _rank_and_count()[1] == 1
+
+
 def share(count: int) -> slice:
     """Returns which of ``count`` rows this process works on: one run of rows, nearly equal runs."""
-    rank, processes = _rank_and_count()
-    return slice(count * rank // processes, count * (rank + 1) // processes)
+    return _share_of(*_rank_and_count(), count)
 
 
 def joined(rows: np.ndarray) -> np.ndarray:
     """Returns the rows of all processes, in order of the pictures; of one process the very same."""
-    _, processes = _rank_and_count()
-    if processes == 1:
+    if is_alone():
         return rows
-    parts: list[Any] = [None] * processes
+    parts: list[Any] = [None] * _rank_and_count()[1]
     torch.distributed.all_gather_object(parts, rows)
     # With fewer pictures than processes some have none, and know no shape but their number.
     return np.concatenate([part for part in parts if len(part)] or parts[:1])
+
+
+def in_blocks(rows: np.ndarray, count: int, most: int) -> Iterator[np.ndarray]:
+    """Yields all processes' rows, a block after another, in order; memory holds one block.
+
+    Args:
+        rows: of this process: its `share` of all.
+        count: of all rows.
+        most: rows of a block.
+    """
+    rank, processes = _rank_and_count()
+    for who in range(processes):
+        theirs = _share_of(who, processes, count)
+        for first in range(0, theirs.stop - theirs.start, most):
+            block: list[Any] = [rows[first : first + most] if who == rank else None]
+            if not is_alone():
+                torch.distributed.broadcast_object_list(block, src=who)
+            yield block[0]
 
 
 def remembered(folder: str, key: str, compute: Callable[[], np.ndarray], rows: int) -> np.ndarray:
@@ -63,7 +84,7 @@ def remembered(folder: str, key: str, compute: Callable[[], np.ndarray], rows: i
         rows: length that the array must have.
     """
     found: list[Any] = [cache.recall(folder, key, rows) if is_first() else None]
-    if _rank_and_count()[1] > 1:
+    if not is_alone():
         torch.distributed.broadcast_object_list(found)
     stored: np.ndarray | None = found[0]
     if stored is None:
@@ -77,12 +98,17 @@ def by_share(compute: Callable[..., np.ndarray], *pictures: Tensor) -> np.ndarra
     """Returns ``compute`` of pictures, each process computing its share of the rows.
 
     Args:
-        compute: takes rows of each of the pictures, returns as many rows.
+        compute: takes rows of each of the pictures, returns as many rows; or one row, a sum,
+            and then there is one for each process.
         pictures: ``(N, ...)`` of equal lengths.
     """
     rows = share(len(pictures[0]))
     mine = [x[rows] for x in pictures]
     return joined(compute(*mine) if len(mine[0]) else np.zeros(0))
+
+
+def _share_of(rank: int, processes: int, count: int) -> slice:
+    return slice(count * rank // processes, count * (rank + 1) // processes)
 
 
 def _rank_and_count() -> tuple[int, int]:

@@ -27,7 +27,7 @@ def test_all_are_shown_the_same_pictures_and_the_same_noise(compared, trained):
     assert torch.equal(first.reconstructions, model.reconstruct(shown))
     for prior in ("fitted", "standard"):
         assert torch.equal(first.samples[prior], model.sample(16, seed=0, prior=prior))
-    assert compared.same_noise
+    assert compared.same_noise() == [[one.name for one in compared.contestants]]
 
 
 def test_neighbours_are_training_pictures_and_the_nearest_ones(compared, trained):

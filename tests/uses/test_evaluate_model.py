@@ -25,7 +25,12 @@ def test_a_model_with_features_has_every_figure(tmp_path, network) -> None:
     value = {name: figure["value"] for name, figure in figures.items()}
     assert value["gfrechet_fitted"] < value["gfrechet_standard"]
     assert value["gkernel_fitted"] < value["gkernel_standard"]
-    assert {"gfrechet_infinity_fitted", "floor_frechet", "floor_kernel"} <= set(value)
+    assert {
+        "gfrechet_infinity_fitted",
+        "gfrechet_infinity_standard",
+        "floor_frechet",
+        "floor_kernel",
+    } <= set(value)
     assert figures["gfrechet_fitted"]["counts"] == {"samples": 60, "train": 48}
     assert figures["rfrechet"]["counts"] == {"held_out": 12, "train": 48}
     assert figures["rfrechet"]["features"]["name"] == "patches.pt"
@@ -38,7 +43,7 @@ def test_a_model_with_features_has_every_figure(tmp_path, network) -> None:
     assert figures["floor_spectrum_worst_train"]["counts"] == {"held_out": 12, "train": 48}
     assert 15 < value["psnr_reconstructions"] < 50
     for name, figure in figures.items():
-        assert figure["better"] in ("up", "down", "one") and figure["unit"]
+        assert figure["better"] in ("up", "down", "one", "none") and figure["unit"]
         # Too much of what a ratio to real pictures tells is as wrong as too little.
         if name.startswith(("sharpness", "acutance", "diversity", "nearest_ratio")):
             assert figure["better"] == "one"
@@ -48,7 +53,9 @@ def test_a_model_with_features_has_every_figure(tmp_path, network) -> None:
     )
     # Averaged noise is the middle of all pictures: inside the manifold, but far from covering it.
     assert value["recall_fitted"] > value["recall_standard"]
-    assert {"swd_samples", "swd_reconstructions", "swd_samples_16px", "floor_swd"} <= set(value)
+    assert {"swd_samples", "swd_reconstructions", "swd_samples_16px", "floor_swd_train"} <= set(
+        value
+    )
     assert {"acutance_ratio_samples", "ssim_reconstructions", "ms_ssim_reconstructions"} <= set(
         value
     )
@@ -119,7 +126,7 @@ def test_only_what_is_asked_for_is_measured(tmp_path, network, stub) -> None:
         f"{name}_{role}"
         for name in ("precision", "recall", "density", "coverage")
         for role in ("fitted", "standard")
-    }
+    } | {"floor_precision", "floor_recall", "floor_density", "floor_coverage"}
     stub.labelled = True
     assert {n.removesuffix("_fitted") for n in names("diversity") if n.endswith("_fitted")} == {
         "diversity", "diversity_within_classes",
@@ -236,4 +243,4 @@ def test_extrapolation_needs_more_pictures_than_features(tmp_path, network) -> N
     args = {"features": network, "metrics": "distance", "device": "cpu"}
     few = evaluate("m", tmp_path / "f.json", samples=53, **args)
     assert "gfrechet_infinity_fitted" not in few["figures"]
-    assert any("needs 54 samples, and there are 53" in note for note in few["notes"])
+    assert any("needs 54 made pictures, and there are 53" in note for note in few["notes"])

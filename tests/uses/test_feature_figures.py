@@ -37,7 +37,9 @@ def test_what_cannot_be_extrapolated_is_said() -> None:
     (figure,) = infinity("made", x, x, NETWORK, {}, 0, notes)
     assert figure.name == "gfrechet_infinity_made" and notes == []
     assert infinity("made", x[:9], x, NETWORK, {}, 0, notes) == []
-    assert "needs 10 samples, and there are 9" in notes[0]
+    assert "needs 10 made pictures, and there are 9" in notes[0]
+    infinity("others", x[:9], x, NETWORK, {}, 0, notes)
+    assert len(notes) == 1, "said once"
 
 
 def test_coverage_compares_equal_numbers_and_claims_no_interval() -> None:

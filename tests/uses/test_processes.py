@@ -11,7 +11,8 @@ import torch
 
 from hiresvae.settings import MetricSettings
 from hiresvae.uses import evaluate as uses
-from hiresvae.uses.processes import by_share, is_first, joined, share
+from hiresvae.uses import evaluate_model
+from hiresvae.uses.processes import by_share, in_blocks, is_first, joined, share
 
 
 class Model:
@@ -65,6 +66,7 @@ def process(rank: int, port: int, folder: Path) -> None:
         MASTER_PORT=str(port), OMP_NUM_THREADS="1", ACCELERATE_USE_CPU="true",
     )  # fmt: skip
     warnings.simplefilter("ignore")
+    evaluate_model.BLOCK = 2  # so that pictures are shared in several blocks, the last not full
     report = measure(folder, "two")
     np.save(folder / f"of_{rank}.npy", [f["value"] for f in report["figures"].values()])
 
@@ -74,6 +76,13 @@ def test_one_process_has_every_row_and_is_the_first() -> None:
     x = np.arange(3)
     assert joined(x) is x
     np.testing.assert_array_equal(by_share(lambda t: t.numpy() * 2, torch.arange(4)), [0, 2, 4, 6])
+
+
+def test_blocks_of_all_rows_are_those_of_one_process() -> None:
+    rows = np.arange(14).reshape(7, 2)
+    blocks = list(in_blocks(rows, 7, 3))
+    assert [len(block) for block in blocks] == [3, 3, 1]
+    np.testing.assert_array_equal(np.concatenate(blocks), rows)
 
 
 def test_two_processes_measure_what_one_does(tmp_path, monkeypatch) -> None:
