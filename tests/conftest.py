@@ -6,6 +6,7 @@ import os
 import socket
 import subprocess
 import sys
+import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -242,3 +243,19 @@ def refused() -> Callable[..., contextlib.AbstractContextManager[None]]:
         assert "Traceback" not in str(caught.value)
 
     return context
+
+
+@pytest.fixture
+def network(tmp_path: Path) -> str:
+    """A TorchScript file of 27 features."""
+    import torch
+
+    class Patches(torch.nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return torch.nn.functional.adaptive_avg_pool2d(x / 255, 3).flatten(1)
+
+    path = tmp_path / "patches.pt"
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # TorchScript is deprecated
+        torch.jit.script(Patches()).save(str(path))
+    return str(path)

@@ -1,4 +1,3 @@
-import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -141,25 +140,10 @@ class Model:
         yield from gaussian_blur(images, 3, 0.7).split(32)
 
 
-class Patches(torch.nn.Module):
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return torch.nn.functional.adaptive_avg_pool2d(x / 255, 3).flatten(1)
-
-
 @pytest.fixture(scope="session")
 def scenes() -> Callable[[int, int], torch.Tensor]:
     """Makes smooth pictures: (how many, seed) -> uint8 (n, 3, 16, 16)."""
     return _scenes
-
-
-@pytest.fixture
-def network(tmp_path: Path) -> str:
-    """A TorchScript file of 27 features."""
-    path = tmp_path / "patches.pt"
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # TorchScript is deprecated
-        torch.jit.script(Patches()).save(str(path))
-    return str(path)
 
 
 @pytest.fixture
