@@ -259,3 +259,13 @@ def network(tmp_path: Path) -> str:
         warnings.simplefilter("ignore")  # TorchScript is deprecated
         torch.jit.script(Patches()).save(str(path))
     return str(path)
+
+
+@pytest.fixture
+def open_browser(tmp_path: Path) -> Callable[..., Any]:
+    """Opens a browser: (width, dark) -> a context that gives its page."""
+    from tests.browser import BROWSER, browsing
+
+    if BROWSER is None:
+        pytest.skip("needs a chromium")
+    return lambda **chosen: browsing(tmp_path, **chosen)

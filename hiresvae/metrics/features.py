@@ -40,7 +40,7 @@ class FeatureNetwork:
     """A network that turns pictures into features.
 
     Attributes:
-        name: ``inception``, or the name of the TorchScript file.
+        name: ``inception``, or the name of the TorchScript file with its ending.
         sha256: of the file.
         call: float32 ``(N, 3, H, W)`` in [0, 255] on the device to ``(N, D)``.
         side: pictures are resized to this side before; None: they are not.

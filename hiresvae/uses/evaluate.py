@@ -24,7 +24,7 @@ MODEL_FILES = ("config.json", "config.yaml", "model", "model.safetensors")
 
 
 def evaluate(
-    model: str,
+    model: "str | generator.PictureModel",
     out: Path,
     *,
     reference: Path | None = None,
@@ -38,7 +38,7 @@ def evaluate(
     """Measures a model, or a folder of pictures, writes the figures as JSON and returns them.
 
     Args:
-        model: anything that ``hiresvae.load`` takes, or a folder of pictures.
+        model: anything that ``hiresvae.load`` takes, what it returns, or a folder of pictures.
         out: the JSON file, written whole or not at all.
         reference: folder of real pictures; None: the data that the model was trained on, held-out
             pictures where it was not trained on any.
@@ -65,7 +65,8 @@ def evaluate(
     if iwae < 0:
         raise UserError(f"iwae={iwae} is no number of samples: take 1 or more, or 0 for none")
     groups = chosen_groups(metrics)
-    if _is_pictures(model) and reference is None:
+    of_pictures = isinstance(model, str) and _is_pictures(model)
+    if of_pictures and reference is None:
         raise UserError(
             f"{model} is a folder of pictures: name the real ones to compare it with by "
             "--reference FOLDER"
@@ -75,8 +76,8 @@ def evaluate(
         _try_to_write(out)
     painter: generator.PictureModel | None = None
     chosen = MetricSettings()
-    if not _is_pictures(model):
-        painter = generator.load(model, device=device)
+    if not of_pictures:
+        painter = generator.load(model, device=device) if isinstance(model, str) else model
         chosen = painter.settings.metrics
     samples = chosen.samples if samples is None else samples
     if samples < LEAST_PICTURES:
@@ -91,10 +92,10 @@ def evaluate(
     if painter is not None:
         figures, counts = measure_model(painter, reference, device, plan)
     else:
-        assert reference is not None
+        assert isinstance(model, str) and reference is not None
         figures, counts = measure_folders(Path(model).expanduser(), reference, plan)
     report = {
-        "model": model,
+        "model": model if isinstance(model, str) else model.settings.name,
         "reference": None if reference is None else str(reference),
         "figures": {figure.name: figure.to_json() for figure in figures},
         "notes": plan.notes,

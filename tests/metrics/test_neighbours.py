@@ -58,6 +58,17 @@ def test_equals_the_reference_formulas(block: int, shift: float) -> None:
     np.testing.assert_allclose([v.mean() for v in values], expected, rtol=1e-4)
 
 
+@pytest.mark.parametrize("shift", [0.0, 0.7, 3.0])
+def test_equals_the_authors_package(shift: float) -> None:
+    prdc = pytest.importorskip("prdc")
+    fakes, reals = gaussian(50, seed=1, shift=shift), gaussian(60)
+    found = coverage(fakes, reals, manifold=3, ball=5)
+    three, five = (prdc.compute_prdc(reals, fakes, k) for k in (3, 5))
+    expected = [three["precision"], three["recall"], five["density"], five["coverage"]]
+    values = (found.precision, found.recall, found.density, found.coverage)
+    np.testing.assert_allclose([v.mean() for v in values], expected, rtol=1e-4)
+
+
 def test_identical_sets_are_perfect() -> None:
     x = gaussian(40)
     found = coverage(x, x)

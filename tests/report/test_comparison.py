@@ -1,14 +1,11 @@
+import contextlib
 import json
 import re
-import shutil
-import subprocess
 from itertools import pairwise
 
 import pytest
 
 from hiresvae.report.comparison import page, summary, to_json
-
-BROWSER = shutil.which("chromium") or shutil.which("chromium-browser")
 
 
 @pytest.fixture(scope="module")
@@ -134,35 +131,58 @@ def test_the_summary_counts_what_is_decided(compared, strange):
     assert f"{undecided} of {len(made)} figures are not decided" in words
 
 
-@pytest.mark.skipif(BROWSER is None, reason="needs a chromium")
-@pytest.mark.parametrize(("width", "scheme"), [(360, "light"), (1400, "dark")])
-def test_a_browser_shows_it_without_a_complaint(markup, tmp_path, width, scheme):
-    """At most as wide as the window; no message on the console; nothing asked of the network."""
-    # The page itself runs no script; this one measures it, so its policy is taken out.
-    policy = re.search(r'<meta http-equiv="Content-Security-Policy"[^>]*>', markup)[0]
-    probe = (
-        "<script>addEventListener('load', () => { const page = document.documentElement;"
-        "document.title = [page.scrollWidth <= innerWidth, innerWidth,"
-        "performance.getEntriesByType('resource').filter(x => !x.name.startsWith('data:')).length,"
-        "matchMedia('(prefers-color-scheme: dark)').matches,"
-        "[...document.images].every(x => x.naturalWidth > 0)].join(' ') })</script>"
-    )
-    results = []
-    for name, text in (("as_it_is", markup), ("probed", markup.replace(policy, probe))):
-        file = tmp_path / f"{name}.html"
-        file.write_text(text)
-        dark = ["--blink-settings=preferredColorScheme=0"] if scheme == "dark" else []
-        done = subprocess.run(
-            [
-                BROWSER, "--headless", "--no-sandbox", "--disable-gpu", *dark,
-                f"--user-data-dir={tmp_path / 'profile'}", f"--window-size={width},900",
-                "--enable-logging=stderr", "--virtual-time-budget=3000", "--dump-dom",
-                file.as_uri(),
-            ],
-            capture_output=True, text=True, timeout=120,
-        )  # fmt: skip
-        assert done.returncode == 0 and "CONSOLE" not in done.stderr, done.stderr
-        results.append(re.search(r"<title>(.*?)</title>", done.stdout)[1])
-    fits, inner, requests, dark, loaded = results[1].split()
-    assert (fits, requests, loaded) == ("true", "0", "true")
-    assert dark == str(scheme == "dark").lower() and int(inner) > 0
+@pytest.fixture
+def show(markup, tmp_path, open_browser):
+    """Opens the page: (width, dark) -> a context that gives it, loaded."""
+    file = tmp_path / "report.html"
+    file.write_text(markup)
+
+    @contextlib.contextmanager
+    def run(**chosen):
+        with open_browser(**chosen) as page:
+            page.send("Page.navigate", url=file.as_uri())
+            page.wait("document.readyState === 'complete' && !!document.querySelector('main')")
+            yield page
+            assert page.complaints() == []
+            asked = [one for one in page.asked() if not one.startswith("data:")]
+            assert asked == [file.as_uri()], "nothing is fetched"
+
+    return run
+
+
+@pytest.mark.parametrize(("width", "dark"), [(360, False), (360, True), (1400, False)])
+def test_a_browser_shows_it_in_the_window_s_width_and_colours(show, width, dark):
+    with show(width=width, dark=dark) as page:
+        assert page.look("innerWidth") == width
+        assert page.look("document.documentElement.scrollWidth") <= width
+        assert page.look("document.images.length") > 0
+        assert page.look("[...document.images].every(x => x.naturalWidth > 0)")
+        sheet = "getComputedStyle(document.body).backgroundColor.match(/[0-9.]+/g).map(Number)"
+        assert (max(page.look(sheet)[:3]) < 100) == dark
+
+
+def test_keys_are_enough(show):
+    focus = "document.activeElement"
+    with show(width=360, dark=False) as page:
+        page.press("Tab")
+        assert page.look(f"{focus}.className") == "skip"
+        page.press("Enter")
+        page.wait("location.hash === '#figures'")
+        places = page.look("[...document.querySelectorAll('nav a')].map(x => x.hash)")
+        page.look("history.replaceState(null, '', location.pathname); document.body.focus()")
+        page.send("Page.reload")
+        page.wait("document.readyState === 'complete' && !location.hash")
+        seen = []
+        for _ in range(300):
+            page.press("Tab")
+            seen.append(page.look(f"{focus}.hash || {focus}.className || {focus}.tagName"))
+            if "scroll" in seen[-1].split() and page.look(
+                f"{focus}.scrollWidth > {focus}.clientWidth + 40"
+            ):
+                break
+        assert seen[: 1 + len(places)] == ["#figures", *places]
+        page.press("ArrowRight")
+        page.wait(f"{focus}.scrollLeft > 0")
+        page.look("document.querySelector('details summary').focus()")
+        page.press("Enter")
+        page.wait("document.querySelector('details').open")

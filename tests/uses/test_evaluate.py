@@ -25,6 +25,13 @@ def test_same_seed_same_figures_other_seed_other_samples(tmp_path, network) -> N
     )
 
 
+def test_a_loaded_model_is_measured_as_by_its_name(tmp_path, stub) -> None:
+    args = {"samples": 20, "metrics": "texture", "device": "cpu"}
+    loaded, named = (evaluate(m, tmp_path / "f.json", **args) for m in (stub, "m"))
+    assert loaded["figures"] == named["figures"] != {}
+    assert (loaded["model"], named["model"]) == (stub.settings.name, "m")
+
+
 def test_without_weights_the_rest_runs_and_one_line_says_so(tmp_path) -> None:
     report = evaluate("some/model", tmp_path / "f.json", samples=20, device="cpu")
     assert report["features"] is None
