@@ -1,8 +1,9 @@
 """What a training takes by side, and on one to eight GPUs: computed, not measured.
 
 Nothing is run. A step's operations and its memory are counted on tensors without content (device
-``meta``): forward and backward of the model and of the critic on reconstructions and samples, and
-the critic's gradient penalties, which are due every so many steps.
+``meta``): forward and backward of the model and of the critic on reconstructions and samples, what
+the critic would have these become, the second decode where that is for the decoder alone
+(``adversary.reaches``), and the critic's gradient penalties, which are due every so many steps.
 
 Several GPUs work data parallel, each on its own pictures:
 
@@ -22,21 +23,22 @@ import argparse
 import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import torch
 from command_line import parser_of
 from torch import Tensor
-from torch.nn.utils import parametrize
 from torch.utils.flop_counter import FlopCounterMode
 
-from hiresvae.adversary import losses
-from hiresvae.adversary.augment import NUMBERS, Change
+from hiresvae.adversary.adversary import Adversary
+from hiresvae.adversary.averages import Averages
 from hiresvae.configuration import load_settings
 from hiresvae.labelling import parse_labels
-from hiresvae.models.contract import NormalNoise
+from hiresvae.seeding import Noise
 from hiresvae.settings import Settings
-from hiresvae.training.footprint import PeakMemory
+from hiresvae.training.objective import Fakes
+from hiresvae.training.peak import PeakMemory
+from hiresvae.training.push import Push
 from hiresvae.training.trainer import build
 
 SIDES = [64, 128, 256, 512, 1024]
@@ -108,23 +110,32 @@ def _operations(
     settings: Settings, classes: int, count: int, *, penalty: bool
 ) -> tuple[tuple[int, int], int]:
     """Returns the parameters of both networks and the operations of a step on some pictures."""
-    size = settings.data.size
+    size, chosen = settings.data.size, settings.adversary
     vae, critic = build(settings, 3, classes)
     images = torch.empty(count, 3, size, size)
     labels = torch.empty(count, dtype=torch.int64) if classes else None
-    top = top_labels = None
-    if critic is not None:  # every other row shows the critic a sample
-        top = torch.empty(count // 2, math.prod(vae.latent_shapes[0]))
-        top_labels = None if labels is None else labels[: count // 2]
+    fakes = top = top_labels = None
+    if chosen is not None:
+        fakes = Fakes.of_rows(chosen.fakes, 0, count, images.device)
+        if len(fakes.sampled):
+            top = torch.empty(len(fakes.sampled), math.prod(vae.latent_shapes[0]))
+            top_labels = None if labels is None else labels[fakes.sampled]
+    noise = _Empty(count)
     with FlopCounterMode(display=False) as counter:
         outputs = vae(
-            images, labels, noise=_noise(count), top=top, top_labels=top_labels,
-            top_noise=_noise(count // 2),
+            images, labels, noise=noise.normal, top=top, top_labels=top_labels,
+            top_noise=None if top is None else _Empty(len(top)).normal,
         )  # fmt: skip
         loss = outputs.distortion.sum() + outputs.rate.sum()
-        if critic is not None and outputs.sample is not None:
-            made = torch.cat([outputs.reconstruction[count // 2 :], outputs.sample])
-            loss = loss + (made * _push(critic, images, made, labels, penalty)).sum()
+        if critic is not None and chosen is not None and fakes is not None:
+            adversary = _Unobserved(chosen, Averages(chosen, critic))
+            mixed, drawn = fakes.mix(outputs), cast(Noise, noise)
+            verdict = adversary.judge(
+                critic, images, mixed, labels, paired=fakes.paired, noise=drawn, penalty=penalty
+            )
+            push = Push.of(adversary, verdict, 1.0)
+            adversary.critic_loss(verdict).backward(inputs=list(critic.parameters()))
+            loss = loss + push.felt(mixed, vae, outputs, labels, fakes, drawn)
         loss.backward()
     both = tuple(
         0 if network is None else sum(p.numel() for p in network.parameters())
@@ -133,29 +144,24 @@ def _operations(
     return (both[0], both[1]), counter.get_total_flops()
 
 
-def _push(
-    critic: torch.nn.Module, images: Tensor, made: Tensor, labels: Tensor | None, penalty: bool
-) -> Tensor:
-    """Does the critic's part, backward and all; returns what it would have the fakes become."""
-    real, fakes = images.detach().requires_grad_(penalty), made.detach().requires_grad_()
-    change = Change(torch.empty(len(images), NUMBERS), ("translation",))
-    with parametrize.cached():
-        on_real, on_fake = critic(change(real), labels), critic(change(fakes), labels)
-    felt = losses.feature_distance(on_fake.features, on_real.features).sum() + on_fake.logits.sum()
-    (push,) = torch.autograd.grad(felt, fakes, retain_graph=True)
-    loss = on_real.logits.sum() + on_fake.logits.sum()
-    if penalty:
-        for judged, shown in ((on_real, real), (on_fake, fakes)):
-            loss = loss + losses.gradient_penalty(judged.logits, shown, judged.weights).sum()
-    loss.backward(inputs=list(critic.parameters()))
-    return push
+class _Unobserved(Adversary):
+    """Takes no sums for running means: nearly no operations, and autocast knows no ``meta``."""
+
+    def _observed(self, *given: object) -> tuple[Tensor, ...]:
+        return ()
 
 
-def _noise(count: int) -> NormalNoise:
-    def drawn(stream: str, *shape: int) -> Tensor:
-        return torch.empty(count, *shape)
+class _Empty:
+    """Random numbers of so many rows that nobody draws."""
 
-    return drawn
+    def __init__(self, count: int) -> None:
+        self._count = count
+
+    def normal(self, stream: str, *shape: int) -> Tensor:
+        """Returns room for numbers ``(count, *shape)``."""
+        return torch.empty(self._count, *shape)
+
+    uniform = normal
 
 
 def main(words: Sequence[str] | None = None) -> None:
