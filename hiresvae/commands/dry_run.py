@@ -13,7 +13,7 @@ from hiresvae.training.trainer import build
 def describe(settings: Settings) -> str:
     """Returns the resolved settings, a table of parameters, and estimates of memory and time.
 
-    Two small steps are run on this machine's processor, see `hiresvae.training.footprint`. Memory
+    Small steps are run on this machine's processor, see `hiresvae.training.footprint`. Memory
     is that of the step's tensors at the worst moment; pictures kept on the device come on top.
 
     Raises:

@@ -1,4 +1,4 @@
-"""What a training step costs, found by doing two small ones: bytes and seconds a picture."""
+"""What a training step costs, found by doing small ones: bytes and seconds a picture."""
 
 import time
 from contextlib import AbstractContextManager
@@ -20,8 +20,11 @@ from hiresvae.training.step import Networks, Step, Sums
 from hiresvae.training.trainer import build
 
 CPU = torch.device("cpu")
-COUNTS = (2, 4)
-"""Pictures in the small steps; the difference is what two more pictures cost."""
+COUNTS, ONCE, LARGE = (2, 4), (2,), 256
+"""Pictures in the small steps; the difference is what two more pictures cost. Above a side of 256
+px only the first is done, as at 1024 px each picture takes 4.5 GB, beside which gradients are
+nothing: what is there at the worst moment and not between steps counts as the pictures'. Not one
+picture and two: the critic sees a sample in every other row."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +50,7 @@ class Footprint:
 
 
 def footprint(
-    settings: Settings, channels: int, classes: int, counts: tuple[int, int] = COUNTS
+    settings: Settings, channels: int, classes: int, counts: tuple[int, ...] | None = None
 ) -> Footprint:
     """Returns the cost of a step with all networks at work, measured on this processor.
 
@@ -58,8 +61,10 @@ def footprint(
         settings: checked.
         channels: of the pictures.
         classes: number of labels, 0 for none.
-        counts: pictures in the two steps, the larger last.
+        counts: pictures in the two steps, the larger last, or in a single one; None: as the side
+            allows.
     """
+    counts = counts or (COUNTS if settings.data.size <= LARGE else ONCE)
     peaks = []
     for count in counts:
         with PeakMemory() as memory:
@@ -69,12 +74,15 @@ def footprint(
                 do(penalty=True, measure=True)
             do.step.memory = None
         peaks.append(do.step.peak)
-    each = (peaks[1] - peaks[0]) / (counts[1] - counts[0])
+    if len(counts) > 1:
+        each = (peaks[1] - peaks[0]) / (counts[1] - counts[0])
+    else:
+        each = (peaks[0] - memory.live) / counts[0]
     adversary, seconds = settings.adversary, _seconds(do, penalty=False)
     if adversary is not None and adversary.gamma:
         heavy = _seconds(do, penalty=True)
         seconds += (heavy - seconds) / adversary.penalty_every
-    return Footprint(peaks[0] - each * counts[0], each, seconds / counts[1], do.step.after)
+    return Footprint(peaks[0] - each * counts[0], each, seconds / counts[-1], do.step.after)
 
 
 def _seconds(do: "SmallStep", *, penalty: bool) -> float:

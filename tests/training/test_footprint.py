@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from hiresvae.configuration import load_settings
+from hiresvae.training import footprint as module
 from hiresvae.training.footprint import Footprint, SmallStep, footprint
 from hiresvae.training.peak import PeakMemory
 
@@ -79,6 +80,29 @@ def test_covariances_of_many_classes_hide_no_picture(tiny, count):
     assert estimate.memory(count) == pytest.approx(memory.peak, rel=0.1)
     assert (estimate.memory(count) == estimate.after) is (count == 4)
     assert estimate.each > 1e5
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_of_large_pictures_one_small_step_tells_as_much_as_two(tiny, kind):
+    settings = load_settings(tiny, [*KINDS[kind], "data.size=64"])
+    classes = 8 if settings.model.conditional else 0
+    one, two = (footprint(settings, 3, classes, counts=counts) for counts in ((2,), (2, 4)))
+    assert one.memory(16) == pytest.approx(two.memory(16), rel=0.1)
+
+
+@pytest.mark.parametrize(("size", "counts"), [(256, [2, 4]), (512, [2])])
+def test_of_large_pictures_only_two_are_tried(tiny, monkeypatch, size, counts):
+    tried = []
+
+    class Little(SmallStep):
+        def __init__(self, settings, channels, classes, count):
+            tried.append(count)
+            small = settings.data.model_copy(update={"size": 16})
+            super().__init__(settings.model_copy(update={"data": small}), channels, classes, count)
+
+    monkeypatch.setattr(module, "SmallStep", Little)
+    module.footprint(load_settings(tiny, [f"data.size={size}"]), 3, 0)
+    assert tried == counts
 
 
 def test_memory_is_what_is_fixed_and_what_each_picture_adds():
