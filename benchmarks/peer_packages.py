@@ -63,7 +63,7 @@ def pythae_vae(task: Task, watch: Watch) -> None:
     from pythae.models import VAE, VAEConfig
     from pythae.trainers import BaseTrainerConfig
 
-    encoder, decoder, _ = _pythae_networks(task.side)
+    encoder, decoder, _ = pythae_networks(task.side)
     config = VAEConfig(
         input_dim=(3, task.side, task.side), latent_dim=task.option("latent_dim", 64)
     )
@@ -76,14 +76,14 @@ def pythae_vaegan(task: Task, watch: Watch) -> None:
     from pythae.models import VAEGAN, VAEGANConfig
     from pythae.trainers import CoupledOptimizerAdversarialTrainerConfig
 
-    encoder, decoder, critic = _pythae_networks(task.side)
+    encoder, decoder, critic = pythae_networks(task.side)
     side, latent = task.side, task.option("latent_dim", 64)
     config = VAEGANConfig(input_dim=(3, side, side), latent_dim=latent)
     model = VAEGAN(config, encoder(config), decoder(config), critic(config))
     _pythae(task, watch, model, CoupledOptimizerAdversarialTrainerConfig, "decoder_learning_rate")
 
 
-def _pythae_networks(side: int) -> tuple[Any, Any, Any]:
+def pythae_networks(side: int) -> tuple[Any, Any, Any]:
     """Returns the classes of encoder, decoder and critic."""
     if side == 32:
         from pythae.models.nn.benchmarks import cifar

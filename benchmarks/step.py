@@ -5,15 +5,15 @@ Usage:
 """
 
 import argparse
-import statistics
 import tempfile
+from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
 import torch
-from clocks import Clock
+from clocks import Clock, Work
 from torch import Tensor
 
 from hiresvae.configuration import load_settings
@@ -25,6 +25,7 @@ from hiresvae.seeding import Noise, Shard
 from hiresvae.settings import Settings
 from hiresvae.training.footprint import SmallStep
 from hiresvae.training.objective import Fakes, bound_loss
+from hiresvae.training.push import Push
 from hiresvae.training.rungs import RungWatch
 from hiresvae.training.step import Step
 from hiresvae.training.watch import Watch
@@ -35,6 +36,7 @@ MOST_PIXELS = 1 << 25
 CLASSES = 8
 """Labels of a conditional model."""
 WHOLE, CRITIC = "whole step", "critic forward and backward"
+AGAIN = "second decode, for the decoder alone"
 PENALTY, MEASURED, TOLD = ", penalty", ", measured", "tick"
 
 
@@ -78,10 +80,7 @@ def noise_pictures(settings: Settings) -> PictureData:
 def measure(
     settings: Settings, clock: Clock | None = None, repeats: int = REPEATS, *, tick: bool = True
 ) -> dict[str, float]:
-    """Returns median seconds of each phase of a step, which add up to the whole step.
-
-    The whole step is the training's own and is measured as such, in turn with its phases; what
-    these leave of it is the last but one row.
+    """Returns median seconds of each phase of a step, see `Training.phases`.
 
     Args:
         settings: of the run.
@@ -90,40 +89,90 @@ def measure(
         tick: whether to do what a tick adds, too.
     """
     clock = clock or Clock()
-    training, adversary = settings.training, settings.adversary
-    device, data = torch.device(clock.device), noise_pictures(settings)
+    work = training(settings, clock.device)()
+    for _ in range(repeats):
+        work.once(clock)
+    if tick:
+        work.closing(clock)
+    return work.phases(clock.medians(leave=2))
+
+
+def training(settings: Settings, device: str) -> Callable[[], "Training"]:
+    """Returns what makes the networks of a training step; its pictures are made at once."""
+    data = noise_pictures(settings)
     batches = Batches(
         data, size=settings.data.size, mirror=settings.data.mirror, crop="center",
         seed=settings.seed, device=device, device_cache=settings.data.device_cache,
     )  # fmt: skip
-    classes = CLASSES if settings.model.conditional else 0
-    whole = SmallStep(settings, 3, classes, training.batch_size, device, batches)
-    heavy = adversary is not None and adversary.gamma > 0
-    with shortened_products(device):
-        for number in range(repeats):
+    return lambda: Training(settings, torch.device(device), data, batches)
+
+
+class Training(Work):
+    """A training step: the training's own as a whole, in turn with its heavy parts on their own.
+
+    Args:
+        settings: of the run.
+        device: where.
+        data: pictures; some must be held out.
+        batches: of them.
+    """
+
+    def __init__(
+        self, settings: Settings, device: torch.device, data: PictureData, batches: Batches
+    ) -> None:
+        classes = CLASSES if settings.model.conditional else 0
+        self.batch = settings.training.batch_size
+        self.whole = SmallStep(settings, 3, classes, self.batch, device, batches)
+        networks = self.whole.step.networks
+        parts = [part for part in (networks.model, networks.critic) if part is not None]
+        self.parameters = sum(p.numel() for part in parts for p in part.parameters())
+        adversary = settings.adversary
+        self._every = adversary.penalty_every if adversary is not None and adversary.gamma else 0
+        self._data, self._device, self._number = data, device, 0
+
+    def once(self, clock: Clock) -> None:
+        """Does a step, one with penalties where some are due, and the parts."""
+        with shortened_products(self._device):
             with clock(WHOLE):
-                whole(penalty=False)
-            if heavy:
+                self.whole(penalty=False)
+            if self._every:
                 with clock(WHOLE + PENALTY):
-                    whole(penalty=True)
-            _phases(whole, number, clock)
-        if tick:
-            _tick(whole, data, clock)
-    medians = {name: statistics.median(x[2:] or x) for name, x in clock.seconds.items()}
-    total = medians.pop(WHOLE)
-    logging = medians.pop(WHOLE + MEASURED, total) - total + medians.pop(TOLD, 0.0)
-    # The model's forward holds the encoder's; the table shows the decoder's and the loss alone.
-    medians["decoder forward and loss"] = medians.pop("model forward") - medians["encoder forward"]
-    if heavy and adversary is not None:
-        extra = medians.pop(CRITIC + PENALTY) - medians[CRITIC]
-        medians["penalty, its share of a step"] = extra / adversary.penalty_every
-        total += (medians.pop(WHOLE + PENALTY) - total) / adversary.penalty_every
-    medians["guard, running means, all else"] = total - sum(medians.values())
-    medians["logging, its share of a step"] = max(0.0, logging) / _steps_a_tick(settings)
-    return medians
+                    self.whole(penalty=True)
+            _parts(self.whole, self._number, clock)
+        self._number += 1
+
+    def worst(self, clock: Clock) -> None:
+        """Does the step of a tick, with penalties."""
+        with shortened_products(self._device):
+            self.whole(penalty=True, measure=True)
+
+    def closing(self, clock: Clock) -> None:
+        """Does what a tick adds."""
+        with shortened_products(self._device):
+            _tick(self.whole, self._data, clock)
+
+    def phases(self, medians: dict[str, float]) -> dict[str, float]:
+        """Returns each phase's share of the whole step, to which they add up.
+
+        What the parts leave of it is the last row but one, or the last where nothing was told.
+        """
+        medians = dict(medians)
+        total = medians.pop(WHOLE)
+        logging = medians.pop(WHOLE + MEASURED, total) - total + medians.pop(TOLD, 0.0)
+        # The model's forward holds the encoder's; the table shows the decoder's and the loss alone.
+        forward = medians.pop("model forward") - medians["encoder forward"]
+        medians["decoder forward and loss"] = forward
+        if self._every:
+            extra = medians.pop(CRITIC + PENALTY) - medians[CRITIC]
+            medians["penalty, its share of a step"] = extra / self._every
+            total += (medians.pop(WHOLE + PENALTY) - total) / self._every
+        medians["guard, running means, all else"] = total - sum(medians.values())
+        steps = _steps_a_tick(self.whole.step.settings)
+        medians["logging, its share of a step"] = max(0.0, logging) / steps
+        return medians
 
 
-def _phases(whole: SmallStep, number: int, clock: Clock) -> None:
+def _parts(whole: SmallStep, number: int, clock: Clock) -> None:
     """Does the heavy parts of a step, each on its own, with the networks of the whole one."""
     step, networks = whole.step, whole.step.networks
     chosen, device = step.settings, step.accelerator.device
@@ -143,9 +192,10 @@ def _phases(whole: SmallStep, number: int, clock: Clock) -> None:
         loss = bound_loss(outputs, step.dims, 1.0, 0.0)
     if fakes is not None:
         mixed = fakes.mix(outputs).float()
-        loss = (
-            loss + (mixed * _critic_phase(step, images, mixed, labels, fakes, noise, clock)).sum()
-        )
+        push = _critic_phase(step, images, mixed, labels, fakes, noise, clock)
+        again = push.decoder is not None
+        with clock(AGAIN) if again else nullcontext(), step.accelerator.autocast():
+            loss = loss + push.felt(mixed, step.vae, outputs, labels, fakes, noise)
     with clock("model backward"):
         loss.backward()
     with clock("model optimiser"):
@@ -163,7 +213,7 @@ def _critic_phase(
     fakes: Fakes,
     noise: Noise,
     clock: Clock,
-) -> Tensor:
+) -> Push:
     """Runs the critic with and without penalty; returns its gradient at the fakes."""
     critic, optimizer, adversary = (
         step.networks.critic,
@@ -181,7 +231,7 @@ def _critic_phase(
             loss = adversary.critic_loss(verdict)
             loss.backward(retain_graph=True, inputs=list(critic.parameters()))
     with clock("critic's gradient at the fakes"):
-        (push,) = torch.autograd.grad(adversary.model_loss(verdict, 1.0), verdict.fakes)
+        push = Push.of(adversary, verdict, 1.0)
     with clock("critic optimiser"):
         optimizer.step()
         optimizer.zero_grad()

@@ -1,8 +1,13 @@
 """Images a second of training and of sampling, by side: ours, a plain loop, other packages.
 
 A step is split into its phases as `step.py` splits it. The machine's peak is that of a convolution
-of 128 channels and of a large matrix product, measured in turn before each row, so that a machine
-that is busy with something else is seen to be.
+of 128 channels and of a large matrix product.
+
+For a configuration, a side and a task, all are measured in turn, and then again: in each round the
+machine's peak, ours, the plain loop and every other package. So a machine that is busy with
+something else is so for all. Figures are those of the median round; how many times as fast as
+another ours is, and the share of the peak, are medians of what each round says. Starting up is not
+timed.
 
 The plain loop is the same networks as textbooks train them: the memory format and optimiser that
 PyTorch takes by itself, no average, the critic judging twice a step; and one picture drawn at a
@@ -10,45 +15,39 @@ time.
 
 Usage:
     python benchmarks/throughput.py configs/monet_vae.yaml configs/monet_cvaegan.yaml \
-        --python ../peers/bin/python \
-        --out benchmarks/results/throughput.json --picture benchmarks/results/throughput.webp
+        --sides 64 --set training.batch_size=32 --python PEERS_ENV/bin/python \
+        --out benchmarks/results/throughput_64.json --picture benchmarks/results/throughput.webp
 """
 
+import contextlib
 import copy
+import functools
 import json
-import math
 import os
 import platform
-import statistics
 import tempfile
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import step as phases
 import torch
-from clocks import Clock, Operations, alone, device_memory, figures_of
+from clocks import Clock, Here
 from command_line import parser_of
+from drawing import plain_sampling, sampling
 from peer_packages import PEERS
-from plain_loop import CLASSES, plain_step
-from rivals import FIGURES, RIVALS, Asked
+from plain_loop import CLASSES, plain_training
+from rivals import RIVALS, Asked
+from rounds import Contestant, in_turn
 from torch import Tensor
-from workers import worked
+from workers import Worker, worked
 
-from hiresvae.blocks.layers import channels_last
 from hiresvae.configuration import load_settings
 from hiresvae.devices import shortened_products
-from hiresvae.errors import UserError, is_out_of_memory
-from hiresvae.generator import PictureModel
-from hiresvae.images import to_uint8
-from hiresvae.models.draws import FromPrior
-from hiresvae.priors import Density
+from hiresvae.errors import UserError
 from hiresvae.run import write_json
-from hiresvae.seeding import picture_noise
 from hiresvae.settings import Settings
-from hiresvae.training.footprint import footprint
-from hiresvae.training.peak import PeakMemory
 from hiresvae.training.trainer import build
 
 SIDES = [64, 128, 256, 512, 1024]
@@ -64,7 +63,11 @@ def main() -> None:
     parser.add_argument("--sides", type=int, nargs="+", default=SIDES)
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE")
     parser.add_argument("--pixels", type=int, default=PIXELS, help="most pixels of a batch")
-    parser.add_argument("--repeats", type=int, default=phases.REPEATS)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--repeats", type=int, default=3, help="most steps of a turn in a round")
+    parser.add_argument(
+        "--seconds", type=float, default=5, help="a turn that took as long repeats no more"
+    )
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--python", help="interpreter of the other packages' environment")
     parser.add_argument("--out", type=Path, required=True, help="JSON file of the figures")
@@ -74,17 +77,20 @@ def main() -> None:
     present = [name for name in RIVALS if name not in absent]
     report: dict[str, Any] = {
         "machine": machine(chosen.device),
-        "unit": "seconds of medians; memory in MiB; shares of the peak measured beside each row",
+        "unit": "seconds of the median round; memory in MiB of the worst step: networks, "
+        "gradients, moments and all; shares of the peak measured in the same round",
+        "rounds": chosen.rounds,
         "repeats": chosen.repeats,
         "not_measured": absent,
         "rows": [],
     }
+    plan = Plan(
+        chosen.set, chosen.pixels, chosen.rounds, chosen.repeats, chosen.seconds, chosen.device,
+        present, chosen.python,
+    )  # fmt: skip
     for config in chosen.configs:
         for side in sorted(chosen.sides):
-            rows = measured(
-                config, side, chosen.set, chosen.pixels, chosen.repeats, chosen.device, present,
-                chosen.python,
-            )  # fmt: skip
+            rows = measured(config, side, plan)
             for row in rows:
                 print(words(row), flush=True)
             report["rows"] += rows
@@ -106,59 +112,59 @@ def machine(device: str) -> dict[str, Any]:
     }
 
 
-def measured(
-    config: Path,
-    side: int,
-    overrides: Sequence[str],
-    pixels: int,
-    repeats: int,
-    device: str,
-    present: Sequence[str] = (),
-    python: str | None = None,
-) -> list[dict[str, Any]]:
-    """Returns the rows of a configuration at a side; what cannot be has a reason in its row.
+@dataclass(frozen=True)
+class Plan:
+    """How everything is measured.
 
-    Args:
-        config: its file.
-        side: of the pictures.
-        overrides: as of ``--set``.
+    Attributes:
+        overrides: of the settings, as of ``--set``.
         pixels: most of a batch.
-        repeats: of each measurement.
+        rounds: in which each takes its turn.
+        repeats: in a turn.
+        seconds: after which a turn repeats no more.
         device: where.
         present: rivals that can be measured.
         python: interpreter of their environment; None: this one.
     """
-    head = {"config": config.stem, "side": side}
+
+    overrides: Sequence[str]
+    pixels: int
+    rounds: int
+    repeats: int
+    seconds: float
+    device: str
+    present: Sequence[str] = ()
+    python: str | None = None
+
+
+def measured(config: Path, side: int, plan: Plan) -> list[dict[str, Any]]:
+    """Returns the rows of a configuration at a side; what cannot be has a reason in its row."""
+    head: dict[str, Any] = {"config": config.stem, "side": side}
     try:
-        batch = load_settings(config, overrides).training.batch_size
-        batch = max(2, min(batch, pixels // side**2))
+        batch = load_settings(config, plan.overrides).training.batch_size
+        batch = max(2, min(batch, plan.pixels // side**2))
         own = [f"data.size={side}", f"training.batch_size={batch}", "training.accumulation=1"]
-        settings = load_settings(config, [*overrides, *own])
+        settings = load_settings(config, [*plan.overrides, *own])
     except UserError as error:
         return [head | {"reason": str(error)}]
-    head["batch"] = batch
-    tasks: list[tuple[str, str, Callable[[], dict[str, Any]]]] = [
-        (OURS, "training", lambda: training(settings, repeats, device)),
-        (PLAIN, "training", lambda: plain_training(settings, repeats, device)),
-        (OURS, "sampling", lambda: sampling(settings, repeats, device)),
-        (PLAIN, "sampling", lambda: plain_sampling(settings, repeats, device)),
-    ]
-    for name in present:
-        for task in ("training", "sampling"):
-            tasks.append((name, task, _rival(name, task, settings, repeats, device, python)))
     rows = []
-    for who, task, measure in tasks:
-        row = head | {"who": who, "task": task}
-        try:
-            highest = peak(device, half=settings.training.precision == "bf16")
-            row |= measure()
-            if "reason" not in row:
-                row |= {"peak_operations_a_second": highest} | _shares(row, highest)
-        except (RuntimeError, MemoryError) as error:
-            if not is_out_of_memory(error):
-                raise
-            row["reason"] = "memory ran out"
-        rows.append(row)
+    half = settings.training.precision == "bf16"
+    with contextlib.ExitStack() as stack:
+        rivals = {name: _rival(name, settings, plan, stack) for name in plan.present}
+        for task, ours, plain in (
+            ("training", phases.training, plain_training),
+            ("sampling", sampling, plain_sampling),
+        ):
+            contestants: dict[str, Contestant] = {
+                name: Here(
+                    functools.partial(prepare, settings, plan.device),
+                    plan.device, plan.repeats, plan.seconds,
+                )
+                for name, prepare in ((OURS, ours), (PLAIN, plain))
+            }  # fmt: skip
+            contestants |= {name: rival(task) for name, rival in rivals.items()}
+            found = in_turn(contestants, plan.rounds, lambda: peak(plan.device, half=half))
+            rows += [head | {"who": who, "task": task} | row for who, row in found.items()]
     return rows
 
 
@@ -194,115 +200,69 @@ def peak(device: str, rounds: int = 5, *, half: bool = False) -> dict[str, float
     return {name: n / min(clock.seconds[name]) for name, (n, _) in work.items()}
 
 
-def training(settings: Settings, repeats: int, device: str) -> dict[str, Any]:
-    """Returns the figures of a training step, by phase."""
-    batch = settings.training.batch_size
-    with device_memory(device) as memory:
-        seconds = phases.measure(settings, Clock(device), repeats)
-    if not device.startswith("cuda"):
-        classes = CLASSES if settings.model.conditional else 0
-        memory.append(footprint(settings, 3, classes).memory(batch) / 2**20)
-    operations = phases.measure(settings, Operations(device), 1, tick=False)
-    model, critic = build(settings, 3, CLASSES)
-    count = sum(p.numel() for part in (model, critic) if part for p in part.parameters())
-    return {"parameters": count} | figures_of(seconds, operations, memory, batch)
+@dataclass
+class Elsewhere:
+    """A task of a rival in its own environment.
+
+    Attributes:
+        worker: that measures it.
+        task: training, or sampling.
+    """
+
+    worker: Worker
+    task: str
+
+    def ready(self) -> dict[str, Any]:
+        """Returns what is counted, or why it cannot be."""
+        return self.worker.ask({"task": self.task, "do": "ready"})
+
+    def turn(self) -> dict[str, Any]:
+        """Returns seconds of a batch by phase."""
+        return self.worker.ask({"task": self.task, "do": "turn"})
 
 
-def plain_training(settings: Settings, repeats: int, device: str) -> dict[str, Any]:
-    """Returns the figures of a plain loop's step."""
-    step, count = plain_step(settings, device)
-    batch = settings.training.batch_size
-    return {"parameters": count} | alone("step", step, repeats, device, batch)
+@dataclass
+class Refused:
+    """What is not tried at all.
 
+    Attributes:
+        reason: why.
+    """
 
-def painter_of(settings: Settings, device: str) -> PictureModel:
-    """Returns an untrained model that draws from N(0, I)."""
-    classes = CLASSES if settings.model.conditional else 0
-    model, _ = build(settings, 3, classes)
-    model = model.to(device).eval().requires_grad_(False)
-    dim = math.prod(model.latent_shapes[0])
-    prior = Density("standard", torch.zeros(1), torch.zeros(1, dim), torch.eye(dim)[None])
-    names = tuple(map(str, range(classes)))
-    return PictureModel(model, prior, names, (1 / CLASSES,) * classes, settings)
+    reason: str
 
+    def ready(self) -> dict[str, Any]:
+        """Returns why."""
+        return {"reason": self.reason}
 
-def sampling(settings: Settings, repeats: int, device: str) -> dict[str, Any]:
-    """Returns the figures of drawing a batch, by phase."""
-    batch, painter = settings.training.batch_size, painter_of(settings, device)
-    channels_last(painter.model)
-
-    @torch.inference_mode()
-    def once(clock: Clock) -> None:
-        numbers = list(range(batch))
-        with clock("top latents"):
-            labels = painter.drawn_labels(numbers)
-            top = painter.latents(numbers, labels=labels)
-        with clock("decoder"):
-            noise = picture_noise(0, numbers, painter.device)
-            walk = painter.model.walk(FromPrior(noise, 1.0, top), labels, batch, noise)
-            made = painter.model.likelihood(walk.head).mean
-        with clock("to bytes"):
-            to_uint8(made).cpu().contiguous()
-
-    return _painted(painter, once, repeats, device, batch)
-
-
-def plain_sampling(settings: Settings, repeats: int, device: str) -> dict[str, Any]:
-    """Returns the figures of drawing as many pictures one at a time."""
-    batch, painter = settings.training.batch_size, painter_of(settings, device)
-
-    def once(clock: Clock) -> None:
-        with clock("pictures, one by one"):
-            for number in range(batch):
-                painter.sample(1, start=number)
-
-    return _painted(painter, once, repeats, device, batch)
-
-
-def _painted(
-    painter: PictureModel,
-    once: Callable[[Clock], None],
-    repeats: int,
-    device: str,
-    batch: int,
-) -> dict[str, Any]:
-    clock, operations = Clock(device), Operations(device)
-    with device_memory(device) as memory:
-        for _ in range(repeats):
-            once(clock)
-    count = sum(p.numel() for p in painter.model.parameters())
-    if not device.startswith("cuda"):
-        with PeakMemory() as seen:
-            once(Clock(device))
-        memory.append((seen.peak + 4 * count) / 2**20)
-    once(operations)
-    medians = {name: statistics.median(x[2:] or x) for name, x in clock.seconds.items()}
-    counted = {name: x[0] for name, x in operations.seconds.items()}
-    return {"parameters": count} | figures_of(medians, counted, memory, batch)
+    turn = ready
 
 
 def _rival(
-    name: str, task: str, settings: Settings, repeats: int, device: str, python: str | None
-) -> Callable[[], dict[str, Any]]:
-    """Returns what measures another package's model of as many parameters as our VAE."""
+    name: str, settings: Settings, plan: Plan, stack: contextlib.ExitStack
+) -> Callable[[str], Contestant]:
+    """Returns what makes, of a task, a rival of as many parameters as our VAE.
+
+    Its process ends with the stack.
+    """
+    rival, side = RIVALS[name], settings.data.size
+    reason = rival.refuses(side)
+    if reason is not None:
+        return lambda task: Refused(reason)
     with torch.device("meta"):
         ours, _ = build(settings, 3, CLASSES if settings.model.conditional else 0)
     count = sum(p.numel() for p in ours.parameters())
-    training, side = settings.training, settings.data.size
-    asked = Asked(task, side, training.batch_size, count, training.lr, repeats, device)
-    if python is None:
-        return lambda: RIVALS[name].figures(asked)
-
-    def elsewhere() -> dict[str, Any]:
-        with tempfile.TemporaryDirectory() as folder:
-            words = [name, f"--asked={json.dumps(asdict(asked))}", f"--out={folder}"]
-            reason = worked(python, "rivals.py", words, Path(folder), device)
-            if reason is not None:
-                return {"reason": reason}
-            found: dict[str, Any] = json.loads((Path(folder) / FIGURES).read_text("utf-8"))
-            return found
-
-    return elsewhere
+    training = settings.training
+    asked = Asked(
+        side, training.batch_size, count, training.lr, plan.repeats, plan.seconds, plan.device
+    )
+    if plan.python is None:
+        return lambda task: rival.contestant(task, asked)
+    folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+    words = [name, f"--asked={json.dumps(asdict(asked))}", f"--out={folder}"]
+    worker = Worker(plan.python, "rivals.py", words, folder, plan.device)
+    stack.callback(worker.close)
+    return lambda task: Elsewhere(worker, task)
 
 
 def not_measured(python: str | None, device: str) -> dict[str, str]:
@@ -331,11 +291,6 @@ def not_measured(python: str | None, device: str) -> dict[str, str]:
     return found
 
 
-def _shares(row: dict[str, Any], highest: dict[str, float]) -> dict[str, float]:
-    reached = row["operations_an_image"] * row["images_per_second"]
-    return {f"share_of_{name}": round(reached / most, 4) for name, most in highest.items()}
-
-
 def words(row: dict[str, Any]) -> str:
     """Returns a row as a line for people."""
     head = f"{row['config']:20s} {row['side']:5d} px {row.get('task', ''):9s} "
@@ -343,10 +298,14 @@ def words(row: dict[str, Any]) -> str:
     if "reason" in row:
         return f"{head} {row['reason']}"
     share = row.get("share_of_convolution_bf16", row["share_of_convolution"])
-    return (
-        f"{head} {row['images_per_second']:9.2f} images/s {row['peak_memory_mib']:8.0f} MiB "
-        f"{100 * share:5.1f} % of the peak"
+    memory = row["peak_memory_mib"]
+    told = (
+        f"{head} {row['images_per_second']:9.2f} images/s "
+        f"{'-' if memory is None else f'{memory:.0f}':>8s} MiB {100 * share:5.1f} % of the peak"
     )
+    if "ours_times_as_fast" in row:
+        told += f", ours {row['ours_times_as_fast']:.2f} times as fast"
+    return f"{told} ({row['note']})" if "note" in row else told
 
 
 def draw(rows: Sequence[dict[str, Any]], path: Path) -> None:

@@ -3,12 +3,15 @@
 import json
 import os
 import subprocess
-from collections.abc import Sequence
+import sys
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 from peer import ABSENT
 
 FOLDER = Path(__file__).resolve().parent
+LOG = "log.txt"
 
 
 def worked(
@@ -23,19 +26,11 @@ def worked(
         folder: where it writes; ``log.txt`` has what it said.
         device: "cpu" hides all others from it.
     """
-    place, log, absent = dict(os.environ), folder / "log.txt", folder / ABSENT
-    # What both sides share of the package needs torch alone.
-    own = place.get("PYTHONPATH", "")
-    place["PYTHONPATH"] = os.pathsep.join(filter(None, (str(FOLDER.parent), own)))
-    if device == "cpu":
-        place["CUDA_VISIBLE_DEVICES"] = ""
+    absent = folder / ABSENT
     absent.unlink(missing_ok=True)
     try:
-        with log.open("w", encoding="utf-8") as file:
-            process = subprocess.Popen(
-                [python, str(FOLDER / script), *words],
-                stdout=file, stderr=subprocess.STDOUT, env=place,
-            )  # fmt: skip
+        with (folder / LOG).open("w", encoding="utf-8") as file:
+            process = _started(python, script, words, device, stdout=file, stderr=file)
     except OSError as error:
         return f"{python} cannot be started: {error.strerror}"
     try:
@@ -47,9 +42,74 @@ def worked(
     if absent.is_file():
         reason: str = json.loads(absent.read_text(encoding="utf-8"))["reason"]
         return reason
-    return f"it ended with code {code}: {_last_line(log)}" if code else None
+    return _ended(code, folder) if code else None
 
 
-def _last_line(log: Path) -> str:
-    lines = log.read_text(encoding="utf-8", errors="replace").split("\n")
-    return next((line.strip()[:300] for line in reversed(lines) if line.strip()), "it said nothing")
+class Worker:
+    """A script that waits for what it is asked, and works on nothing until then.
+
+    Args:
+        python: interpreter of the environment.
+        script: of this folder, which ends in `serve`.
+        words: its arguments.
+        folder: ``log.txt`` in it has what it said.
+        device: "cpu" hides all others from it.
+
+    Raises:
+        OSError: it cannot be started.
+    """
+
+    def __init__(
+        self, python: str, script: str, words: Sequence[str], folder: Path, device: str | None
+    ) -> None:
+        self._folder = folder
+        with (folder / LOG).open("w", encoding="utf-8") as file:
+            self._process = _started(
+                python, script, words, device,
+                stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=file, text=True,
+            )  # fmt: skip
+
+    def ask(self, asked: dict[str, Any]) -> dict[str, Any]:
+        """Returns its answer; has it died, the ``reason``."""
+        assert self._process.stdin is not None and self._process.stdout is not None
+        try:
+            self._process.stdin.write(json.dumps(asked) + "\n")
+            self._process.stdin.flush()
+            line = self._process.stdout.readline()
+        except BrokenPipeError:
+            line = ""
+        if not line:
+            return {"reason": _ended(self._process.wait(), self._folder)}
+        answer: dict[str, Any] = json.loads(line)
+        return answer
+
+    def close(self) -> None:
+        """Ends it."""
+        self._process.terminate()
+        self._process.communicate()
+
+
+def serve(answer: Callable[[dict[str, Any]], dict[str, Any]]) -> None:
+    """Answers a `Worker` until it asks no more; what anybody else prints goes to the log."""
+    with os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8") as answers:
+        os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+        for line in sys.stdin:
+            print(json.dumps(answer(json.loads(line))), file=answers, flush=True)
+
+
+def _started(
+    python: str, script: str, words: Sequence[str], device: str | None, **pipes: Any
+) -> subprocess.Popen[Any]:
+    place = dict(os.environ)
+    # What both sides share of the package needs torch alone.
+    own = place.get("PYTHONPATH", "")
+    place["PYTHONPATH"] = os.pathsep.join(filter(None, (str(FOLDER.parent), own)))
+    if device == "cpu":
+        place["CUDA_VISIBLE_DEVICES"] = ""
+    return subprocess.Popen([python, str(FOLDER / script), *words], env=place, **pipes)
+
+
+def _ended(code: int, folder: Path) -> str:
+    lines = (folder / LOG).read_text(encoding="utf-8", errors="replace").split("\n")
+    said = next((x.strip()[:300] for x in reversed(lines) if x.strip()), "it said nothing")
+    return f"it ended with code {code}: {said}"

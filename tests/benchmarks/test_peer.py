@@ -180,7 +180,7 @@ def test_steps_of_an_epoch_are_counted_with_its_small_last_batch():
 
 def test_pythae_knows_two_sides():
     with pytest.raises(peer.AbsentError, match="32 and 64 px, not of 16"):
-        peer_packages._pythae_networks(16)
+        peer_packages.pythae_networks(16)
 
 
 class Tiny(nn.Module):

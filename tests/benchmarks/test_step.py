@@ -2,6 +2,7 @@ import pytest
 import torch
 
 from benchmarks import step
+from benchmarks.clocks import Operations
 from hiresvae.models.vae import VAE
 from hiresvae.settings import (
     AdversarySettings,
@@ -58,3 +59,15 @@ def test_all_of_it_runs_in_the_settings_precision(monkeypatch):
 def test_a_model_without_a_critic_has_no_rows_of_one():
     alone = small().model_copy(update={"adversary": None})
     assert not any("critic" in name or "penalty" in name for name in step.measure(alone, repeats=1))
+
+
+def test_a_verdict_for_the_decoder_alone_shows_its_second_decode():
+    settings = small()
+    decoder = settings.adversary.model_copy(update={"reaches": "decoder"})
+    rows = step.measure(
+        settings.model_copy(update={"adversary": decoder}), Operations(), repeats=1, tick=False
+    )
+    assert rows[step.AGAIN] > 0
+    rest = rows["guard, running means, all else"]
+    assert abs(rest) < 0.02 * sum(rows.values()), "the phases hold all operations of the step"
+    assert step.AGAIN not in step.measure(settings, repeats=1)

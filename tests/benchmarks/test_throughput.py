@@ -1,5 +1,8 @@
+import contextlib
+import dataclasses
 import json
 import sys
+import time
 
 import pytest
 import torch
@@ -35,16 +38,16 @@ def one_small_rival(monkeypatch):
 
     small = rivals.Rival(
         "torch", "torch", lambda side, width: Layer(width),
-        lambda network, x: network(x).square().mean(),
+        rivals.by_loss(lambda network, x: network(x).square().mean()),
         lambda network, count, side: network(torch.randn(count, 3, side, side)),
     )  # fmt: skip
-    gone = rivals.Rival("no_such_package", "no-such", small.make, small.loss, small.draw)
+    gone = rivals.Rival("no_such_package", "no-such", small.make, small.steps, small.draw)
     monkeypatch.setattr(throughput, "RIVALS", {"small": small, "gone": gone})
 
 
 def test_every_row_has_its_figures_and_the_picture_its_lines(config, tmp_path, monkeypatch, capsys):
     out, picture = tmp_path / "t.json", tmp_path / "t.png"
-    words = [str(config), "--sides", "16", "17", "--repeats", "1", "--device", "cpu", *SMALL,
+    words = [str(config), "--sides", "16", "17", "--rounds", "2", "--device", "cpu", *SMALL,
              "--out", str(out), "--picture", str(picture)]  # fmt: skip
     monkeypatch.setattr(sys, "argv", ["throughput.py", *words])
     throughput.main()
@@ -62,6 +65,10 @@ def test_every_row_has_its_figures_and_the_picture_its_lines(config, tmp_path, m
         assert row["peak_memory_mib"] > 0 and row["operations_an_image"] > 0
         assert row["seconds_an_image"] == pytest.approx(1 / row["images_per_second"])
         assert 0 < row["share_of_convolution"] and 0 < row["share_of_product"]
+        assert len(row["rounds"]) == 2 and row["seconds_an_image"] in row["rounds"]
+        whole = sum(phase["seconds"] for phase in row["phases"].values())
+        assert whole >= 0.99 * row["seconds_an_image"] * row["batch"]
+        assert ("ours_times_as_fast" in row) is (row["who"] != "hiresvae")
     step = rows["hiresvae", "training"]["phases"]
     assert {"data", "encoder forward", "model backward", "critic optimiser"} <= step.keys()
     assert {"top latents", "decoder", "to bytes"} == rows["hiresvae", "sampling"]["phases"].keys()
@@ -70,22 +77,37 @@ def test_every_row_has_its_figures_and_the_picture_its_lines(config, tmp_path, m
     with Image.open(picture) as opened:
         assert opened.width > opened.height
     said = capsys.readouterr().out
-    assert "images/s" in said and "no_such_package is not installed" in said
-
-
-def test_operations_of_a_phase_are_counted():
-    clock = throughput.Operations()
-    with clock("product"):
-        torch.ones(4, 8) @ torch.ones(8, 16)
-    assert clock.seconds == {"product": [2.0 * 4 * 8 * 16]}
+    assert (
+        "images/s" in said
+        and "times as fast" in said
+        and "no_such_package is not installed" in said
+    )
 
 
 def test_a_rival_has_the_nearest_number_of_parameters():
     small = throughput.RIVALS["small"]
     for wanted in (1, 28 * 64, 28 * 67, 28 * 69, 10**9):
-        network, count = small.of_size(16, wanted)
-        assert count == sum(p.numel() for p in network.parameters())
+        sized = small.of_size(16, wanted)
+        count = sized.parameters
+        assert count == sum(p.numel() for p in sized.make().parameters())
         assert all(abs(count - wanted) <= abs(28 * width - wanted) for width in rivals.WIDTHS)
+        assert (sized.note is not None) is (wanted in (1, 10**9)), "far off is told, near is not"
+    one = dataclasses.replace(small, widths=(64,)).of_size(16, 28 * 32)
+    assert one.parameters == 28 * 64
+    assert one.note == "its networks come in one size, 2.00 times the parameters of our VAE"
+
+
+def test_widths_that_are_only_counted_are_not_of_its_memory():
+    wide = dataclasses.replace(
+        throughput.RIVALS["small"], make=lambda side, width: torch.nn.Linear(side, width**2)
+    )
+    asked = rivals.Asked(16, 2, 17 * 64, 1e-3, 1, 1.0, "cpu")
+    assert wide.contestant("training", asked).ready()["peak_memory_mib"] < 1
+
+
+def plan(**chosen):
+    given = {"rounds": 1, "repeats": 1, "seconds": 10.0, "device": "cpu"} | chosen
+    return throughput.Plan([], throughput.PIXELS, **given)
 
 
 def test_memory_that_runs_out_costs_a_row_and_no_more(config, monkeypatch):
@@ -93,37 +115,78 @@ def test_memory_that_runs_out_costs_a_row_and_no_more(config, monkeypatch):
         raise RuntimeError("CUDA out of memory. Tried to allocate 20.00 MiB")
 
     monkeypatch.setattr(throughput, "peak", lambda *_, **__: {"convolution": 1.0, "product": 1.0})
-    for name in ("training", "plain_training", "sampling", "plain_sampling"):
-        monkeypatch.setattr(throughput, name, full)
-    monkeypatch.setattr(type(throughput.RIVALS["small"]), "figures", full)
-    rows = throughput.measured(config, 16, [], throughput.PIXELS, 1, "cpu", ["small"])
+    monkeypatch.setattr(throughput.Here, "ready", full)
+    rows = throughput.measured(config, 16, plan(present=["small"]))
     assert len(rows) == 6 and {row["reason"] for row in rows} == {"memory ran out"}
     assert "memory ran out" in throughput.words(rows[0])
 
 
-def test_rivals_are_asked_in_their_own_environment(monkeypatch, tmp_path):
+def test_rivals_are_asked_turn_by_turn_in_their_own_environment(monkeypatch, tmp_path):
     """By an interpreter that is none: what it is asked is seen, and what it cannot is told."""
     monkeypatch.setattr(throughput, "RIVALS", rivals.RIVALS)
     gone = throughput.not_measured(str(tmp_path / "python"), "cpu")
     assert gone.keys() >= rivals.RIVALS.keys()
     assert all("cannot be started" in gone[name] for name in rivals.RIVALS)
-    given = []
+    made = []
 
-    def worker(python, script, words, folder, device):
-        given.append((python, script, device))
-        return None if rivals.main(words) == 0 else "not there"
+    class Worker:
+        def __init__(self, python, script, words, folder, device):
+            made.append((python, script, device))
+            self.words = words
+
+        def ask(self, wanted):
+            asked = rivals.Asked(**json.loads(self.words[1].removeprefix("--asked=")))
+            self.answer = getattr(self, "answer", None) or rivals.answers(fake, asked)
+            return self.answer(wanted)
+
+        def close(self):
+            made.append("closed")
 
     small = throughput.RIVALS["pythae VAE"]
     fake = rivals.Rival("torch", "torch", lambda side, width: torch.nn.Linear(side, width),
-                        lambda network, x: network(x).square().mean(),
+                        rivals.by_loss(lambda network, x: network(x).square().mean()),
                         lambda network, count, side: network(torch.randn(count, side)))  # fmt: skip
     assert small.package == "pythae"
-    monkeypatch.setitem(rivals.RIVALS, "pythae VAE", fake)
-    monkeypatch.setattr(throughput, "worked", worker)
+    monkeypatch.setattr(throughput, "Worker", Worker)
     settings = Settings(data=DataSettings(size=16), training=TrainingSettings(batch_size=2))
-    found = throughput._rival("pythae VAE", "training", settings, 1, "cpu", "/there/python")()
-    assert given == [("/there/python", "rivals.py", "cpu")]
-    assert found["images_per_second"] > 0 and found["parameters"] > 0
+    with contextlib.ExitStack() as stack:
+        rival = throughput._rival("pythae VAE", settings, plan(python="/there/python"), stack)
+        for task in ("training", "sampling"):
+            contestant = rival(task)
+            counted = contestant.ready()
+            assert counted["parameters"] > 0 and counted["batch"] == 2
+            assert sum(contestant.turn().values()) > 0
+        assert made == [("/there/python", "rivals.py", "cpu")], "one process for both tasks"
+    assert made[1:] == ["closed"]
+
+
+def test_rivals_are_not_tried_where_they_might_take_all_memory(config, monkeypatch):
+    started = []
+    monkeypatch.setattr(throughput, "Worker", lambda *given: started.append(given))
+    monkeypatch.setattr(throughput, "RIVALS", rivals.RIVALS)
+    for name, rival in rivals.RIVALS.items():
+        settings = Settings(data=DataSettings(size=512))
+        made = throughput._rival(name, settings, plan(python="python"), contextlib.ExitStack())
+        assert "not measured above 256 px" in made("training").ready()["reason"]
+        assert rival.refuses(64) is None
+    assert not started
+    assert "divisible by 8" in rivals.RIVALS["diffusers AutoencoderKL"].refuses(60)
+
+
+def test_what_takes_too_long_is_drawn_in_parts():
+    slow = throughput.RIVALS["small"]
+
+    def drawn(network, count, side):
+        time.sleep(0.01 * count)
+        return torch.zeros(count)
+
+    slow = dataclasses.replace(slow, draw=drawn)
+    asked = rivals.Asked(16, 16, 28 * 64, 1e-3, 1, 0.1, "cpu")
+    counted = slow.contestant("sampling", asked).ready()
+    assert 1 < counted["batch"] < 16 and counted["peak_memory_mib"] is None
+    assert f"{counted['batch']} drawn at a time, not 16" in counted["note"]
+    quick = slow.contestant("sampling", dataclasses.replace(asked, seconds=100.0)).ready()
+    assert quick["batch"] == 16 and quick["peak_memory_mib"] is not None
 
 
 def test_the_peak_is_measured_in_half_precision_too():

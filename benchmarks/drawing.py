@@ -1,0 +1,85 @@
+"""Pictures drawn by an untrained model: a batch at a time, and one by one."""
+
+import math
+from collections.abc import Callable
+
+import torch
+from clocks import Clock, Work
+from plain_loop import CLASSES
+
+from hiresvae.blocks.layers import channels_last
+from hiresvae.generator import PictureModel
+from hiresvae.images import to_uint8
+from hiresvae.models.draws import FromPrior
+from hiresvae.priors import Density
+from hiresvae.seeding import picture_noise
+from hiresvae.settings import Settings
+from hiresvae.training.trainer import build
+
+
+def painter_of(settings: Settings, device: str) -> PictureModel:
+    """Returns an untrained model that draws from N(0, I)."""
+    classes = CLASSES if settings.model.conditional else 0
+    model, _ = build(settings, 3, classes)
+    model = model.to(device).eval().requires_grad_(False)
+    dim = math.prod(model.latent_shapes[0])
+    prior = Density("standard", torch.zeros(1), torch.zeros(1, dim), torch.eye(dim)[None])
+    names = tuple(map(str, range(classes)))
+    return PictureModel(model, prior, names, (1 / CLASSES,) * classes, settings)
+
+
+def sampling(settings: Settings, device: str) -> Callable[[], "Sampling"]:
+    """Returns what makes a model that draws batches."""
+    return lambda: Sampling(settings, device)
+
+
+def plain_sampling(settings: Settings, device: str) -> Callable[[], "PlainSampling"]:
+    """Returns what makes a model that draws one picture at a time."""
+    return lambda: PlainSampling(settings, device)
+
+
+class Sampling(Work):
+    """A batch drawn at once, by phase.
+
+    Args:
+        settings: of the run.
+        device: where.
+    """
+
+    def __init__(self, settings: Settings, device: str) -> None:
+        self.batch, self._painter = settings.training.batch_size, painter_of(settings, device)
+        self.parameters = sum(p.numel() for p in self._painter.model.parameters())
+        channels_last(self._painter.model)
+
+    @torch.inference_mode()
+    def once(self, clock: Clock) -> None:
+        """Draws it."""
+        numbers, painter = list(range(self.batch)), self._painter
+        with clock("top latents"):
+            labels = painter.drawn_labels(numbers)
+            top = painter.latents(numbers, labels=labels)
+        with clock("decoder"):
+            noise = picture_noise(0, numbers, painter.device)
+            walk = painter.model.walk(FromPrior(noise, 1.0, top), labels, self.batch, noise)
+            made = painter.model.likelihood(walk.head).mean
+        with clock("to bytes"):
+            to_uint8(made).cpu().contiguous()
+
+
+class PlainSampling(Work):
+    """As many pictures, drawn one at a time.
+
+    Args:
+        settings: of the run.
+        device: where.
+    """
+
+    def __init__(self, settings: Settings, device: str) -> None:
+        self.batch, self._painter = settings.training.batch_size, painter_of(settings, device)
+        self.parameters = sum(p.numel() for p in self._painter.model.parameters())
+
+    def once(self, clock: Clock) -> None:
+        """Draws them."""
+        with clock("pictures, one by one"):
+            for number in range(self.batch):
+                self._painter.sample(1, start=number)
