@@ -7,7 +7,6 @@ import torch
 from clocks import Clock, Work
 from plain_loop import CLASSES
 
-from hiresvae.blocks.layers import channels_last
 from hiresvae.generator import PictureModel
 from hiresvae.images import to_uint8
 from hiresvae.models.draws import FromPrior
@@ -49,7 +48,7 @@ class Sampling(Work):
     def __init__(self, settings: Settings, device: str) -> None:
         self.batch, self._painter = settings.training.batch_size, painter_of(settings, device)
         self.parameters = sum(p.numel() for p in self._painter.model.parameters())
-        channels_last(self._painter.model)
+        self._painter.model.in_fast_order()
 
     @torch.inference_mode()
     def once(self, clock: Clock) -> None:

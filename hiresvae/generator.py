@@ -17,7 +17,6 @@ from torch import Tensor
 
 from hiresvae import hub
 from hiresvae.batching import in_batches
-from hiresvae.blocks.layers import channels_last
 from hiresvae.devices import choose_device
 from hiresvae.errors import UserError, nearest
 from hiresvae.images import binarized, to_float, to_uint8
@@ -392,7 +391,7 @@ def load(name: str | Path, *, device: str | None = None, which: Which = "last") 
     place = choose_device(device)
     with intact(folder):
         words, model, prior = read_model(folder)
-    channels_last(model.to(place).eval().requires_grad_(False))
+    model.to(place).eval().requires_grad_(False).in_fast_order()
     return PictureModel(
         model, prior, words.classes, words.shares, words.settings, words.images_seen, words.card
     )

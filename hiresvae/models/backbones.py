@@ -214,7 +214,7 @@ class ClassicEncoder(nn.Module):
     def forward(self, images: Tensor, condition: Tensor | None = None) -> dict[int, Tensor]:
         """Returns the one feature vector, ``{1: (N, 5184, 1, 1)}`` at 28 px."""
         # Black becomes 0: what is empty is silent, and the strokes alone are learnt from.
-        state = images + 1
+        state = (images + 1).contiguous()  # as the weights: see `VAE.in_fast_order`
         if condition is not None:
             planes = condition[:, :, None, None].expand(-1, -1, *images.shape[2:])
             state = torch.cat([state, planes], dim=1)

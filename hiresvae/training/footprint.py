@@ -118,7 +118,7 @@ class SmallStep:
     ) -> None:
         chosen = _at_work(settings, count)
         vae, critic = build(chosen, channels, classes if settings.model.conditional else 0)
-        channels_last(vae.to(device))
+        vae.to(device).in_fast_order()
         self.average = Average(vae, chosen.training.ema_images)
         training, adversary = chosen.training, chosen.adversary
         networks = Networks(vae, make_optimizer(vae, training.lr, training.betas))

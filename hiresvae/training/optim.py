@@ -18,7 +18,23 @@ def make_optimizer(
     """Returns Adam over all parameters of a network, fused into one kernel where that exists."""
     parameters = list(module.parameters())
     fused = all(p.device.type in ("cpu", "cuda") and p.is_floating_point() for p in parameters)
-    return torch.optim.AdamW(parameters, lr=lr, betas=betas, weight_decay=weight_decay, fused=fused)
+    optimizer = torch.optim.AdamW(
+        parameters, lr=lr, betas=betas, weight_decay=weight_decay, fused=fused
+    )
+    optimizer.register_load_state_dict_post_hook(_in_order_of_weights)
+    return optimizer
+
+
+def _in_order_of_weights(optimizer: torch.optim.Optimizer) -> None:
+    """Brings moments that were loaded into their weights' order in memory.
+
+    Fused Adam goes through both byte by byte, and so takes moments that lie in another order for
+    those of other weights; what is on disk may be of a version that chose another.
+    """
+    for weight, kept in optimizer.state.items():
+        for name, value in kept.items():
+            if value.shape == weight.shape:
+                kept[name] = torch.empty_like(weight, dtype=value.dtype).copy_(value)
 
 
 def rate_factor(settings: TrainingSettings, images: int) -> float:

@@ -95,7 +95,7 @@ class Trainer:
         classes = len(data.classes) if settings.model.conditional else 0
         self._build = functools.partial(build, settings, data.pictures.shape[1], len(data.classes))
         vae, critic = self._build()
-        channels_last(vae.to(device))
+        vae.to(device).in_fast_order()
         self.average = Average(vae, chosen.ema_images)
         optimizer = make_optimizer(vae, chosen.lr, chosen.betas, chosen.weight_decay)
         model, optimizer = accelerator.prepare(vae, optimizer)

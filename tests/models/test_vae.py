@@ -205,3 +205,24 @@ def test_no_normalisation_layer_and_no_random_layer_anywhere(
 
 def test_widths_double_as_sides_halve_up_to_the_cap_and_the_vector_has_the_most():
     assert widths_at([1, 4, 8, 16], 16, 4, 12) == [12, 12, 8, 4]
+
+
+@pytest.mark.parametrize(("backbone", "order"), [
+    ("classic", torch.contiguous_format), ("pyramid", torch.channels_last),
+])  # fmt: skip
+def test_what_a_backbone_works_out_is_in_the_order_that_is_fast_for_it(
+    make: Callable[..., VAE], images: Tensor, noise: NormalNoise, backbone: str, order: Any
+):
+    """The classic one was trained and sampled channels-last, which is slower there."""
+    model = make(backbone=backbone)
+    before = model(images, noise=noise).reconstruction
+    assert model.in_fast_order() is model
+    seen = []
+    for layer in (m for m in model.modules() if getattr(m, "weight", images[0]).ndim == 4):
+        layer.register_forward_hook(lambda module, given, made: seen.append((made, module.weight)))
+    after = model(images.contiguous(memory_format=torch.channels_last), noise=noise).reconstruction
+    # Of one channel, or of a kernel of one place, either order is the other.
+    wide = [pair for pair in seen if pair[0].shape[1] > 3 and pair[1].shape[-1] > 1]
+    assert len(wide) > 3
+    assert all(x.is_contiguous(memory_format=order) for pair in wide for x in pair)
+    torch.testing.assert_close(after, before)

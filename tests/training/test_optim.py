@@ -105,3 +105,27 @@ def test_the_optimiser_is_adam_with_these_moments():
     (group,) = optimizer.param_groups
     assert (group["lr"], group["betas"], group["weight_decay"]) == (3e-4, (0.0, 0.99), 0.01)
     assert len(group["params"]) == 2
+
+
+def test_loaded_moments_lie_in_memory_as_their_weights_do():
+    """Fused Adam took the moments of channels-last weights for those of others."""
+
+    def weights(order, loaded):
+        torch.manual_seed(0)
+        layer = nn.Conv2d(3, 4, 2).to(memory_format=order)
+        optimizer = make_optimizer(layer, 0.1, (0.9, 0.99))
+        for count in (1.0, 2.0):
+            layer.weight.grad = (count * torch.linspace(-1, 1, 48)).reshape(4, 3, 2, 2)
+            layer.bias.grad = torch.zeros(4)
+            optimizer.step()
+            state = optimizer.state_dict()
+            moments = state["state"][0]
+            for name in ("exp_avg", "exp_avg_sq"):
+                moments[name] = moments[name].contiguous(memory_format=loaded)
+            optimizer.load_state_dict(state)
+        return layer.weight.detach()
+
+    plain, last = torch.contiguous_format, torch.channels_last
+    expected = weights(plain, plain)
+    for order, loaded in ((plain, last), (last, plain), (last, last)):
+        torch.testing.assert_close(weights(order, loaded), expected)
