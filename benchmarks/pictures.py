@@ -41,7 +41,6 @@ DRAWN = 1_000
 """Files that are drawn; all others are links to these."""
 QUICK = """
 model: {width: 8, max_width: 32, latent_dim: 32}
-adversary: {width: 8, max_width: 32}
 training: {batch_size: 16}
 """
 SKIPPED = 2
