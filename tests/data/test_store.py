@@ -4,6 +4,7 @@ import multiprocessing
 import os
 import shutil
 import time
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -107,11 +108,11 @@ def harm_header_by(**changes: object) -> Callable[[Path], None]:
     return harm
 
 
-def harm_byte(place: Path) -> None:
+def harm_byte(place: Path, where: int = 1234) -> None:
     with (place / "pictures.u8").open("r+b") as file:
-        file.seek(1234)
+        file.seek(where)
         byte = file.read(1)[0]
-        file.seek(1234)
+        file.seek(where)
         file.write(bytes([byte ^ 1]))
 
 
@@ -223,3 +224,28 @@ def test_large_stores_are_checked_by_sample(folder: Path, cache: Path, monkeypat
         file.seek(0)
         file.write(bytes(50))
     assert store_module._read(the_store(cache)) is None, "the first and last block are checked"
+
+
+def test_a_bit_that_turned_anywhere_in_a_large_store_is_found_in_the_end(
+    folder: Path, cache: Path, monkeypatch
+) -> None:
+    monkeypatch.setattr(store_module, "BLOCK_BYTES", 100)
+    good = np.array(opened(folder, cache).pictures)
+    place = the_store(cache)
+    sure = set(np.linspace(0, 92, store_module.CHECKED_BLOCKS).round().astype(int).tolist())
+    harm_byte(place, 100 * min(set(range(93)) - sure))
+    # Each opening has a chance of a fifth to meet the block: that 200 miss it is one in 10^20.
+    again = (np.array(opened(folder, cache).pictures) for _ in range(200))
+    assert any((pictures == good).all() for pictures in again), "found, and built anew"
+    assert (opened(folder, cache).pictures == good).all()
+
+
+def test_opening_a_large_store_reads_a_bounded_part_of_it(
+    folder: Path, cache: Path, monkeypatch
+) -> None:
+    monkeypatch.setattr(store_module, "BLOCK_BYTES", 100)
+    opened(folder, cache)
+    read, real = [], zlib.crc32
+    monkeypatch.setattr(store_module.zlib, "crc32", lambda raw: read.append(raw) or real(raw))
+    store_module._read(the_store(cache))
+    assert len(read) == 2 * store_module.CHECKED_BLOCKS
