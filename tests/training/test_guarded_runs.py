@@ -12,6 +12,7 @@ from safetensors.torch import load_file
 from hiresvae.cli import main
 from hiresvae.training import guard as module
 from hiresvae.training import step as step_module
+from hiresvae.training.steady import SpectralPenalty
 
 
 def numbers(trainer):
@@ -25,12 +26,29 @@ def numbers(trainer):
     return found
 
 
-def test_a_nan_in_any_term_leaves_no_trace_and_the_next_step_does(make_trainer, monkeypatch):
-    trainer = make_trainer("adversary.start=0", "adversary.ramp=0")
+CLASSES = [
+    "model.conditional=true", "data.labels=set", "adversary.condition=both",
+    "adversary.classifier=0.5", "adversary.classifier_matching=0.1",
+]  # fmt: skip
+TERMS = {
+    "plain": (
+        [],
+        ["distortion", "rate", "adversarial", "feature_matching", "critic", "r1", "r2"],
+    ),
+    "classes": (CLASSES, ["real_class_nats", "fake_class_nats", "classifier_matching"]),
+    "spectral": (["model.spectral=0.1"], ["spectral"]),
+}
+
+
+@pytest.mark.parametrize("kind", TERMS)
+def test_a_nan_in_any_term_leaves_no_trace_and_the_next_step_does(make_trainer, monkeypatch, kind):
+    chosen, terms = TERMS[kind]
+    trainer = make_trainer("adversary.start=0", "adversary.ramp=0", *chosen)
     step, networks = trainer.step, trainer.networks
     trainer._set_rates(1.0)
     trainer.step(0)
     real_forward, real_judge = step._forward, step.adversary.judge
+    real_penalty = SpectralPenalty.forward
 
     def forward(*inputs, **more):
         outputs = real_forward(*inputs, **more)
@@ -45,17 +63,18 @@ def test_a_nan_in_any_term_leaves_no_trace_and_the_next_step_does(make_trainer, 
                     terms[term] = terms[term] * torch.nan
             return verdict
 
-    terms = ["distortion", "rate", "adversarial", "feature_matching", "critic", "r1", "r2"]
     for count, term in enumerate(terms, start=1):
         before = numbers(trainer)
         clock = trainer.running.num_observed.clone()
         with monkeypatch.context() as patch:
             if term in ("distortion", "rate"):
                 patch.setattr(step, "_forward", forward)
+            elif term == "spectral":
+                patch.setattr(SpectralPenalty, "forward", lambda x: real_penalty(x) * torch.nan)
             else:
                 patch.setattr(step, "adversary", Judge(trainer.settings.adversary))
             logs = step(2)
-        assert any(value.isnan() for value in logs.values()), term
+        assert any(value.isnan() for name, value in logs.items() if name.startswith(term)), term
         trainer.running.num_observed.copy_(clock)  # a clock, not a number
         for old, new in zip(before, numbers(trainer), strict=True):
             assert torch.equal(old, new), term
