@@ -2,16 +2,26 @@
 
 import math
 import os
+import signal
 import sys
+import threading
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
+from types import FrameType
 from typing import Annotated, Any
 
 import typer
 
 from hiresvae import __version__
-from hiresvae.errors import OwnError, UserError, is_lost_process, is_out_of_memory, printable
+from hiresvae.errors import (
+    OwnError,
+    Terminated,
+    UserError,
+    is_lost_process,
+    is_out_of_memory,
+    printable,
+)
 
 Model = Annotated[
     str,
@@ -70,16 +80,21 @@ def in_words() -> Iterator[None]:
     """Turns errors into words on stderr and an exit code; also a decorator.
 
     Exit codes: 1 our fault (a traceback and how to report it), 2 the user's mistake (one
-    sentence), 130 interrupted; a KeyboardInterrupt may bring words such as "state saved".
+    sentence), 130 interrupted, 143 by SIGTERM; both may bring words such as "state saved".
     """
     try:
-        yield
+        with _sigterm_as_ctrl_c():
+            yield
         sys.stdout.flush()
     except UserError as error:
         # Of the processes that train together on one machine, one says what all have met.
         if isinstance(error, OwnError) or os.environ.get("LOCAL_RANK", "0") == "0":
             _say(f"hiresvae: {' '.join(str(error).split())}")
         raise SystemExit(2) from None
+    except Terminated as end:
+        words = end.args[0] if end.args else "what was finished is kept"
+        _say(f"hiresvae: stopped by SIGTERM ({words}); the same command does the rest")
+        raise SystemExit(128 + signal.SIGTERM) from None
     except KeyboardInterrupt as interrupt:
         words = f" ({interrupt.args[0]})" if interrupt.args else ""
         _say(f"hiresvae: interrupted{words}")
@@ -105,6 +120,24 @@ def in_words() -> Iterator[None]:
             "lines above, the command, and config.yaml and train.log of the run if there is one"
         )
         raise SystemExit(1) from None
+
+
+@contextmanager
+def _sigterm_as_ctrl_c() -> Iterator[None]:
+    """Lets SIGTERM unwind what runs, so that nothing half-written is left; unless it is minded."""
+    main = threading.current_thread() is threading.main_thread()
+    if not main or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
+        yield
+        return
+
+    def unwind(_number: int, _frame: FrameType | None) -> None:
+        raise Terminated
+
+    signal.signal(signal.SIGTERM, unwind)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
 def _say(words: str) -> None:

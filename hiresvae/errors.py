@@ -39,6 +39,10 @@ class OwnError(UserError):
     """One that a process may meet alone among several: each says its own."""
 
 
+class Terminated(KeyboardInterrupt):
+    """SIGTERM came: a Ctrl-C that has another exit code."""
+
+
 def nearest(given: object, valid: Iterable[object]) -> str:
     """Returns ``did you mean 'x'?`` for the closest valid choice, or the list of all choices.
 

@@ -9,6 +9,7 @@ from PIL import Image
 from torch import Tensor
 
 from hiresvae.errors import UserError
+from hiresvae.paths import aside
 
 FORMATS = {"png": {}, "jpg": {"quality": 95}, "webp": {"quality": 90}}
 LARGEST = {"jpg": 65_500, "jpeg": 65_500, "webp": 16_383}
@@ -131,6 +132,5 @@ def save(picture: Tensor, path: Path) -> None:
     """
     check_side(path, max(picture.shape[1:]))
     path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(f".{path.name}.part{path.suffix}")
-    to_pil(picture).save(aside, None, **FORMATS.get(path.suffix.lstrip(".").lower(), {}))
-    aside.replace(path)
+    with aside(path) as file:
+        to_pil(picture).save(file, None, **FORMATS.get(path.suffix.lstrip(".").lower(), {}))

@@ -27,6 +27,20 @@ def user_path(words: str | Path, key: str) -> Path:
 
 
 @contextmanager
+def aside(path: Path) -> Iterator[Path]:
+    """Gives a hidden file to write, of the same suffix; on success it takes the place of ``path``.
+
+    Whatever ends the writing early, it vanishes, and readers find the old file.
+    """
+    hidden = path.with_name(f".{path.stem}.part{path.suffix}")
+    try:
+        yield hidden
+        hidden.replace(path)
+    finally:
+        hidden.unlink(missing_ok=True)
+
+
+@contextmanager
 def readable(what: str) -> Iterator[None]:
     """Turns what the system refuses while something is looked at into one sentence.
 

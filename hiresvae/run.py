@@ -14,6 +14,7 @@ from typing import Any
 from safetensors import SafetensorError
 
 from hiresvae.errors import OwnError
+from hiresvae.paths import aside
 
 
 @contextlib.contextmanager
@@ -149,10 +150,8 @@ def _remove(folder: Path, *, ignore_errors: bool = False) -> None:
 
 def write_whole(path: Path, text: str) -> None:
     """Writes a text file aside and renames it, so that readers find the old or the new."""
-    aside = path.with_name(f".{path.name}.part")
-    with explained("writing", path):
-        aside.write_text(text, encoding="utf-8")
-        aside.replace(path)
+    with explained("writing", path), aside(path) as file:
+        file.write_text(text, encoding="utf-8")
 
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
@@ -179,25 +178,25 @@ def written_aside(path: Path, processes: Any = None) -> Iterator[Path]:
             ``wait_for_everyone`` such as an Accelerator; None for one.
     """
     processes = processes or _Alone()
-    aside = path.with_name(f".{path.name}.part")
+    new = path.with_name(f".{path.name}.part")
     old = path.with_name(f".{path.name}.old")
     with explained("writing", path):
         if processes.is_main_process:
-            shutil.rmtree(aside, ignore_errors=True)
-            aside.mkdir(parents=True)
+            shutil.rmtree(new, ignore_errors=True)
+            new.mkdir(parents=True)
         processes.wait_for_everyone()
         try:
-            yield aside
+            yield new
             processes.wait_for_everyone()
             if processes.is_main_process:
-                _to_disk(aside)
+                _to_disk(new)
                 if path.exists():
                     _remove(old, ignore_errors=True)
                     path.rename(old)
-                aside.rename(path)
+                new.rename(path)
                 _remove(old, ignore_errors=True)
         except BaseException:
-            shutil.rmtree(aside, ignore_errors=True)
+            shutil.rmtree(new, ignore_errors=True)
             if old.exists() and not path.exists():
                 old.rename(path)
             raise

@@ -1,8 +1,10 @@
 import os
 import re
+import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -10,7 +12,7 @@ from typer.testing import CliRunner
 
 import hiresvae
 from hiresvae.cli import app, in_words, main
-from hiresvae.errors import OwnError, UserError
+from hiresvae.errors import OwnError, Terminated, UserError
 
 COMMANDS = ["train", "sample", "reconstruct", "data", "evaluate"]
 COMMANDS += ["interpolate", "edit", "latent", "export", "anomaly", "restore", "compare"]
@@ -162,13 +164,82 @@ def test_a_reader_that_leaves_is_no_error():
         (UserError("a name \udcff"), 2, "hiresvae: a name \\udcff\n"),
         (KeyboardInterrupt(), 130, "hiresvae: interrupted\n"),
         (KeyboardInterrupt("state saved"), 130, "hiresvae: interrupted (state saved)\n"),
+        (
+            Terminated(), 143,
+            "hiresvae: stopped by SIGTERM (what was finished is kept); the same command does the "
+            "rest\n",
+        ),
+        (
+            Terminated("state saved"), 143,
+            "hiresvae: stopped by SIGTERM (state saved); the same command does the rest\n",
+        ),
     ],
-)
+)  # fmt: skip
 def test_each_end_has_its_words_and_its_code(error, code, words, capsys):
     with pytest.raises(SystemExit) as caught, in_words():
         raise error
     assert caught.value.code == code
     assert capsys.readouterr().err == words
+
+
+def sigterm(*_, **__):
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+def test_sigterm_unwinds_what_runs_and_its_handler_is_put_back(capsys):
+    unwound = []
+    with pytest.raises(SystemExit) as caught, in_words():
+        try:
+            sigterm()
+        finally:
+            unwound.append(True)
+    assert caught.value.code == 143 and unwound
+    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+    (said,) = capsys.readouterr().err.splitlines()
+    assert said.startswith("hiresvae: stopped by SIGTERM")
+
+
+def test_whoever_minds_sigterm_goes_on_minding_it():
+    heard, before = [], signal.getsignal(signal.SIGTERM)
+    signal.signal(signal.SIGTERM, lambda *_: heard.append(True))
+    try:
+        with in_words():
+            sigterm()
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert heard
+
+
+def test_words_need_no_main_thread():
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(in_words()(lambda: None)).result()
+
+
+REPLACE = "pathlib.Path.replace"
+"""What ends each writing of a file: until then it has another name."""
+STOPPED = {
+    "decoding": ("hiresvae.data.store.attempt", ["data", "embedded:paintings", "--size", "8"]),
+    "a store": (REPLACE, ["data", "embedded:paintings", "--size", "8", "--limit", "9"]),
+    "a report": (REPLACE, ["evaluate", "RUN", "--samples", "16", "--features", "none"]),
+    "a picture": (REPLACE, ["sample", "RUN", "--n", "1"]),
+}
+
+
+@pytest.mark.parametrize("name", STOPPED)
+def test_sigterm_in_any_command_is_a_sentence_and_leaves_nothing_half_written(
+    name, trained, tmp_path, monkeypatch, capsys, content
+):
+    where, words = STOPPED[name]
+    if words[0] == "data":
+        monkeypatch.setenv("HIRESVAE_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(where, sigterm)
+    words = [str(trained) if word == "RUN" else word for word in words]
+    with pytest.raises(SystemExit) as caught:
+        main([*words, "--out", str(tmp_path / "out.png")])
+    assert caught.value.code == 143
+    (said,) = [x for x in capsys.readouterr().err.splitlines() if x.startswith("hiresvae:")]
+    assert "stopped by SIGTERM" in said
+    assert all(file.endswith(".lock") for file in content(tmp_path))
 
 
 def test_our_fault_shows_a_traceback_and_how_to_report_it(capsys):

@@ -4,6 +4,7 @@ import contextlib
 import json
 import logging
 import os
+import signal
 import sys
 from datetime import timedelta
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from hiresvae.checks import cautions, check
 from hiresvae.configuration import dump_settings, load_settings
-from hiresvae.errors import UserError, enough_memory, printable
+from hiresvae.errors import Terminated, UserError, enough_memory, printable
 from hiresvae.pyramid import nearest_sizes
 from hiresvae.run import RunFolder, explained, write_whole
 from hiresvae.settings import Settings
@@ -80,7 +81,8 @@ def train(
             "stopped at %s images, state saved; the same command continues",
             f"{outcome.images_seen:,}",
         )
-        raise KeyboardInterrupt("state saved")
+        told = Terminated if outcome.signal == signal.SIGTERM else KeyboardInterrupt
+        raise told("state saved")
     if accelerator.is_main_process:
         log.info("done: %s; draw pictures with: hiresvae sample %s", run.path, run.path)
     return run.path

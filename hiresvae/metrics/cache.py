@@ -57,13 +57,14 @@ def keep(folder: str, key: str, array: np.ndarray) -> None:
             np.save(file, array)
         aside.replace(path)
     except OSError as error:
-        if aside is not None:
-            aside.unlink(missing_ok=True)
         log.warning(
             "the cache folder %s cannot be written (%s): the next evaluation computes this again",
             path.parent,
             error.strerror or error,
         )
+    finally:
+        if aside is not None:
+            aside.unlink(missing_ok=True)
 
 
 def _path(folder: str, key: str) -> Path:

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from hiresvae.paths import aside
 from hiresvae.training.rungs import SILENT, active_names, rate_names
 
 LEAST = 0.01
@@ -50,9 +51,8 @@ def draw_rungs(
         plot.spines[["top", "right"]].set_visible(False)
     if count <= NAMED:
         figure.legend(loc="outside right upper", frameon=False, title="rung, from the top")
-    aside = path.with_name(f".{path.stem}.part{path.suffix}")
-    figure.savefig(aside, dpi=110)
-    aside.replace(path)
+    with aside(path) as file:
+        figure.savefig(file, dpi=110)
 
 
 def _curve(lines: Sequence[dict[str, Any]], name: str) -> tuple[list[float], list[float]]:

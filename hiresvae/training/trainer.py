@@ -48,10 +48,12 @@ class Outcome:
     Attributes:
         images_seen: in all.
         finished: whether all images of the settings were seen.
+        signal: that this process was told to stop by; None if another one was, or none.
     """
 
     images_seen: int
     finished: bool
+    signal: int | None = None
 
 
 def build(settings: Settings, channels: int, classes: int) -> tuple[VAE, Discriminator | None]:
@@ -202,7 +204,7 @@ class Trainer:
         finished = self.images >= total
         if finished or not self.run.model.exists():
             self._snapshot(final=finished, scored=finished)
-        return Outcome(self.images, finished)
+        return Outcome(self.images, finished, stop.signal)
 
     def _go_back(self, trouble: str) -> None:
         """Restores the last good checkpoint, or the beginning, to go on at a lower rate.

@@ -12,6 +12,7 @@ from matplotlib.patheffects import withStroke
 from torch import Tensor
 
 from hiresvae.distributions.gaussian import ACTIVE
+from hiresvae.paths import aside
 from hiresvae.uses.latent_map import Posteriors
 
 COLOURS = (
@@ -28,9 +29,8 @@ def _new(width: float, height: float) -> Figure:
 
 
 def _save(figure: Figure, path: Path) -> None:
-    aside = path.with_name(f".{path.stem}.part{path.suffix}")
-    figure.savefig(aside, dpi=130)
-    aside.replace(path)
+    with aside(path) as file:
+        figure.savefig(file, dpi=130)
 
 
 def scatter(

@@ -18,6 +18,7 @@ from hiresvae.generator import PictureModel
 from hiresvae.model_files import BROKEN, shapes
 from hiresvae.models.draws import FromPosterior, FromPrior, Given
 from hiresvae.models.vae import VAE
+from hiresvae.paths import aside
 from hiresvae.run import explained
 from hiresvae.settings import DataSettings, ModelSettings
 
@@ -133,15 +134,11 @@ def export(painter: PictureModel, out: Path, part: PartName, format: FormatName)
             out
             / f"{'model' if part == 'all' else part}.{'pt' if format == 'torchscript' else 'onnx'}"
         )
-        aside = path.with_name(f".{path.name}.part")
-        try:
+        with aside(path) as file:
             if format == "torchscript":
-                _trace(piece, aside)
+                _trace(piece, file)
             else:
-                _to_onnx(piece, aside)
-            aside.replace(path)
-        finally:
-            aside.unlink(missing_ok=True)
+                _to_onnx(piece, file)
     words = {"part": part, "inputs": piece.inputs, "outputs": piece.outputs, "range": [-1, 1]}
     note = out / f"{path.stem}.{format}.json"
     note.write_text(json.dumps(words | _shape(painter), indent=2) + "\n", encoding="utf-8")

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from hiresvae.errors import UserError
 from hiresvae.images import to_pil
+from hiresvae.paths import aside
 
 Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
 
@@ -108,16 +109,12 @@ def save_movie(frames: Tensor, path: Path, *, fps: float = 20, scale: int = 1) -
         UserError: an MP4 is asked for without the extra.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(f".{path.name}.part{path.suffix}")
     images = enlarged(frames, scale)
-    try:
+    with aside(path) as file:
         if path.suffix.lower() == ".gif":
-            _save_gif(images, aside, fps)
+            _save_gif(images, file, fps)
         else:
-            _save_mp4(images, aside, fps)
-        aside.replace(path)
-    finally:
-        aside.unlink(missing_ok=True)
+            _save_mp4(images, file, fps)
 
 
 def _save_gif(images: list[Image.Image], path: Path, fps: float) -> None:

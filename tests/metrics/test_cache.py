@@ -2,6 +2,7 @@ import errno
 import logging
 
 import numpy as np
+import pytest
 import torch
 
 from hiresvae.metrics.cache import digest, keep, recall
@@ -36,6 +37,17 @@ def test_a_cache_that_cannot_be_written_is_a_warning(tmp_path, monkeypatch, capl
         keep("sums", "key", np.ones(1))
     assert recall("sums", "key") is None
     assert len(caplog.messages) == 1 and "cannot be written" in caplog.messages[0]
+
+
+def test_a_signal_leaves_nothing_aside(tmp_path, monkeypatch) -> None:
+    def stopped(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setenv("HIRESVAE_CACHE", str(tmp_path))
+    monkeypatch.setattr(np, "save", stopped)
+    with pytest.raises(KeyboardInterrupt):
+        keep("sums", "key", np.ones(1))
+    assert not list((tmp_path / "sums").iterdir())
 
 
 def test_a_disk_that_fills_up_leaves_nothing_aside(tmp_path, monkeypatch, caplog) -> None:

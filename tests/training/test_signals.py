@@ -52,12 +52,12 @@ def test_several_processes_agree_on_the_step():
 
 TOLD = """
 # After a whole training forks one for each moment at which it is told SIGTERM; reads what is left.
-import os, pathlib, signal, sys
+import contextlib, os, pathlib, signal, sys
 import torch
 torch.set_num_threads(1)
 from accelerate import Accelerator
 from hiresvae.adversary.adversary import Adversary
-from hiresvae.commands.train import train
+from hiresvae.cli import main
 from hiresvae.configuration import load_settings
 from hiresvae.data import open_data
 from hiresvae.run import RunFolder
@@ -91,16 +91,18 @@ moments = {
     "renaming, at peace": lambda: None,
 }
 
+def train(run):
+    main(["train", config, "--out", str(run), *(f"--set={word}" for word in chosen)])
+
 def fork(arrange, run):
     child = os.fork()
     if not child:
         code = 1
         try:
             arrange()
-            train(config, chosen, out=run)
-            code = 0
-        except KeyboardInterrupt:
-            code = 130
+            train(run)
+        except SystemExit as end:
+            code = end.code
         except BaseException:
             import traceback
             traceback.print_exc()
@@ -109,7 +111,8 @@ def fork(arrange, run):
             os._exit(code)
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
-train(config, chosen, out=folder / "whole")  # all is imported once
+with contextlib.suppress(SystemExit):
+    train(folder / "whole")  # all is imported once
 settings = load_settings(config, chosen)
 data = open_data(settings.data, inputs=settings.inputs, progress=False)
 trainer = Trainer(settings, data, RunFolder(folder / "whole"), Accelerator())
@@ -122,13 +125,13 @@ for name, arrange in moments.items():
 """
 
 ENDS = """
-warm-up: 130 8
-warm-up, read again: -15 8
-snapshot: 130 24
-evaluation: 130 24
-saving: 130 24
-renaming: 130 24
-last snapshot: -15 32
+warm-up: 143 8
+warm-up, read again: 143 8
+snapshot: 143 24
+evaluation: 143 24
+saving: 143 24
+renaming: 143 24
+last snapshot: 143 32
 last snapshot, at peace: 0 32
 renaming, at peace: 0 32
 """

@@ -128,13 +128,15 @@ def test_told_again_while_it_saves_it_saves(tiny, tmp_path, monkeypatch):
     monkeypatch.setattr(module.checkpoint, "save", told_again)
     with pytest.raises(SystemExit) as caught:
         main(["train", str(tiny), "--out", str(tmp_path / "run")])
-    assert caught.value.code == 130
+    assert caught.value.code == 143
     assert (tmp_path / "run" / "checkpoints" / "000000008" / "manifest.json").exists()
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize(
+    ("number", "words"), [(signal.SIGINT, "interrupted"), (signal.SIGTERM, "stopped by SIGTERM")]
+)
 def test_told_to_stop_it_saves_and_goes_on(
-    number, run, tiny, train, weights, tmp_path, monkeypatch, capsys
+    number, words, run, tiny, train, weights, tmp_path, monkeypatch, capsys
 ):
     step = module.Step.__call__
 
@@ -147,8 +149,8 @@ def test_told_to_stop_it_saves_and_goes_on(
         patch.setattr(module.Step, "__call__", told)
         with pytest.raises(SystemExit) as caught:
             main(["train", str(tiny), "--out", str(tmp_path / "run")])
-    assert caught.value.code == 130
-    assert "interrupted (state saved)" in capsys.readouterr().err
+    assert caught.value.code == 128 + number
+    assert f"hiresvae: {words} (state saved)" in capsys.readouterr().err
     assert (tmp_path / "run" / "checkpoints" / "000000056" / "manifest.json").exists()
     assert (tmp_path / "run" / "model").is_dir(), "what there is can be looked at"
     train(tmp_path / "run")
