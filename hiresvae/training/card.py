@@ -1,12 +1,13 @@
 """The model card: what a model folder says of itself to whoever finds it."""
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
 import torch
 
 from hiresvae.data import PictureData
-from hiresvae.errors import UserError
+from hiresvae.errors import UserError, printable
 from hiresvae.generator import PictureModel
 from hiresvae.training.seconds import training_seconds
 
@@ -17,7 +18,7 @@ tags: [image-generation, vae{tags}]
 ---
 # {name}
 
-Makes pictures of {size} x {size} px ({colour}). Trained by hiresvae on `{source}`:
+Makes pictures of {size} x {size} px ({colour}). Trained by hiresvae on {source}:
 {train:,} pictures, {held:,} held out, {images:,} images seen.
 
 - model: {kind}, {parameters:,} parameters, likelihood {likelihood}
@@ -32,6 +33,10 @@ hiresvae sample PATH_OF_THIS_FOLDER --n 16 --grid samples.png
 
 The pictures that it was trained on have their own terms, which hold for what it makes as well.
 """
+
+# What Markdown, or the formulas and bare addresses of its dialects, might obey within a line.
+_MARKS = re.compile(r"[\\`*_\[\]#|~$<>&]|:(?=//)|(?<=www)\.")
+_ENTITIES = {"<": "&lt;", ">": "&gt;", "&": "&amp;"}
 
 
 def model_card(used: PictureModel, data: PictureData, facts: Sequence[str] = ()) -> str:
@@ -48,11 +53,11 @@ def model_card(used: PictureModel, data: PictureData, facts: Sequence[str] = ())
     against: list[str] = [settings.adversary.loss] if settings.adversary else []
     against += ["introspective"] if settings.introspective else []
     return _CARD.format(
-        name=settings.name,
+        name=plain(settings.name),
         tags=", gan" if against else "",
         size=used.model.size,
         colour="colour" if used.model.channels == 3 else "grey",
-        source=settings.data.source,
+        source=plain(settings.data.source),
         train=len(data.train),
         held=len(data.held_out),
         images=used.images_seen,
@@ -61,10 +66,23 @@ def model_card(used: PictureModel, data: PictureData, facts: Sequence[str] = ())
         likelihood=settings.model.likelihood,
         adversary=" and ".join(against) or "none",
         prior=used.prior.kind,
-        labels=", ".join(used.classes) if used.conditional else "none",
+        labels=", ".join(map(plain, used.classes)) if used.conditional else "none",
         seed=settings.seed,
-        facts="".join(f"- {fact}\n" for fact in facts if fact),
+        facts="".join(f"- {plain(fact)}\n" for fact in facts if fact),
     )
+
+
+def plain(words: str) -> str:
+    r"""Returns Markdown of one line that reads as the words do, whatever these hold.
+
+    Names of labels and folders are anybody's, and the card goes to a site that renders it.
+
+    Example:
+        >>> plain("<b>*x*</b>")
+        '&lt;b&gt;\\*x\\*&lt;/b&gt;'
+    """
+    line = " ".join(printable(words).split())
+    return _MARKS.sub(lambda mark: _ENTITIES.get(mark[0], f"\\{mark[0]}"), line)
 
 
 def cost(lines: Sequence[dict[str, Any]], images: int, device: torch.device) -> str:

@@ -5,7 +5,7 @@ import json
 import pytest
 import torch
 
-from hiresvae.training.card import cost, score
+from hiresvae.training.card import cost, plain, score
 
 CPU = torch.device("cpu")
 
@@ -63,3 +63,9 @@ def test_the_card_of_a_run_tells_what_it_took_and_how_good_it_is(trained):
         assert f"score: {own['kernel_distance_held_out']:.4g}" in said
         assert " seconds of training, " in said and " images/s, on " in said
         assert "\n- seed: 0\n- cost: " in said and "\n\n```\nhiresvae sample" in said
+
+
+def test_names_as_people_give_them_stay_as_they_are():
+    assert plain("embedded:paintings") == "embedded:paintings"
+    assert plain("Claude Monet, 1840-1926 (France)!") == "Claude Monet, 1840-1926 (France)!"
+    assert plain("by_me\n<b>") == r"by\_me &lt;b&gt;"
