@@ -27,6 +27,13 @@ def test_a_store_on_a_full_disk_leaves_nothing_there(disk):
                 and path.name != "stores"]  # fmt: skip
 
 
+def test_a_training_on_a_full_disk_leaves_no_half_state(disk, train):
+    run = disk("size=500k") / "run"
+    with pytest.raises(UserError, match="no space is left on the disk"):
+        train(run)
+    assert all(not path.name.startswith(".") for path in (run / "checkpoints").iterdir())
+
+
 def test_what_is_made_on_a_full_disk_is_a_sentence(disk, trained, tmp_path):
     from hiresvae.commands import reconstruct, sample
     from hiresvae.uses.evaluate import evaluate
