@@ -1,8 +1,9 @@
 """Notices that a training diverges: which steps to skip, and when to go back.
 
 All is decided on the device from figures that were averaged over processes, so that every process
-decides alike and none waits for its device; the host asks every few steps. All state is in buffers:
-it lies in the checkpoint, and a continued training decides as one that was never interrupted.
+decides alike and none waits for its device; the host looks every few steps (`Late`). All state is
+in buffers: it lies in the checkpoint, and a continued training decides as one that was never
+interrupted.
 """
 
 from pathlib import Path
@@ -14,11 +15,12 @@ from torch import Tensor, nn
 
 from hiresvae.errors import UserError
 from hiresvae.settings import Settings
+from hiresvae.training.late import Late
 
 FILE = "guard"
 CHECK_EVERY = 8
-"""Steps between two looks of the host at the counts; each costs one wait for the device. Nothing is
-lost in between: bad steps are skipped on the device at once."""
+"""Steps between two looks of the host at the counts; of a GPU it sees those of the look before, so
+that neither waits. Nothing is lost in between: bad steps are skipped on the device at once."""
 
 WINDOW = 64
 """Accepted norms of which the running median is taken."""
@@ -103,7 +105,7 @@ class Guard(nn.Module):
     def __init__(self, settings: Settings) -> None:
         super().__init__()
         self.settings = settings
-        self.restores, self.rate = 0, 1.0
+        self.restores, self.rate, self.late = 0, 1.0, Late()
         self.register_buffer("norms", torch.full((3, WINDOW), torch.nan))
         for name in ("in_a_row", "skipped", "collapsed", "num_restores"):
             self.register_buffer(name, torch.zeros((), dtype=torch.int64))
@@ -166,15 +168,19 @@ class Guard(nn.Module):
         return known & (norm > self.settings.training.skip_above * self.slack * median)
 
     def trouble(self, number: int, *, last: bool = False) -> str | None:
-        """Returns in words why the training has to go back, or None; waits for the device.
+        """Returns in words why the training has to go back, or None.
 
         Args:
             number: of the step just done; most are not looked at.
-            last: whether it was the last one.
+            last: whether it was the last one, after which the device is waited for.
         """
         if number % CHECK_EVERY != CHECK_EVERY - 1 and not last:
             return None
-        in_a_row, collapsed = torch.stack([self.in_a_row, self.collapsed]).tolist()
+        counts = torch.stack([self.in_a_row, self.collapsed])
+        seen = counts.tolist() if last else self.late.exchange(counts)
+        if seen is None:
+            return None
+        in_a_row, collapsed = seen
         if in_a_row >= self.settings.training.patience:
             return f"{in_a_row} steps in a row had gradients that exploded or were not finite"
         if collapsed >= COLLAPSED_STEPS:
@@ -213,8 +219,9 @@ class Guard(nn.Module):
 
 
 def _read_host(module: Guard, _: object) -> None:
-    """After loading, what the host needs each step is that of the saved state."""
+    """After loading, what the host knows is of the saved state; what was on its way is not."""
     module.restores, module.rate = int(module.num_restores), float(module.rate_factor)
+    module.late = Late()
 
 
 def is_good(checkpoint: Path) -> bool:

@@ -6,6 +6,8 @@ from types import FrameType
 import torch
 from accelerate import Accelerator
 
+from hiresvae.training.late import Late
+
 ASKED_EVERY = 8
 """Steps between asking the other processes whether one of them was told to stop."""
 
@@ -19,6 +21,7 @@ class Stop:
     def __init__(self, accelerator: Accelerator) -> None:
         self.accelerator = accelerator
         self.signal: int | None = None
+        self._late = Late()
         self._before: dict[int, object] = {}
 
     def __enter__(self) -> "Stop":
@@ -41,5 +44,7 @@ class Stop:
             return self.signal is not None
         if step % ASKED_EVERY:
             return False
-        flag = torch.tensor([float(self.signal is not None)], device=self.accelerator.device)
-        return bool(self.accelerator.reduce(flag, "sum").item() > 0)
+        told = torch.full((1,), float(self.signal is not None), device=self.accelerator.device)
+        # Of GPUs all hear the answer to the question before, and so agree without a wait.
+        heard = self._late.exchange(self.accelerator.reduce(told, "sum"))
+        return heard is not None and heard[0] > 0

@@ -278,7 +278,7 @@ class Trainer:
                     group["lr"] = rate * factor
 
     def _tick(self, meters: dict[str, list[Tensor]], speed: float, number: int) -> dict[str, float]:
-        """Writes a line of metrics: the only place where the device is waited for."""
+        """Writes a line of metrics; but for snapshots and saves nothing else waits for a GPU."""
         names = sorted(meters)
         means = torch.stack([_mean_of_finite(torch.stack(meters[name])) for name in names])
         if self.accelerator.num_processes > 1:
