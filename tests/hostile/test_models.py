@@ -6,20 +6,14 @@ import struct
 
 import pytest
 import torch
-from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
 
 from hiresvae.errors import UserError
 from hiresvae.generator import load
 from hiresvae.training import checkpoint
+from tests.hostile.examples import hostile
 
-BOUNDED = settings(
-    max_examples=25,
-    derandomize=True,
-    deadline=None,
-    suppress_health_check=[HealthCheck.function_scoped_fixture],
-)
 # Not st.floats(): a training in the same process has turned the smallest ones off.
 FLOATS = [0.5, -1.5, 1e308, float("inf"), float("nan")]
 numbers = st.integers() | st.sampled_from([0, -1, 3, 16, 2**31, 2**62, *FLOATS])
@@ -58,16 +52,15 @@ def test_the_model_itself_can_be_used(folder):
     assert usable_or_refused(folder)
 
 
-@BOUNDED
-@given(where=st.sampled_from(KEYS), value=plain)
+@hostile(25, where=st.sampled_from(KEYS), value=plain)
 def test_any_value_in_the_words_is_a_model_or_a_sentence(painter, folder, where, value):
     painter.save(folder)
     change(folder, *where, value)
     usable_or_refused(folder)
 
 
-@BOUNDED
-@given(
+@hostile(
+    25,
     file=st.sampled_from(["model.safetensors", "prior.safetensors"]),
     # Most places in the first bytes: there the length and the header are.
     harm=st.lists(st.tuples(st.integers(0, 400), st.integers(0, 255)), min_size=1, max_size=4),

@@ -9,7 +9,6 @@ import zlib
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, features
 
@@ -17,6 +16,7 @@ from hiresvae.commands import data as data_command
 from hiresvae.commands import reconstruct, restore
 from hiresvae.data.decode import Decoded, Framing, attempt
 from hiresvae.uses.evaluate_folders import _side
+from tests.hostile.examples import hostile
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 NOISE = Image.fromarray(np.random.default_rng(0).integers(0, 256, (20, 14, 3), dtype=np.uint8))
@@ -35,8 +35,8 @@ FORMATS = {"PNG", "JPEG", "GIF", "BMP", "TIFF", "WEBP", "PPM", "ICO", "JPEG2000"
 WHOLE = {name: encoded(name) for name in sorted(FORMATS)}
 
 
-@settings(max_examples=150, derandomize=True, deadline=None)
-@given(
+@hostile(
+    150,
     format=st.sampled_from(sorted(FORMATS)),
     harm=st.lists(st.tuples(st.integers(0, 999), st.integers(0, 255)), max_size=5),
     kept=st.integers(0, 1000),
@@ -53,8 +53,7 @@ def test_any_bytes_are_a_picture_or_a_reason(format, harm, kept, crop):
         assert found
 
 
-@settings(max_examples=100, derandomize=True, deadline=None)
-@given(raw=st.binary(max_size=200), start=st.sampled_from(sorted(FORMATS)))
+@hostile(100, raw=st.binary(max_size=200), start=st.sampled_from(sorted(FORMATS)))
 def test_any_bytes_behind_a_signature_are_a_reason(raw, start):
     found = attempt(lambda: WHOLE[start][:12] + raw, Framing(8))
     assert isinstance(found, Decoded | str) and found

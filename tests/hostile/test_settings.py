@@ -3,13 +3,12 @@
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given
-from hypothesis import settings as examples
 from hypothesis import strategies as st
 
 from hiresvae.configuration import load_settings, settings_rows
 from hiresvae.errors import UserError
 from hiresvae.settings import Settings
+from tests.hostile.examples import hostile
 
 VALUES = st.sampled_from(
     ["!!python/object/apply:os.system [touch harm]", "!!python/name:os.system", "!x 1", "&a [*a]",
@@ -19,10 +18,9 @@ VALUES = st.sampled_from(
 KEYS = st.sampled_from([row.key for row in settings_rows()]) | st.text(".adt_0", max_size=12)
 
 
-@examples(
-    suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, derandomize=True
+@hostile(
+    100, words=st.lists(st.tuples(KEYS, VALUES | st.text(max_size=12)), min_size=1, max_size=3)
 )
-@given(words=st.lists(st.tuples(KEYS, VALUES | st.text(max_size=12)), min_size=1, max_size=3))
 def test_any_words_after_set_are_settings_or_one_line(tmp_path, monkeypatch, words):
     monkeypatch.chdir(tmp_path)
     path = tmp_path / "run.yaml"
