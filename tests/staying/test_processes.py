@@ -6,6 +6,25 @@ import signal
 import pytest
 
 pytestmark = pytest.mark.slow
+PAUSED = """
+# Both processes run a command; in the one that is named a function says that it was reached, and
+# waits there for its end.
+import importlib, os, pathlib, sys, time
+import torch
+torch.set_num_threads(1)
+from hiresvae.cli import main
+
+reached, rank, owner, name, *words = sys.argv[1:]
+if os.environ["RANK"] == rank:
+    module, _, inner = owner.partition(":")
+    place = importlib.import_module(module)
+    place = getattr(place, inner) if inner else place
+    def pause(*_, **__):
+        pathlib.Path(reached).touch()
+        time.sleep(600)
+    setattr(place, name, pause)
+main(words)
+"""
 SLOWLY = """
 # A source that decodes so slowly that somebody can die meanwhile.
 import pathlib, sys, time
@@ -30,6 +49,12 @@ def seen(run):
 def command(tiny, run, *words):
     chosen = ("training.images=100000", *words)
     return ["train", str(tiny), "--out", str(run), *(f"--set={word}" for word in chosen)]
+
+
+def ends_with_the_sentence(end):
+    code, said = end
+    assert code == 2 and "Traceback" not in said, said
+    assert said.splitlines()[-1].startswith("hiresvae: another process of this run has ended")
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -60,13 +85,49 @@ def test_one_that_dies_while_training_ends_the_other_with_a_sentence(
     both = start("-m", "hiresvae", *command(tiny, run), count=2)
     both.wait(lambda: len(seen(run)) > 2)
     both.processes[dies].kill()
-    code, said = both.ends()[1 - dies]
-    assert code == 2, said
-    assert said.splitlines()[-1].startswith("hiresvae: another process of this run has ended")
-    assert "Traceback" not in said
+    ends_with_the_sentence(both.ends()[1 - dies])
     images = max(int(path.name) for path in (run / "checkpoints").glob("[0-9]*"))
     train(run, f"training.images={images + 16}")
     assert seen(run)[-1] == images + 16
+
+
+@pytest.mark.parametrize(
+    ("dies", "owner", "name"),
+    [
+        (0, "hiresvae.training.snapshots:Snapshots", "take"),
+        (1, "accelerate:Accelerator", "wait_for_everyone"),
+        (0, "accelerate:Accelerator", "save_state"),
+        (1, "accelerate:Accelerator", "save_state"),
+        (0, "hiresvae.training.checkpoint", "save_file"),
+    ],
+    ids=["snapshot", "waiting", "checkpoint", "the other's checkpoint", "beside a checkpoint"],
+)
+def test_one_that_dies_while_saving_ends_the_other_with_a_sentence(
+    start, train, tiny, tmp_path, dies, owner, name
+):
+    run, reached = tmp_path / "run", tmp_path / "reached"
+    train(run, "training.images=16")
+    words = command(tiny, run, "training.snapshot=32")
+    both = start("-c", PAUSED, str(reached), str(dies), owner, name, *words, count=2)
+    both.wait(reached.exists)
+    both.processes[dies].kill()
+    ends_with_the_sentence(both.ends()[1 - dies])
+    train(run, "training.images=48")
+    assert seen(run)[-1] == 48, "the last state is whole"
+
+
+@pytest.mark.parametrize("dies", [0, 1])
+def test_one_that_dies_while_evaluating_ends_the_other_with_a_sentence(
+    start, trained, tmp_path, dies
+):
+    reached, out = tmp_path / "reached", tmp_path / "report.json"
+    words = ["evaluate", str(trained), "--out", str(out), "--samples", "16", "--features", "none"]
+    where = ("hiresvae.uses.evaluate_model", "share")
+    both = start("-c", PAUSED, str(reached), str(dies), *where, *words, count=2)
+    both.wait(reached.exists)
+    both.processes[dies].kill()
+    ends_with_the_sentence(both.ends()[1 - dies])
+    assert not out.exists()
 
 
 def test_one_that_dies_while_decoding_ends_the_other_with_a_sentence(start, tiny, tmp_path):
@@ -75,6 +136,4 @@ def test_one_that_dies_while_decoding_ends_the_other_with_a_sentence(start, tiny
     both = start("-c", SLOWLY, str(decoding), *words, count=2)
     both.wait(decoding.exists)
     both.processes[0].kill()
-    code, said = both.ends()[1]
-    assert code == 2 and "Traceback" not in said, said
-    assert said.splitlines()[-1].startswith("hiresvae: another process of this run has ended")
+    ends_with_the_sentence(both.ends()[1])
