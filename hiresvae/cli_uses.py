@@ -328,7 +328,11 @@ def restore(
         bool, typer.Option("--resize", help="Bring to the model's size; else work in tiles.")
     ] = False,
     answers: Annotated[
-        int, typer.Option(min=1, help="Different answers: their mean is taken.")
+        int,
+        typer.Option(
+            min=1,
+            help="Different answers: their mean is taken; of a model without noise the first.",
+        ),
     ] = 4,
     rounds: Annotated[
         int, typer.Option(min=0, help="Of decoding and putting back what is known.")
@@ -342,7 +346,8 @@ def restore(
     """Take noise, stains or holes out of pictures.
 
     Larger pictures are worked on in overlapping tiles without seams; NAME_uncertainty.png shows
-    where the model is unsure.
+    where the answers differ. A model without noise (model.stochastic false) has one answer: there
+    the others are what it makes where tiles begin elsewhere.
     """
     from hiresvae.commands.restore import run
 

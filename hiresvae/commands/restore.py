@@ -35,13 +35,17 @@ def run(
 ) -> list[Path]:
     """Writes ``NAME_restored.png`` and ``NAME_uncertainty.png`` a picture; returns the former.
 
+    A single answer says nothing of how sure the model is: then there is no uncertainty.
+
     Args:
         model: run folder or model folder.
         paths: pictures, or folders of pictures.
         out: folder of the result.
         mask: picture that is white where the others are to be filled in.
         resize: bring pictures to the model's size instead of working in tiles.
-        answers: different answers, of which mean and spread are taken.
+        answers: different answers, whose mean is taken and whose spread is the uncertainty; of a
+            model without noise the first is taken and the others are of other views, see
+            `hiresvae.uses.views`.
         rounds: of encoding, decoding and putting back what is known.
         steps: of searching for better latents.
         seed: of the answers.
@@ -68,13 +72,15 @@ def run(
             if hole is not None:
                 answer = torch.where(hole[None], answer, picture)
             images.save(answer, path)
-            images.save(_uncertainty(found.spread), out / f"{stem}_uncertainty.png")
+            if len(found.answers) > 1:
+                images.save(_uncertainty(found.spread), out / f"{stem}_uncertainty.png")
         written.append(path)
     for words in skipped:
         print(printable(f"skipped {words}"))
     if not written:
         raise UserError(f"no pictures to restore in {', '.join(map(str, paths))}")
-    print(f"{len(written)} pictures restored in {out}; bright is unsure in NAME_uncertainty.png")
+    words = "; bright is unsure in NAME_uncertainty.png" if answers > 1 else ""
+    print(f"{len(written)} pictures restored in {out}{words}")
     return written
 
 

@@ -6,6 +6,9 @@ back, again; from several starts, each followed by a search for the latents that
 pixels best; its colours are moved to join those around it. A model that was trained to fill blank
 places is shown one. Pictures larger than the model's are worked on in overlapping tiles that are
 blended, so that no seam is left.
+
+How sure the model is, is how little its answers differ: draws of a model with noise; of one without
+what it makes of other views of the picture, see `hiresvae.uses.views`.
 """
 
 from collections.abc import Callable
@@ -23,6 +26,7 @@ from hiresvae.models.draws import FromPosterior, FromPrior, Given
 from hiresvae.seeding import picture_noise
 from hiresvae.training.corruption import BLANK
 from hiresvae.uses.blend import joined
+from hiresvae.uses.views import continued, views
 
 LARGEST = 64_000_000
 """Pixels of the largest picture that is worked on."""
@@ -33,12 +37,16 @@ class Restored:
     """What was made of a picture.
 
     Attributes:
-        picture: float32 ``(C, H, W)`` in [-1, 1].
-        spread: standard deviation over the answers, averaged over channels ``(H, W)``.
+        picture: float32 ``(C, H, W)`` in [-1, 1]: the mean of the answers; of a model without noise
+            the first of them, which is of the picture as it is.
+        spread: standard deviation over the answers, averaged over channels ``(H, W)``; of a model
+            without noise that over other views of the picture.
+        answers: ``(n, C, H, W)``, not cut to [-1, 1]; at most as many as were asked for.
     """
 
     picture: Tensor
     spread: Tensor
+    answers: Tensor
 
 
 def window(side: int) -> Tensor:
@@ -70,7 +78,7 @@ def tiled(
     """
     height, width = picture.shape[1:]
     short = max(0, side - height), max(0, side - width)
-    whole = _mirrored(picture, short[0], short[1])
+    whole = continued(picture, *short)
     places = [(y, x) for y in starts(whole.shape[1], side) for x in starts(whole.shape[2], side)]
     weight = window(side).to(picture.device)
     total = weight.new_zeros(whole.shape[1:])
@@ -91,17 +99,6 @@ def tiled(
     return (result / total)[:, :height, :width]
 
 
-def _mirrored(picture: Tensor, down: int, right: int) -> Tensor:
-    """Returns the picture continued below and on the right by its mirror image, again and again."""
-
-    def order(length: int, more: int) -> Tensor:
-        there_and_back = [*range(length), *reversed(range(length))]
-        return torch.tensor([there_and_back[i % (2 * length)] for i in range(length + more)])
-
-    rows, columns = order(picture.shape[1], down), order(picture.shape[2], right)
-    return picture[:, rows.to(picture.device)][:, :, columns.to(picture.device)]
-
-
 def restore(
     painter: PictureModel,
     picture: Tensor,
@@ -119,7 +116,8 @@ def restore(
         picture: uint8 ``(C, H, W)``, any height and width.
         mask: bool ``(H, W)``, true where the picture is to be filled in; what is known stays as it
             is to the last bit. None: all of it is cleaned.
-        answers: different answers, of which mean and spread are taken.
+        answers: different answers, whose mean and spread are taken: draws of the model, or of one
+            without noise what it makes of other views (`hiresvae.uses.views`), for the spread.
         rounds: of encoding, decoding and putting known pixels back.
         steps: of gradient descent on the latents after that, at a rate of 0.05.
         seed: of the answers.
@@ -151,7 +149,7 @@ def restore(
     unknown = torch.zeros_like(image[:1]) if mask is None else mask[None].to(image)
     both = torch.cat([image, unknown])
     made = []
-    for k in range(answers):
+    for k, view in enumerate(views(painter, answers, seed)):
 
         def work(tiles: Tensor, numbers: Tensor, k: int = k) -> Tensor:
             images, hole = tiles[:, :-1], tiles[:, -1:]
@@ -159,15 +157,16 @@ def restore(
                 return _projected(painter, images, None, steps, numbers, seed + k)
             return _filled(painter, images, hole, rounds, steps, numbers, seed + k)
 
-        made.append(tiled(both, model.size, work, less=painter.less_memory))
+        made.append(view.back(tiled(view.of(both), model.size, work, less=painter.less_memory)))
     if mask is not None:
         made = [joined(one, image, unknown[0] > 0) for one in made]
     stacked = torch.stack(made)
-    answer, spread = stacked.mean(0).clamp(-1, 1), stacked.std(0, correction=0).mean(0)
+    answer = (stacked.mean(0) if model.settings.stochastic else stacked[0]).clamp(-1, 1)
+    spread = stacked.std(0, correction=0).mean(0)
     if mask is not None:
         # To the last bit: a mean of equal numbers may differ from them.
         answer, spread = torch.where(unknown > 0, answer, image), spread * unknown[0]
-    return Restored(answer.cpu(), spread.cpu())
+    return Restored(answer.cpu(), spread.cpu(), stacked.cpu())
 
 
 def _labels(painter: PictureModel, images: Tensor) -> Tensor | None:

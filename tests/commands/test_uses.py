@@ -205,6 +205,15 @@ def test_restore_keeps_size_and_what_the_mask_leaves(trained, folder, tmp_path, 
             assert one.crop((6, 5, 12, 9)).tobytes() != two.crop((6, 5, 12, 9)).tobytes()
 
 
+def test_restore_says_where_a_model_without_noise_is_unsure(autoencoder, folder, tmp_path, call):
+    words = ["restore", autoencoder, folder / "0.png", "--out", tmp_path / "o"]
+    assert "bright is unsure" not in call(*words, "--answers", 1)
+    assert [path.name for path in (tmp_path / "o").iterdir()] == ["0_restored.png"]
+    assert "bright is unsure" in call(*words)
+    with Image.open(tmp_path / "o" / "0_uncertainty.png") as file:
+        assert np.asarray(file).max() > 20, "not black"
+
+
 def test_restore_sees_deep_pictures_as_they_are(trained, folder, tmp_path, call):
     with Image.open(folder / "0.png") as file:
         plain = np.asarray(file.convert("L"))

@@ -88,6 +88,46 @@ def test_searching_explains_the_known_pixels_better(painter, pictures):
     assert errors[1] < errors[0]
 
 
+def damaged_flat(side=40):
+    """A grey picture with a patch of salt and pepper, and where that is."""
+    where = torch.zeros(side, side, dtype=torch.bool)
+    where[12:26, 14:30] = True
+    noise = torch.randint(0, 2, (side, side), generator=torch.Generator().manual_seed(0)) * 255
+    grey = torch.full((side, side), 150)
+    return torch.where(where, noise, grey).to(torch.uint8).expand(3, -1, -1), where
+
+
+def test_a_model_without_noise_disagrees_with_itself(make_painter):
+    painter = make_painter(stochastic=False)
+    picture, where = damaged_flat()
+    found = restore(painter, picture, answers=4)
+    assert len(found.answers) == 4
+    assert found.spread[where].mean() > 1e-3, "where the picture is damaged"
+    alone = restore(painter, picture, answers=1)
+    assert torch.equal(found.picture, alone.picture), "its own answer is taken, and not their mean"
+    assert (alone.spread == 0).all()
+
+
+@pytest.mark.parametrize("kind", [None, "masking"])
+def test_a_hole_filled_without_noise_has_a_spread_inside_alone(make_painter, pictures, kind):
+    painter = make_painter(stochastic=False)
+    if kind is not None:  # what is shown to it is blank, the same for all answers
+        chosen = {"corruption": CorruptionSettings(kind=kind)}
+        painter = replace(painter, settings=painter.settings.model_copy(update=chosen))
+    mask = torch.zeros(16, 16, dtype=torch.bool)
+    mask[4:9, 5:11] = True
+    found = restore(painter, pictures[0], mask, answers=3, rounds=2)
+    assert (found.spread[mask] > 0).all() and (found.spread[~mask] == 0).all()
+    known = to_float(pictures[:1])[0]
+    for answer in (found.picture, *found.answers):
+        assert torch.equal(answer[:, ~mask], known[:, ~mask])
+
+
+def test_the_mean_of_a_model_with_noise_is_taken(make_painter, pictures):
+    found = restore(make_painter(), pictures[0], answers=3)
+    assert torch.allclose(found.picture, found.answers.mean(0).clamp(-1, 1))
+
+
 @pytest.fixture
 def denoiser(make_painter):
     """Makes a painter that was trained on corrupted pictures: (any key of the section)."""
