@@ -168,9 +168,9 @@ def edit(
 ) -> None:
     """Move one attribute of pictures and keep the rest.
 
-    Attributes: brightness, colourfulness and skin_tone (measured), the classes and exact attributes
-    of the data, columns of --csv, or the difference of two folders. What else moved, and how far
-    faces stay the same person, is in edit.json.
+    Attributes: brightness, colourfulness of colour pictures, skin_tone of faces (all measured), the
+    classes and exact attributes of the data, columns of --csv, or the difference of two folders.
+    What else moved, and how far faces stay the same person, is in edit.json.
     """
     from hiresvae.commands.edit import run
 

@@ -25,6 +25,12 @@ def is_binary(values: Tensor) -> bool:
     return bool(((values == values.min()) | (values == values.max())).all())
 
 
+def varies(values: Tensor) -> bool:
+    """Returns whether an attribute differs among pictures by more than rounding."""
+    low, high = float(values.min()), float(values.max())
+    return high - low > 1e-9 * max(abs(low), abs(high))
+
+
 def direction(
     latents: Tensor, values: Tensor, others: Tensor | None = None, *, method: str = "means"
 ) -> Tensor:
@@ -50,7 +56,7 @@ def direction(
     (InterFaceGAN, arXiv 1907.10786), section 3.2, for normals and their orthogonalisation.
     """
     z, y = latents.double(), in_units(values.double())
-    if values.max() == values.min():
+    if not varies(values):
         raise UserError(f"the attribute is {float(values[0]):g} for all {len(values)} pictures")
     if is_binary(values) and min(int((y > 0).sum()), int((y < 0).sum())) < 2:
         raise UserError("the attribute needs at least 2 pictures with it and 2 without")
@@ -74,7 +80,7 @@ def _usable(others: Tensor | None, y: Tensor) -> Tensor:
     """Returns the others in units, without those that say nothing or the same as ``y``."""
     if others is None:
         return y.new_zeros(len(y), 0)
-    columns = [in_units(column) for column in others.double().T if column.max() > column.min()]
+    columns = [in_units(column) for column in others.double().T if varies(column)]
     columns = [column for column in columns if abs(_correlation(column, y)) < 0.98]
     return torch.stack(columns, 1) if columns else y.new_zeros(len(y), 0)
 

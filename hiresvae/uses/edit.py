@@ -11,7 +11,7 @@ from hiresvae.generator import PictureModel
 from hiresvae.seeding import generator
 from hiresvae.uses.attributes import Examples, known_only
 from hiresvae.uses.codes import Codes, decode, encode, label_means
-from hiresvae.uses.directions import METHODS, direction, in_units, ridge
+from hiresvae.uses.directions import METHODS, direction, in_units, ridge, varies
 from hiresvae.uses.measure import measured
 
 MOST_NUMBERS = 16384
@@ -144,7 +144,7 @@ def probe(vectors: Tensor, examples: Examples, attribute: str) -> Probes:
     names = [attribute, *(n for n in (*examples.exact, *examples.columns) if n != attribute)]
     names = list(dict.fromkeys(names))
     columns = {name: examples.columns[name] for name in names}
-    names = [n for n, v in columns.items() if v.isfinite().all() and v.max() > v.min()]
+    names = [n for n, v in columns.items() if v.isfinite().all() and varies(v)]
     targets = torch.stack([in_units(columns[name]) for name in names], 1)
     order = torch.randperm(len(z), generator=generator(0, "probe"))
     apart, rest = order[: len(z) // 5], order[len(z) // 5 :]
@@ -197,7 +197,11 @@ def drift(
     report: dict[str, Any] = {}
     for i, level in enumerate(levels):
         after = measured(pictures[:, i])
-        moved = {name: round(float((after[name] - before[name]).mean()), 3) for name in before}
+        moved = {
+            name: round(float((after[name] - before[name]).mean()), 3)
+            for name in before
+            if name in after  # an edit may leave no skin to measure
+        }
         report[f"{level:g}"] = {"measured": moved}
         if edit.probes is not None and at_zero is not None:
             again = encode(painter, pictures[:, i], labels).vector(edit.rungs)

@@ -65,6 +65,13 @@ def test_exact_attributes_come_from_drawn_sets(studio):
     assert {"smile", "brightness"} <= set(faces)
 
 
+def test_a_grey_model_has_no_sliders_of_colour(train, tmp_path):
+    words = ("data.channels=1", "adversary=null", "training.images=64")
+    painter = load(train(tmp_path / "grey", *words), device="cpu")
+    assert painter.model.channels == 1
+    assert set(learn_all(with_data(painter, source="monet"))) == {"brightness"}
+
+
 def test_attributes_of_other_models_come_from_samples_and_nothing_is_fetched(studio, monkeypatch):
     painter = with_data(studio.painter, source="monet", labels="folders")
     monkeypatch.setattr(module, "of_data", lambda *a, **k: pytest.fail("the data were opened"))

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from hiresvae.uses.directions import direction, in_units, ridge
+from hiresvae.uses.directions import direction, in_units, ridge, varies
 
 
 @pytest.fixture
@@ -92,3 +92,12 @@ def test_a_shrunk_fit_is_that_of_its_penalty_with_few_numbers_and_with_many(dims
     (errors + shrink * weights.square().sum()).backward()
     # Nothing is gained by any change of either.
     assert weights.grad.abs().max() < 1e-9 and biases.grad.abs().max() < 1e-9
+
+
+def test_what_is_the_same_but_for_rounding_is_the_same(latents, refused):
+    z, first, _ = latents
+    values = 40 + 1e-9 * first
+    assert varies(first) and varies(1e-9 * first) and not varies(values)
+    assert not varies(torch.zeros(3)) and not varies(torch.full((3,), torch.nan))
+    with refused("the attribute is 40 for all 600 pictures"):
+        direction(z, values)
