@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from hiresvae.generator import load
-from hiresvae.uses.parts import FormatName, PartName, export
+from hiresvae.uses.parts import FormatName, PartName, can_compare, export
 
 
 def run(
@@ -26,4 +26,6 @@ def run(
     files = export(load(model, device=device or "cpu"), out, part, format)
     total = sum(file.stat().st_size for file in files) / 1e6
     print(f"{part} as {format}, {total:.1f} MB: {', '.join(map(str, files))}")
+    if not can_compare(format):
+        print("not held against the model: that needs onnxruntime, of the extra 'onnx'")
     return files

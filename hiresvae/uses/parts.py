@@ -6,6 +6,8 @@ them; a part that was exported as safetensors comes back by `load_part`.
 
 import json
 import warnings
+from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal
 
@@ -14,7 +16,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from hiresvae.errors import UserError
-from hiresvae.generator import PictureModel
+from hiresvae.generator import PictureModel, load
 from hiresvae.model_files import BROKEN, shapes
 from hiresvae.models.draws import FromPosterior, FromPrior, Given
 from hiresvae.models.vae import VAE
@@ -58,8 +60,10 @@ class Part(nn.Module):
     @property
     def outputs(self) -> list[str]:
         """Names of the results."""
-        rungs = [f"latent_{i}" for i in range(len(self.model.latent_shapes))]
-        return rungs if self.part == "encoder" else ["pictures"]
+        if self.part == "encoder":
+            return [f"latent_{i}" for i in range(len(self.model.latent_shapes))]
+        # ONNX knows but one value of a name: what comes out may not be called as what goes in.
+        return ["pictures" if self.part == "decoder" else "reconstructions"]
 
     def forward(self, *tensors: Tensor) -> Any:
         """Returns a tensor, or a tuple of the rungs' latents; see the class."""
@@ -112,6 +116,8 @@ def needed(part: Part) -> set[str]:
 def export(painter: PictureModel, out: Path, part: PartName, format: FormatName) -> list[Path]:
     """Writes a part of a model, checks that it gives the same, and returns the files.
 
+    ONNX files are checked where onnxruntime is installed, see `can_compare`.
+
     Args:
         painter: the model.
         out: folder of the files.
@@ -121,15 +127,19 @@ def export(painter: PictureModel, out: Path, part: PartName, format: FormatName)
 
     Raises:
         UserError: the extra is not there, or the folder cannot be written.
+        RuntimeError: what was written gives something else, by more than 1e-5.
     """
     piece = Part(painter.model, part).eval()
     with explained("exporting", out):
         out.mkdir(parents=True, exist_ok=True)
         if format == "safetensors" and part == "all":
             painter.save(out)
+            _compare(piece, Part(load(out, device=str(painter.device)).model, part))
             return sorted(path for path in out.iterdir() if path.is_file())
         if format == "safetensors":
-            return _save_tensors(painter, piece, out)
+            files = _save_tensors(painter, piece, out)
+            _compare(piece, load_part(out, part, device=str(painter.device)))
+            return files
         path = (
             out
             / f"{'model' if part == 'all' else part}.{'pt' if format == 'torchscript' else 'onnx'}"
@@ -143,6 +153,11 @@ def export(painter: PictureModel, out: Path, part: PartName, format: FormatName)
     note = out / f"{path.stem}.{format}.json"
     note.write_text(json.dumps(words | _shape(painter), indent=2) + "\n", encoding="utf-8")
     return [path, note]
+
+
+def can_compare(format: FormatName) -> bool:
+    """Returns whether files of a format can be run here, to be held against the model."""
+    return format != "onnx" or find_spec("onnxruntime") is not None
 
 
 def _shape(painter: PictureModel) -> dict[str, Any]:
@@ -257,4 +272,23 @@ def _to_onnx(piece: Part, path: Path) -> None:
             dynamic_shapes=(tuple({0: batch} for _ in given),),
             dynamo=True,
             external_data=False,
+            verbose=False,
         )
+    if can_compare("onnx"):
+        _compare(piece, _running(piece, path))
+
+
+def _running(piece: Part, path: Path) -> Callable[..., Any]:
+    """Returns an ONNX file as a function of tensors."""
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    device = piece.model.last_layer.device
+
+    def run(*tensors: Tensor) -> Any:
+        given = {k: v.cpu().numpy() for k, v in zip(piece.inputs, tensors, strict=True)}
+        found = session.run(piece.outputs, given)
+        results = tuple(torch.from_numpy(one).to(device) for one in found)
+        return results if piece.part == "encoder" else results[0]
+
+    return run

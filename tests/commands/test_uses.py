@@ -228,7 +228,18 @@ def test_restore_sees_deep_pictures_as_they_are(trained, folder, tmp_path, call)
 
 
 def test_export_names_its_files(trained, tmp_path, call):
-    assert "decoder.safetensors" in call("export", trained, "--out", tmp_path, "--part", "decoder")
+    said = call("export", trained, "--out", tmp_path, "--part", "decoder")
+    assert "decoder.safetensors" in said and "not held against" not in said
+
+
+def test_export_says_what_it_could_not_check(trained, tmp_path, call, monkeypatch):
+    file = tmp_path / "model.onnx"
+    file.write_bytes(b"")
+    monkeypatch.setattr("hiresvae.commands.export.export", lambda *_: [file])
+    for there in (True, False):
+        monkeypatch.setattr("hiresvae.uses.parts.find_spec", lambda _, there=there: there or None)
+        said = call("export", trained, "--out", tmp_path, "--format", "onnx")
+        assert ("not held against the model" in said) is not there
 
 
 @pytest.mark.parametrize(

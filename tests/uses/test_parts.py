@@ -1,11 +1,14 @@
 import json
+import sys
 
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from hiresvae import generator
 from hiresvae.generator import load
 from hiresvae.images import to_float
+from hiresvae.uses import parts
 from hiresvae.uses.parts import Part, example, export, load_part
 
 
@@ -54,24 +57,50 @@ def test_the_whole_as_safetensors_is_a_model_folder(make_painter, pictures, tmp_
     assert torch.equal(again.reconstruct(pictures), painter.reconstruct(pictures))
 
 
-def test_onnx_gives_the_same_or_says_what_is_missing(make_painter, tmp_path, refused):
-    painter = make_painter()
-    try:
-        import onnx  # noqa: F401
-        import onnxscript  # noqa: F401
-    except ImportError:
-        with refused("hiresvae[onnx]"):
-            export(painter, tmp_path, "decoder", "onnx")
-        assert not list(tmp_path.iterdir())
-        return
-    path, _ = export(painter, tmp_path, "decoder", "onnx")
+@pytest.mark.parametrize("part", ["all", "encoder", "decoder"])
+def test_onnx_gives_the_same_for_any_number_of_pictures(painter, part, tmp_path, capsys):
+    pytest.importorskip("onnx")
+    pytest.importorskip("onnxscript")
     runtime = pytest.importorskip("onnxruntime")
-    piece = Part(painter.model, "decoder")
-    for count in (1, 3):
+    path, note = export(painter, tmp_path, part, "onnx")
+    assert not capsys.readouterr().out, "the exporter talks of what it does"
+    words, piece = json.loads(note.read_text()), Part(painter.model, part)
+    session = runtime.InferenceSession(str(path))
+    assert [one.name for one in session.get_inputs()] == words["inputs"]
+    assert [one.name for one in session.get_outputs()] == words["outputs"]
+    for count in (1, 4):
         given = example(piece, count)
-        session = runtime.InferenceSession(str(path))
         feed = {k: v.numpy() for k, v in zip(piece.inputs, given, strict=True)}
-        assert abs(session.run(None, feed)[0] - piece(*given).numpy()).max() < 1e-5
+        ours, theirs = piece(*given), session.run(None, feed)
+        pairs = zip(ours if isinstance(ours, tuple) else (ours,), theirs, strict=True)
+        assert all(abs(a.numpy() - b).max() < 1e-5 for a, b in pairs)
+
+
+def test_onnx_that_differs_is_not_handed_out(make_painter, tmp_path, monkeypatch):
+    pytest.importorskip("onnxscript")
+    pytest.importorskip("onnxruntime")
+    monkeypatch.setattr(parts, "_running", lambda piece, path: lambda *given: 0 * piece(*given))
+    with pytest.raises(RuntimeError, match="the exported decoder differs by"):
+        export(make_painter(), tmp_path, "decoder", "onnx")
+    assert not list(tmp_path.iterdir())
+
+
+def test_without_the_extra_onnx_says_how_to_get_it(make_painter, tmp_path, refused, monkeypatch):
+    monkeypatch.setitem(sys.modules, "onnxscript", None)
+    with refused("hiresvae[onnx]"):
+        export(make_painter(), tmp_path, "decoder", "onnx")
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("part", ["all", "encoder", "decoder"])
+def test_weights_that_come_back_as_others_are_our_fault(make_painter, part, tmp_path, monkeypatch):
+    def broken(weights, file):
+        other = 1.0 if file.stem == "prior" else 0.5
+        save_file({name: other * weight for name, weight in weights.items()}, file)
+
+    monkeypatch.setattr(generator if part == "all" else parts, "save_file", broken)
+    with pytest.raises(RuntimeError, match=f"the exported {part} differs by"):
+        export(make_painter(), tmp_path, part, "safetensors")
 
 
 def test_broken_parts_are_a_sentence(make_painter, tmp_path, refused):
