@@ -298,7 +298,10 @@ def anomaly(
         float, typer.Option(help="Share of usual pictures below the threshold.")
     ] = 0.95,
     by: Annotated[
-        str, typer.Option(help="score (bits less complexity), bits, or error.")
+        str,
+        typer.Option(
+            help="score (bits less complexity), bits, error, or error_top_K (of a ladder's top K)."
+        ),
     ] = "score",
     draws: Annotated[int, typer.Option(min=1, help="Of the posterior, for each picture.")] = 8,
     seed: Seed = 0,

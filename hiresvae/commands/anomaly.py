@@ -24,6 +24,8 @@ USUAL = 500
 USUAL_PAGES = 50
 """The same of models of tiles, whose pictures are large."""
 KINDS = ("score", "bits", "error")
+TOP = "error_top_"
+"""Before the number of rungs that are kept, in --by and in the table."""
 NONE_USUAL = "no pictures are held out to set a threshold by: give --reference FOLDER"
 
 
@@ -43,8 +45,10 @@ def run(
     """Writes a CSV file with a row a picture, most unusual first, and returns its path.
 
     Columns: file, unusual, share_of_usual_below, score_bits, iwae_K_bits (K draws),
-    complexity_bits, mean_squared_error, largest_heat, and rate_L_nats of each rung; without those
-    of a likelihood (score_bits, iwae_K_bits, rate_L_nats) of an autoencoder, which has none.
+    complexity_bits, mean_squared_error, largest_heat, and rate_L_nats of each rung; of a ladder
+    error_top_K too, the mean squared error with its top K rungs alone; without those of a
+    likelihood (score_bits, iwae_K_bits, rate_L_nats, error_top_K) of an autoencoder, which has
+    none.
 
     Args:
         model: run folder or model folder.
@@ -53,7 +57,8 @@ def run(
         heatmaps: folder that gets ``NAME_heat.png``: picture, reconstruction, heat.
         reference: folder of usual pictures; None: those held out in training.
         quantile: share of usual pictures that stay below the threshold.
-        by: score (bits less complexity), bits, or error; what is held against the threshold.
+        by: score (bits less complexity), bits, error, or of a ladder error_top_K; what is held
+            against the threshold.
         draws: of the posterior for each picture.
         seed: of the draws.
         device: None takes what there is.
@@ -61,14 +66,21 @@ def run(
     Raises:
         UserError: no pictures, no usual ones, or a likelihood is asked for that there is not.
     """
-    if by not in KINDS:
-        raise UserError(f"--by {by!r} must be one of {', '.join(KINDS)}")
+    if by not in KINDS and not by.removeprefix(TOP).isdecimal():
+        raise UserError(f"--by {by!r} must be one of {', '.join(KINDS)}, or {TOP}1 of a ladder")
     check_quantile(quantile)
     painter = load(model, device=device)
     if by != "error" and not painter.settings.model.stochastic:
         raise UserError(
             f"--by {by!r} needs a likelihood, which this model has not: it is an autoencoder "
             "(model.stochastic is false); take --by error"
+        )
+    rungs = len(painter.model.latent_shapes)
+    if by not in KINDS and not 1 <= int(by.removeprefix(TOP)) < rungs:
+        near = min(max(int(by.removeprefix(TOP)), 1), rungs - 1)
+        raise UserError(
+            f"--by {by!r}: this model has {rungs} rung{'s' if rungs > 1 else ''}; nearest valid: "
+            f"{f'{TOP}{near}' if near else 'error'}"
         )
     if painter.settings.data.crop == "tiles":
         return _run_pages(painter, paths, out, heatmaps, reference, quantile, by, seed)
@@ -88,8 +100,9 @@ def run(
         **_figures(got, draws),
         "largest_heat": [f"{one.max():.2f}" for one in heats],
         **_rates(got),
+        **_tops(got),
     }
-    _report(out, by, quantile, names, getattr(got, by), getattr(usual, by), figures)
+    _report(out, by, quantile, names, _chosen(got, by), _chosen(usual, by), figures)
     if heatmaps is not None:
         _heatmaps(painter, pictures, names, heats, heatmaps)
     for name, reason in skipped:
@@ -199,6 +212,21 @@ def _rates(got: Scores) -> dict[str, list[str]]:
     return {
         f"rate_{i}_nats": [f"{rate:.3f}" for rate in rates] for i, rates in enumerate(got.rates.T)
     }
+
+
+def _tops(got: Scores) -> dict[str, list[str]]:
+    """Returns a column for each number of top rungs kept, but all; none of a single rung."""
+    if got.errors is None:
+        return {}
+    columns = got.errors.T[:-1]
+    return {f"{TOP}{k}": [f"{error:.6f}" for error in one] for k, one in enumerate(columns, 1)}
+
+
+def _chosen(got: Scores, by: str) -> torch.Tensor:
+    if by in KINDS:
+        return getattr(got, by)
+    assert got.errors is not None
+    return got.errors[:, int(by.removeprefix(TOP)) - 1]
 
 
 def _table(columns: dict[str, list[str]], order: list[int]) -> str:

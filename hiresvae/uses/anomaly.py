@@ -7,6 +7,7 @@ picture corrects for how plain it is.
 
 import io
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,7 +19,9 @@ from hiresvae.batching import in_batches
 from hiresvae.errors import UserError
 from hiresvae.generator import PictureModel
 from hiresvae.images import to_float, to_pil, to_uint8
-from hiresvae.models.draws import FromPosterior
+from hiresvae.models.contract import Drawn
+from hiresvae.models.draws import FromPosterior, FromPrior, Given
+from hiresvae.models.vae import VAE
 from hiresvae.seeding import picture_noise
 from hiresvae.uses.bounds import importance_bound
 from hiresvae.uses.codes import BATCH
@@ -36,6 +39,8 @@ class Scores:
         score: ``bits - complexity``.
         error: mean squared error of the reconstruction in [-1, 1].
         rates: nats of each rung ``(N, L)``.
+        errors: ``(N, L)``: mean squared error where the top 1, 2, ... L rungs are those of the
+            picture and the rest are the prior's mean; the last is that of the reconstruction.
         squares: squared error by pixel, averaged over channels ``(N, S, S)``.
     """
 
@@ -44,6 +49,7 @@ class Scores:
     score: Tensor | None
     error: Tensor
     rates: Tensor | None
+    errors: Tensor | None
     squares: Tensor
 
 
@@ -82,7 +88,8 @@ def scores(painter: PictureModel, pictures: Tensor, *, draws: int = 8, seed: int
         draws: of the posterior, for the bound.
         seed: of the draws; picture i depends on (seed, i) only.
 
-    Source: Serra et al. 2020 (arXiv 1909.11480), equation 1.
+    Source: Serra et al. 2020 (arXiv 1909.11480), equation 1; Havtorn et al. 2021 (arXiv
+    2102.08248) for keeping a ladder's top rungs and taking the prior for the rest.
     """
     model, noisy = painter.model, painter.settings.model.stochastic
 
@@ -99,16 +106,27 @@ def scores(painter: PictureModel, pictures: Tensor, *, draws: int = 8, seed: int
             return squares, packed
         rates = torch.stack([drawn.rate() for drawn in mean.drawn], 1).cpu()
         bound = importance_bound(painter, images, features, labels, seed, numbers, draws)
-        return squares, packed, bound, rates
+        tops = [
+            _error(model, images, mean.drawn[:kept], labels) for kept in range(1, len(mean.drawn))
+        ]
+        errors = torch.stack([*tops, squares.mean((1, 2))], 1)
+        return squares, packed, bound, rates, errors
 
     parts = in_batches(slice(0, len(pictures)), BATCH, found, painter.less_memory)
     squares, packed, *of_bound = (torch.cat(column) for column in zip(*parts, strict=True))
     error = squares.mean((1, 2))
     if not of_bound:
-        return Scores(None, packed, None, error, None, squares)
-    bound, rates = of_bound
+        return Scores(None, packed, None, error, None, None, squares)
+    bound, rates, errors = of_bound
     bits = -bound / math.log(2)
-    return Scores(bits, packed, bits - packed, error, rates, squares)
+    return Scores(bits, packed, bits - packed, error, rates, errors, squares)
+
+
+def _error(model: VAE, images: Tensor, kept: Sequence[Drawn], labels: Tensor | None) -> Tensor:
+    """Returns the mean squared error ``(N,)`` where the rungs below those kept are the prior's."""
+    latents: list[Tensor | None] = [drawn.z for drawn in kept]
+    walk = model.walk(Given(latents, FromPrior(None)), labels, len(images))
+    return (model.likelihood(walk.head).mean - images).square().mean((1, 2, 3)).cpu()
 
 
 def check_quantile(quantile: float) -> None:

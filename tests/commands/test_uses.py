@@ -177,6 +177,24 @@ def test_anomaly_writes_a_table_and_heat_maps(trained, folder, tmp_path, call):
     assert "iwae_2_bits" in table.read_text().splitlines()[0].split(",")
 
 
+def test_anomaly_of_a_ladder_by_its_top_rungs(laddered, trained, folder, tmp_path, call, refused):
+    from hiresvae.commands.anomaly import run
+
+    table = tmp_path / "scores.csv"
+    words = call("anomaly", laddered, folder, "--out", table, "--by", "error_top_2", "--draws", 1)
+    assert "(error_top_2 above" in words
+    with table.open() as file:
+        rows = list(csv.DictReader(file))
+    found = [float(row["error_top_2"]) for row in rows]
+    assert found == sorted(found, reverse=True)
+    tops = [name for name in rows[0] if name.startswith("error_top_")]
+    assert tops[:2] == ["error_top_1", "error_top_2"]
+    with refused(f"nearest valid: {tops[-1]}"):
+        run(model=str(laddered), paths=[folder], out=table, by="error_top_99", device="cpu")
+    with refused("this model has 1 rung;", "nearest valid: error"):
+        run(model=str(trained), paths=[folder], out=table, by="error_top_1", device="cpu")
+
+
 def test_anomaly_of_an_autoencoder_is_by_its_error(autoencoder, folder, tmp_path, call):
     table = tmp_path / "scores.csv"
     call("anomaly", autoencoder, folder, "--out", table, "--by", "error")

@@ -4,7 +4,8 @@ from dataclasses import replace
 import pytest
 import torch
 
-from hiresvae.images import to_uint8
+from hiresvae.images import to_float, to_uint8
+from hiresvae.models.draws import FromPrior, Given
 from hiresvae.seeding import picture_noise
 from hiresvae.uses.anomaly import complexity, heat, overlay, scores, threshold
 
@@ -30,6 +31,22 @@ def test_figures_of_every_kind_of_model(painter, pictures):
     assert torch.allclose(again, got.squares[3:], atol=1e-5)
 
 
+def test_errors_by_rung_keep_the_top_and_take_the_prior_below(make_painter, pictures):
+    painter = make_painter(pyramid="1x1 4x2 8x1 16")
+    rungs = len(painter.model.latent_shapes)
+    got = scores(painter, pictures, draws=1)
+    assert got.errors.shape == (5, rungs)
+    torch.testing.assert_close(got.errors[:, -1], got.error)
+    latents = painter.encode(pictures)
+    for kept in range(1, rungs):
+        given = Given([z.clone() for z in latents[:kept]], FromPrior(None))
+        walk = painter.model.walk(given, None, len(pictures))
+        again = painter.model.likelihood(walk.head).mean
+        error = (again - to_float(pictures)).square().mean((1, 2, 3))
+        torch.testing.assert_close(got.errors[:, kept - 1], error)
+    assert len({round(float(e), 5) for e in got.errors[0]}) == rungs, "each rung says something"
+
+
 def test_a_model_of_black_and_white_is_asked_about_such(make_painter, pictures):
     painter = make_painter(likelihood="bernoulli")
     data = painter.settings.data.model_copy(update={"binarize": True})
@@ -44,7 +61,7 @@ def test_a_model_of_black_and_white_is_asked_about_such(make_painter, pictures):
 
 def test_an_autoencoder_has_an_error_and_no_bits(make_painter, pictures):
     got = scores(make_painter(stochastic=False), pictures)
-    assert got.bits is None and got.score is None and got.rates is None
+    assert got.bits is None and got.score is None and got.rates is None and got.errors is None
     assert got.error.isfinite().all() and got.complexity.isfinite().all()
 
 
