@@ -122,6 +122,9 @@ def _run_pages(
 ) -> Path:
     """Does the same for a model of tiles, at the pictures' own scale; see `run`.
 
+    A page that is usual itself, such as one held out, is held against the others: a line that it
+    took part in drawing would say little.
+
     Columns: file, unusual, share_of_usual_below, mean_squared_error, largest_heat.
     """
     if by != "error":
@@ -137,12 +140,13 @@ def _run_pages(
         raise UserError(NONE_USUAL)
     squares = [page_errors(painter, page, seed)[1] for page in common]
     level = float(torch.cat([one.flatten() for one in squares]).mean())
-    names, errors, hottest = [], [], []
+    names, errors, hottest, itself = [], [], [], []
     for name, page in _pages(painter, paths):
         again, wrong = page_errors(painter, page, seed)
         heated = page_heat(wrong, level)
         names.append(name)
         errors.append(wrong.mean())
+        itself.append([torch.equal(page, one) for one in common])
         hottest.append(f"{heated.max():.2f}")
         if heatmaps is not None:
             # Where the paper itself is grey all is hot: what stands out of the page is shown.
@@ -152,7 +156,10 @@ def _run_pages(
         raise UserError(f"no pictures in {', '.join(map(str, paths))}")
     figures = {"mean_squared_error": [f"{error:.6f}" for error in errors], "largest_heat": hottest}
     usual = torch.stack([one.mean() for one in squares])
-    _report(out, by, quantile, names, torch.stack(errors), usual, figures)
+    if any(all(row) for row in itself):
+        raise UserError(f"a page is its own and only measure of what is usual: {NONE_USUAL}")
+    itself_of = torch.tensor(itself)
+    _report(out, by, quantile, names, torch.stack(errors), usual, figures, itself_of)
     return out
 
 
@@ -164,20 +171,31 @@ def _report(
     chosen: torch.Tensor,
     usual: torch.Tensor,
     figures: dict[str, list[str]],
+    itself: torch.Tensor | None = None,
 ) -> None:
-    """Writes the table of scores ``(N,)`` against usual ones ``(M,)``, and says what came of it."""
+    """Writes the table of scores ``(N,)`` against usual ones ``(M,)``, and says what came of it.
+
+    Where ``itself`` ``(N, M)`` says that a picture is one of the usual ones, it is left out of what
+    it is held against.
+    """
     line = threshold(usual, quantile)
+    lines = torch.full(chosen.shape, line, dtype=torch.float64)
     below = (usual[None] < chosen[:, None]).double().mean(1)
+    for i, row in enumerate([] if itself is None else itself):
+        if row.any():
+            lines[i] = threshold(usual[~row], quantile)
+            below[i] = (usual[~row] < chosen[i]).double().mean()
+    unusual = chosen > lines
     columns = {
         "file": names,
-        "unusual": ["yes" if score > line else "no" for score in chosen],
+        "unusual": ["yes" if found else "no" for found in unusual],
         "share_of_usual_below": [f"{share:.4f}" for share in below],
         **figures,
     }
     with explained("writing scores", out):
         out.parent.mkdir(parents=True, exist_ok=True)
     write_whole(out, _table(columns, chosen.argsort(descending=True).tolist()))
-    words = f"{int((chosen > line).sum())} of {len(names)} pictures unusual ({by} above {line:.4g}"
+    words = f"{int(unusual.sum())} of {len(names)} pictures unusual ({by} above {line:.4g}"
     print(f"{words}, the {quantile:g} quantile of {len(usual)} usual ones); scores in {out}")
 
 

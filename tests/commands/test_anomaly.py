@@ -105,3 +105,22 @@ def test_a_table_and_heat_maps_of_pages(run, pages, tmp_path, capsys, refused):
         anomaly.run(model=str(run), paths=[pages], out=out, device="cpu", by="bits")
     with refused("no pictures in"):
         anomaly.run(model=str(run), paths=[broken], out=out, by="error", device="cpu")
+
+
+def test_a_page_takes_no_part_in_drawing_its_own_line(run, pages, tmp_path, refused):
+    out = tmp_path / "scores.csv"
+    anomaly.run(
+        model=str(run), paths=[pages], out=out, reference=pages, by="error", quantile=0.999,
+        device="cpu",
+    )  # fmt: skip
+    with out.open() as file:
+        rows = list(csv.DictReader(file))
+    # Of its own set the worst page lies below no quantile; beside the others it is the worst.
+    assert [row["unusual"] for row in rows] == ["yes"] + ["no"] * 9
+    assert float(rows[0]["share_of_usual_below"]) == 1
+    assert float(rows[-1]["share_of_usual_below"]) == 0
+    alone = pages / "3.png"
+    with refused("its own and only measure", "--reference FOLDER"):
+        anomaly.run(
+            model=str(run), paths=[alone], out=out, reference=alone, by="error", device="cpu"
+        )
