@@ -129,7 +129,10 @@ def edit(
     attribute: Annotated[str, typer.Option(help="Name of what is moved.")],
     strength: Annotated[
         float,
-        typer.Option(callback=finite, help="2 is about the way from one class to the other."),
+        typer.Option(
+            callback=finite,
+            help="2 is about the way from one class to the other; of two labels -2 is the other.",
+        ),
     ] = 2.0,
     out: Annotated[Path, typer.Option(help="Folder of the result.")] = Path("edited"),
     method: Annotated[

@@ -48,7 +48,7 @@ def run(
         paths: pictures, folders and archives of pictures, or ``sample:SEED``.
         attribute: what is moved.
         strength: by how many units; 2 is about the way from one class to the other, and of a
-            label all of it.
+            label all of it. Of two labels less than 0 goes to the other one.
         out: folder of the result.
         method: means, normal, label, or auto: label where the model knows the attribute as one.
         keep: attributes to hold still; None: all the exact ones of a drawn set.
@@ -76,12 +76,13 @@ def run(
     painter = load(model, device=device)
     inputs = gather(painter, paths)
     edit, count = _edit(painter, attribute, method, keep, csv, having, lacking, source)
-    if edit.label is not None and strength < 0:
+    both = edit.label is None or edit.other is not None
+    if strength < 0 and not both:
         raise UserError(
-            f"--strength {strength:g} leads away from the label {attribute!r}, where nothing is: "
-            "take 0 to 2, or --method means"
+            f"--strength {strength:g} leads away from the label {attribute!r}, and to which of the "
+            f"other {len(painter.classes) - 1} is not said: take 0 to 2, or --method means"
         )
-    levels = strengths(strength, steps, both=edit.label is None)
+    levels = strengths(strength, steps, both=both)
     strip = edited(painter, inputs.codes, edit, levels)
     final = strip[:, -1]
     names = distinct(inputs.names)

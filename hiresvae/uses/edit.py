@@ -30,6 +30,7 @@ class Edit:
             ``(K, D)``: the mean of each label's latents.
         rungs: how many rungs it is for.
         label: number of the label to go to; None unless the method is "label".
+        other: number of the label to which less than 0 goes; None unless there are two labels.
         probes: what tells attributes from latents, for the report; None without examples.
     """
 
@@ -38,19 +39,21 @@ class Edit:
     step: Tensor
     rungs: int
     label: int | None = None
+    other: int | None = None
     probes: "Probes | None" = None
 
     def apply(self, codes: Codes, strength: float) -> Codes:
         """Returns the codes moved by so many units; strength 0 changes nothing.
 
-        With labels, strength 2 is the other label, as it is the way from class to class elsewhere;
-        what is between mixes the two, and beyond either there is nothing.
+        With labels, strength 2 is that label, as it is the way from class to class elsewhere, and
+        -2 the other one of two; what is between mixes them, and beyond either there is nothing.
         """
         if self.label is not None:
             assert codes.labels is not None
+            back = strength < 0 and self.other is not None
             target = torch.zeros_like(codes.labels)
-            target[:, self.label] = 1
-            share = min(max(strength / 2, 0.0), 1.0)
+            target[:, self.other if back else self.label] = 1
+            share = min(abs(strength) / 2, 1.0) if strength > 0 or back else 0.0
             return codes.under(torch.lerp(codes.labels, target, share), self.step)
         return codes.with_vector(codes.vector(self.rungs) + strength * self.step)
 
@@ -133,9 +136,12 @@ def learn(
 def to_label(painter: PictureModel, name: str) -> Edit:
     """Returns the way of editing of a conditional model: decoding under another label.
 
-    The latents go along, from the mean of their label's to that of the other's.
+    The latents go along, from the mean of their label's to that of the other's. Of two labels a
+    negative strength goes to the one that was not named.
     """
-    return Edit(name, "label", label_means(painter), 0, label=painter.label(name))
+    label = painter.label(name)
+    other = 1 - label if len(painter.classes) == 2 else None
+    return Edit(name, "label", label_means(painter), 0, label=label, other=other)
 
 
 def probe(vectors: Tensor, examples: Examples, attribute: str) -> Probes:

@@ -153,6 +153,25 @@ def test_edit_under_another_label(labelled, tmp_path, call):
     assert done.exit_code == 2 and "--strength -2 leads away from the label" in done.output
 
 
+def test_a_strip_of_two_labels_goes_from_one_to_the_other(train, tmp_path, call):
+    source = tmp_path / "kinds"
+    for name, low in (("dark", 0), ("light", 150)):
+        for i in range(12):
+            picture = torch.full((3, 16, 16), low, dtype=torch.uint8) + 8 * i
+            images.save(picture, source / name / f"{i}.png")
+    model = train(
+        tmp_path / "run", "model.conditional=true", "data.labels=folders", "adversary=null",
+        f"data.source={source}", "data.limit=null", "training.images=64",
+    )  # fmt: skip
+    words = ["edit", model, "sample:1", "--attribute", "light", "--out", tmp_path]
+    call(*words, "--strength", -2)
+    report = json.loads((tmp_path / "edit.json").read_text())
+    assert list(report["change_by_strength"]) == ["2", "1", "0", "-1", "-2"]
+    call(*words)
+    report = json.loads((tmp_path / "edit.json").read_text())
+    assert list(report["change_by_strength"]) == ["-2", "-1", "0", "1", "2"]
+
+
 def test_latent_writes_its_maps(labelled, tmp_path, call):
     words = call("latent", labelled, "--out", tmp_path, "--side", 3, "--rows", 2, "--limit", 30)
     assert "latents active" in words

@@ -73,6 +73,18 @@ def test_a_label_is_exchanged_by_decoding_under_another(make_painter, pictures):
         assert edit.apply(codes, strength).labels.tolist() == [labels] * 5
 
 
+def test_less_than_nothing_of_one_of_two_labels_is_the_other(make_painter, pictures):
+    painter = make_painter(classes=2)
+    codes = encode(painter, pictures, torch.ones(5, dtype=torch.int64))
+    smile = to_label(painter, "smiling")
+    for strength, labels in ((-1.0, [0.5, 0.5]), (-2.0, [1.0, 0.0]), (-9.0, [1.0, 0.0])):
+        assert smile.apply(codes, strength).labels.tolist() == [labels] * 5
+    there = to_label(painter, "neutral").apply(codes, 2.0)
+    torch.testing.assert_close(smile.apply(codes, -2.0).vector(), there.vector())
+    three = replace(smile, other=None)
+    assert torch.equal(three.apply(codes, -2.0).labels, codes.labels), "which, is not said"
+
+
 def test_under_another_label_latents_keep_their_place_among_those_of_the_label(
     make_painter, pictures
 ):
