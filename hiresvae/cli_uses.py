@@ -353,8 +353,9 @@ def restore(
     """Take noise, stains or holes out of pictures.
 
     Larger pictures are worked on in overlapping tiles without seams; NAME_uncertainty.png shows
-    where the answers differ. A model without noise (model.stochastic false) has one answer: there
-    the others are what it makes where tiles begin elsewhere.
+    where the answers differ. What fills a hole is their mean, and each is in NAME_answer_K.png. A
+    model without noise (model.stochastic false) has one answer: there the others are what it makes
+    where tiles begin elsewhere.
     """
     from hiresvae.commands.restore import run
 

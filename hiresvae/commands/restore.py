@@ -35,7 +35,9 @@ def run(
 ) -> list[Path]:
     """Writes ``NAME_restored.png`` and ``NAME_uncertainty.png`` a picture; returns the former.
 
-    A single answer says nothing of how sure the model is: then there is no uncertainty.
+    A single answer says nothing of how sure the model is: then there is no uncertainty. What fills
+    a hole is the mean of the answers, so it is smoother than any: of several answers each is
+    written as well, ``NAME_answer_1.png`` and so on.
 
     Args:
         model: run folder or model folder.
@@ -68,10 +70,11 @@ def run(
         with explained("writing pictures", out):
             out.mkdir(parents=True, exist_ok=True)
             path = out / f"{stem}_restored.png"
-            answer = images.to_uint8(found.picture[None])[0]
-            if hole is not None:
-                answer = torch.where(hole[None], answer, picture)
-            images.save(answer, path)
+            images.save(_around(hole, found.picture, picture), path)
+            if hole is not None and len(found.answers) > 1:
+                for number, answer in enumerate(found.answers, 1):
+                    of_one = out / f"{stem}_answer_{number}.png"
+                    images.save(_around(hole, answer, picture), of_one)
             if len(found.answers) > 1:
                 images.save(_uncertainty(found.spread), out / f"{stem}_uncertainty.png")
         written.append(path)
@@ -80,8 +83,17 @@ def run(
     if not written:
         raise UserError(f"no pictures to restore in {', '.join(map(str, paths))}")
     words = "; bright is unsure in NAME_uncertainty.png" if answers > 1 else ""
+    if mask is not None and answers > 1:
+        what = "the mean" if painter.model.settings.stochastic else "the first"
+        words += f"; NAME_restored.png is {what} of the answers, NAME_answer_K.png are they"
     print(f"{len(written)} pictures restored in {out}{words}")
     return written
+
+
+def _around(hole: Tensor | None, made: Tensor, picture: Tensor) -> Tensor:
+    """Returns what was made, uint8 ``(C, H, W)``, around a hole the picture as it was."""
+    answer = images.to_uint8(made[None])[0]
+    return answer if hole is None else torch.where(hole[None], answer, picture)
 
 
 def files_in(paths: list[Path]) -> list[Path]:

@@ -233,8 +233,13 @@ def test_restore_keeps_size_and_what_the_mask_leaves(trained, folder, tmp_path, 
     images.save(mask, tmp_path / "mask.png")
     out = tmp_path / "out"
     words = [folder, "--mask", tmp_path / "mask.png", "--rounds", 2, "--answers", 2, "--out", out]
-    call("restore", trained, *words)
+    said = call("restore", trained, *words)
+    assert "NAME_restored.png is the mean of the answers" in " ".join(said.split())
     for i in range(3):
+        parts = [out / f"{i}_{name}.png" for name in ("restored", "answer_1", "answer_2")]
+        mean, one, two = (np.asarray(Image.open(part)).astype(float) for part in parts)
+        assert abs(mean - (one + two) / 2).max() <= 1, "but for rounding"
+        assert (one[5:9, 6:12] != two[5:9, 6:12]).any() and (one[0] == two[0]).all()
         before, after = folder / f"{i}.png", out / f"{i}_restored.png"
         assert size(after) == size(out / f"{i}_uncertainty.png") == (24, 20)
         with Image.open(before) as one, Image.open(after) as two:
