@@ -1,5 +1,6 @@
 """Every configuration that ships: it says what it is for and how to run it, and is accepted."""
 
+import json
 import re
 from pathlib import Path
 
@@ -145,3 +146,20 @@ def test_the_readme_names_settings_of_the_adversary_that_there_are():
         else:
             assert key in known | {"adversary"}, word
         assert value is None or value in known, word
+
+
+def test_the_gallery_says_what_its_figures_are_of():
+    text = (FOLDER / "README.md").read_text(encoding="utf-8")
+    results = FOLDER.parent / "benchmarks/results/gallery"
+    assert text.count("lower four from N(0, I)") == 1, "of one grid alone"
+    edits = json.loads((results / "faces_edits.json").read_text())
+    people = edits["identity"]["random_people"]["pictures"]["mean"]
+    smile, tones = (edits[name]["by_strength"] for name in ("smiling", "skin_tone"))
+    skin = max(row["from_original"] for row in tones.values())
+    assert f"| {smile['2']['from_original']:.2f}, {skin:.2f}; {people:.2f} |" in text
+    told = max(row["smiles_told_otherwise"] for row in tones.values())
+    assert f"at most | {100 * told:.1f}% |" in text
+    area = json.loads((results / "faces_anomaly.json").read_text())["auroc"]["complexity"]["auroc"]
+    assert f"| complexity alone | {area:.4f}; the other way round {1 - area:.4f} |" in text
+    rates = json.loads((results / "fashion_map.json").read_text())["kl_nats_by_latent"]
+    assert all(abs(rate - 4.4) < 0.1 for rate in rates) and "some 4.4 nats" in text
