@@ -171,7 +171,7 @@ TABLES = {
         ],
     ),
     "tricks": Table(
-        "Monet, 64 px",
+        "faces, 64 px",
         {
             "plain VAE": "tricks.json:plain VAE",
             "unsharp mask": "tricks.json:unsharp mask",
@@ -188,6 +188,11 @@ TABLES = {
                 ("power spectrum, distance", "spectrum_distance_samples", ".1f", " dB"),
                 ("patches, sliced Wasserstein distance", "swd_samples", ".0f", ""),
                 ("textures, kernel distance", "textures_samples", ".2f", ""),
+                ("FID", "gfid_fitted", ".0f", ""),
+                ("KID", "gkid_fitted", "z.3f", ""),
+                ("precision", "precision_fitted", ".2f", ""),
+                ("recall", "recall_fitted", ".2f", ""),
+                ("coverage", "coverage_fitted", ".2f", ""),
             )
         ],
         intervals=False,
