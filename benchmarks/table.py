@@ -230,6 +230,31 @@ TABLES = {
     "lfw_64": small("faces, 64 px", "lfw_64", 100_000, [*COVERING, APART[1]]),
     "fashion_28": small("clothes, 28 px", "fashion_mnist_28", 96_000, APART),
     "faces_drawn_32": small("drawn portraits, 32 px", "embedded_faces_32", 48_000, APART),
+    "peers": Table(
+        "Monet, 32 px, 15 minutes",
+        {
+            title: f"peers/monet_32/{who}-900.json"
+            for title, who in (
+                ("CVAE-GAN", "monet_cvaegan"),
+                ("pythae VAE", "pythae_vae"),
+                ("pythae VAEGAN", "pythae_vaegan"),
+                ("denoising-diffusion", "denoising_diffusion"),
+                ("diffusers AutoencoderKL", "diffusers_autoencoder"),
+            )
+        },
+        [
+            Row("FID of samples", "gfid_samples", ".0f"),
+            Row("KID of samples", "gkid_samples", "z.3f", real="0"),
+            Row("precision", "precision_samples", ".2f"),
+            Row("recall", "recall_samples", ".2f"),
+            Row("patches, sliced Wasserstein distance", "swd_samples", ".0f"),
+            Row("sharpness (ratio)", "sharpness_ratio_samples", "#.2g", real="1"),
+            Row("power spectrum, distance from real", "spectrum_distance_samples", ".1f", " dB",
+                real="0"),
+            Row("diversity in pixels (ratio)", "diversity_pixels_samples", ".2f", real="1"),
+        ],
+        intervals=False,
+    ),
     "faces": Table(
         "faces, 64 px",
         {"with adversary": "faces_cvaegan.json", "plain VAE": "faces_vae.json"},
