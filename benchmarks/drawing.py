@@ -37,8 +37,8 @@ def plain_sampling(settings: Settings, device: str) -> Callable[[], "PlainSampli
     return lambda: PlainSampling(settings, device)
 
 
-class Sampling(Work):
-    """A batch drawn at once, by phase.
+class _Painted(Work):
+    """Pictures drawn by an untrained model.
 
     Args:
         settings: of the run.
@@ -48,6 +48,13 @@ class Sampling(Work):
     def __init__(self, settings: Settings, device: str) -> None:
         self.batch, self._painter = settings.training.batch_size, painter_of(settings, device)
         self.parameters = sum(p.numel() for p in self._painter.model.parameters())
+
+
+class Sampling(_Painted):
+    """A batch drawn at once, by phase."""
+
+    def __init__(self, settings: Settings, device: str) -> None:
+        super().__init__(settings, device)
         self._painter.model.in_fast_order()
 
     @torch.inference_mode()
@@ -65,17 +72,8 @@ class Sampling(Work):
             to_uint8(made).cpu().contiguous()
 
 
-class PlainSampling(Work):
-    """As many pictures, drawn one at a time.
-
-    Args:
-        settings: of the run.
-        device: where.
-    """
-
-    def __init__(self, settings: Settings, device: str) -> None:
-        self.batch, self._painter = settings.training.batch_size, painter_of(settings, device)
-        self.parameters = sum(p.numel() for p in self._painter.model.parameters())
+class PlainSampling(_Painted):
+    """As many pictures, drawn one at a time."""
 
     def once(self, clock: Clock) -> None:
         """Draws them."""

@@ -121,9 +121,7 @@ APART = [
 ]  # fmt: skip
 
 
-def small(
-    title: str, folder: str, images: int, rows: Sequence[Row], *, longer: int | None = None
-) -> Table:
+def small(title: str, folder: str, images: int, rows: Sequence[Row]) -> Table:
     """Returns the table of a benchmark of small pictures.
 
     Args:
@@ -131,14 +129,11 @@ def small(
         folder: of the evaluations, before ``_minutes``.
         images: seen by both models.
         rows: the last ones.
-        longer: images that the plain VAE sees in the seconds of the other, in a column of its own.
     """
     columns = {
         "with adversary": f"cvaegan-equal_images-{images}",
         "plain VAE": f"vae-equal_images-{images}",
     }
-    if longer is not None:
-        columns["plain VAE, as many seconds"] = f"vae-equal_seconds-{longer}"
     return Table(
         title,
         {head: f"{folder}_minutes/{name}-seed0.json" for head, name in columns.items()},

@@ -40,7 +40,8 @@ def texture(role: str, fakes: Tensor, reals: Tensor, counts: Counts, seed: int) 
     if fakes.shape[-2:] != reals.shape[-2:]:
         raise ValueError(f"texture is compared at one size, got {fakes.shape} and {reals.shape}")
     sharp = variance_ratio(*(by_share(laplacian_variance, x) for x in (fakes, reals)), seed=seed)
-    a, b = (in_rings(mean_power(x)) for x in (fakes, reals))
+    powers = [mean_power(x) for x in (fakes, reals)]
+    a, b = (in_rings(power) for power in powers)
     spectrum, excess = spectrum_gap(a, b), max(0.0, nyquist_rise(a) - nyquist_rise(b))
     rows: list[tuple[str, float, str, Better, Interval | None]] = [
         ("sharpness_ratio", sharp.value, "ratio", "one", sharp.interval),
@@ -52,7 +53,9 @@ def texture(role: str, fakes: Tensor, reals: Tensor, counts: Counts, seed: int) 
         edges = steepness_ratio(*(by_share(edge_acutance, x) for x in (fakes, reals)), seed=seed)
         rows.insert(1, ("acutance_ratio", edges.value, "ratio", "one", edges.interval))
     if min(fakes.shape[-2:]) >= 16:
-        one, two = (stands_out(mean_power(even(x))) for x in (fakes, reals))
+        if fakes.shape[-2] % 2 or fakes.shape[-1] % 2:
+            powers = [mean_power(even(x)) for x in (fakes, reals)]
+        one, two = (stands_out(power) for power in powers)
         rows.append(("grid_peak", one / two, "ratio", "down", None))
     return [Figure(f"{name}_{role}", v, u, b, i, counts) for name, v, u, b, i in rows]
 
