@@ -15,7 +15,7 @@ import hiresvae
 ROOT = Path(hiresvae.__file__).parent
 BASE = (
     {"errors", "settings", "images", "colour", "seeding", "hub"}
-    | {"batching", "pyramid", "plain_yaml", "checks", "configuration"}
+    | {"batching", "held_memory", "pyramid", "plain_yaml", "checks", "configuration"}
     | {"devices", "labelling", "model_folder", "paths", "section", "autoencoding"}
 )  # fmt: skip
 KNOW_NO_MODEL = {"data", "metrics", "run"}
