@@ -151,7 +151,25 @@ def _opened(settings: Settings, run: RunFolder, accelerator: Any, fresh: bool) -
             write_whole(run.config, dump_settings(settings))
             for line in data.describe().splitlines():
                 log.info("%s", line)
+    _same_everywhere(data, accelerator.num_processes)
     return data
+
+
+def _same_everywhere(data: "PictureData", processes: int) -> None:
+    """Refuses processes that found other pictures: each machine may have files of its own."""
+    if processes < 2:
+        return
+    from accelerate.utils import gather_object
+
+    found = gather_object([(data.key, data.report.used)])
+    (first, count), *others = found
+    for number, (key, used) in enumerate(others, start=1):
+        if key != first:
+            raise UserError(
+                f"data.source {data.report.source!r} holds other pictures for process {number} "
+                f"({used}) than for process 0 ({count}); nearest valid: the same files, and the "
+                "same labels, on every machine"
+            )
 
 
 def _trained(
