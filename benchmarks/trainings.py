@@ -43,7 +43,13 @@ def timed(settings: Settings, steps: int, ticks: int) -> Settings:
     return settings.model_copy(update=changes)
 
 
-def start(config: Path, out: Path, threads: int, processes: int = 1) -> list[subprocess.Popen[str]]:
+def start(
+    config: Path,
+    out: Path,
+    threads: int,
+    processes: int = 1,
+    program: Sequence[str] = ("-m", "hiresvae"),
+) -> list[subprocess.Popen[str]]:
     """Starts a training anew; several processes share its batch.
 
     They are told of one another as a launcher would: ``accelerate launch --cpu`` starts a single
@@ -54,11 +60,12 @@ def start(config: Path, out: Path, threads: int, processes: int = 1) -> list[sub
         out: its run folder.
         threads: of each process.
         processes: that train together.
+        program: Python's arguments in front of the command.
     """
     place = os.environ | {"OMP_NUM_THREADS": str(threads), "CUDA_VISIBLE_DEVICES": ""}
     own = place.get("PYTHONPATH", "")
     place["PYTHONPATH"] = os.pathsep.join(filter(None, (str(ROOT), own)))
-    call = [sys.executable, "-m", "hiresvae", "train", str(config), "--out", str(out), "--fresh"]
+    call = [sys.executable, *program, "train", str(config), "--out", str(out), "--fresh"]
     out.parent.mkdir(parents=True, exist_ok=True)
     ranks: list[dict[str, str]] = [{}]
     if processes > 1:

@@ -21,6 +21,7 @@ from hiresvae.data import PictureData
 from hiresvae.data.batches import Batches
 from hiresvae.devices import refuse_split
 from hiresvae.errors import UserError
+from hiresvae.held_memory import hold_memory
 from hiresvae.models.vae import VAE
 from hiresvae.priors import Density, RunningGaussian
 from hiresvae.run import MetricsFile, RunFolder
@@ -188,6 +189,7 @@ class Trainer:
                     continue
                 measure = _crossed(chosen.tick, before, self.images) or self.images >= total
                 if measure:
+                    hold_memory()
                     speed = (self.images - seen_before) / (time.monotonic() - begun)
                     progress.say(self._tick(meters, speed, number))
                     meters = {}

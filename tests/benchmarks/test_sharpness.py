@@ -8,6 +8,7 @@ from sharpness import ABLATIONS, BUDGETS, CONTESTANTS, DATA, DIETS, chosen, main
 from trials import quiet_speed
 
 from hiresvae.cli_common import in_words
+from hiresvae.configuration import load_settings
 
 TINY = [
     "--size=16", "--images=64", "--samples=16", "--features=none", "--metrics=texture,paired",
@@ -176,6 +177,20 @@ def test_contestants_differ_only_in_what_is_compared(budget, data):
     job = jobs["cvaegan"]
     again = dataclasses.replace(job, changes=(*job.changes, *DATA[data]))
     assert again.settings() == job.settings()
+
+
+@pytest.mark.parametrize(("config", "data"), [("monet_laptop", "monet"), ("faces_laptop", "lfw")])
+def test_the_configurations_for_a_laptop_are_what_the_benchmark_trains(config, data):
+    settings = load_settings(sharpness.ROOT / "configs" / f"{config}.yaml")
+    words = [f"--data={data}", "--size=64", "--images=80000", "--set=data.limit=null"]
+    trained = chosen(parse(words))["cvaegan"].settings()
+    lengths = {"tick", "snapshot", "checkpoint"}
+    assert settings.model_dump(exclude={"name", "training"}) == trained.model_dump(
+        exclude={"name", "training"}
+    )
+    assert settings.training.model_dump(exclude=lengths) == trained.training.model_dump(
+        exclude=lengths
+    )
 
 
 def test_unfair_contestants_are_refused(tmp_path, refused):
