@@ -66,10 +66,23 @@ def interval(usual: np.ndarray, strange: np.ndarray) -> list[float]:
 
 
 def measures(got: Scores) -> dict[str, np.ndarray]:
-    """Returns the scores by name, each ``(N,)``; an autoencoder has fewer."""
-    rate = None if got.rates is None else got.rates.sum(1)
+    """Returns the scores by name, each ``(N,)``; an autoencoder has fewer, a ladder more."""
     found = {name: getattr(got, name) for name in ("score", "bits", "complexity", "error")}
-    return {k: v.double().numpy() for k, v in (found | {"rate": rate}).items() if v is not None}
+    found["rate"] = None if got.rates is None else got.rates.sum(1)
+    if got.errors is not None:
+        found |= {f"error_top_{k}": got.errors[:, k - 1] for k in range(1, got.errors.shape[1])}
+    return {k: v.double().numpy() for k, v in found.items() if v is not None}
+
+
+def in_full(measure: str) -> str:
+    """Returns a measure's name in words.
+
+    Example:
+        >>> in_full("error_top_2")
+        'error with the top 2 rungs'
+    """
+    rungs = measure.removeprefix("error_top_")
+    return MEASURES[measure] if measure in MEASURES else f"error with the top {rungs} rungs"
 
 
 def strangers(painter: PictureModel, against: str | None, most: int) -> tuple[str, Tensor]:
@@ -117,12 +130,11 @@ def main(words: Sequence[str] | None = None) -> None:
     usual, strange = (measures(one) for one in got)
     counts = {"usual": len(own.held_out), "strange": len(others), "against": name}
     rows = {}
-    for key, words_of in MEASURES.items():
-        if key in usual:
-            pair = usual[key], strange[key]
-            rows[key] = {"auroc": auroc(*pair), "interval": interval(*pair)}
-            low, high = rows[key]["interval"]
-            print(f"{words_of:28} AUROC {rows[key]['auroc']:.3f} ({low:.3f} to {high:.3f})")
+    for key in usual:
+        pair = usual[key], strange[key]
+        rows[key] = {"auroc": auroc(*pair), "interval": interval(*pair)}
+        low, high = rows[key]["interval"]
+        print(f"{in_full(key):28} AUROC {rows[key]['auroc']:.3f} ({low:.3f} to {high:.3f})")
     if asked.out is not None:
         write_json(asked.out, {**counts, "draws": asked.draws, "auroc": rows})
     if asked.sheet is not None:

@@ -28,6 +28,16 @@ def test_another_source_is_told_and_drawn(trained, tmp_path, capsys):
     assert sheet.stat().st_size and "bits less complexity" in capsys.readouterr().out
 
 
+def test_a_ladder_is_measured_rung_by_rung(laddered, tmp_path, capsys):
+    words = [str(laddered), "--against", "embedded:faces", "--n", "8", "--draws", "1"]
+    anomaly.main([*words, "--out", str(tmp_path / "a.json")])
+    found = json.loads((tmp_path / "a.json").read_text())["auroc"]
+    tops = {f"error_top_{k}" for k in range(1, 4)}  # all four are "error"
+    assert set(found) == set(anomaly.MEASURES) | tops
+    assert all(0 <= found[name]["auroc"] <= 1 for name in tops)
+    assert "error with the top 2 rungs" in capsys.readouterr().out
+
+
 def test_the_labels_left_out_are_the_strangers(train, tmp_path, capsys):
     kept = ["data.labels=set", "data.without=[sea]", "data.limit=96", "training.images=16"]
     run = train(tmp_path / "run", "adversary=null", *kept)
