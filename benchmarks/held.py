@@ -23,7 +23,8 @@ from hiresvae.cli_common import in_words
 from hiresvae.configuration import dump_settings, load_settings
 from hiresvae.data import open_data
 from hiresvae.devices import usable_cores
-from hiresvae.run import write_json
+from hiresvae.errors import UserError
+from hiresvae.run import RunFolder, write_json
 
 HOLDS = ("-m", "hiresvae")
 GIVES_BACK = (
@@ -31,6 +32,8 @@ GIVES_BACK = (
     "from hiresvae import held_memory; held_memory.PLENTY = float('inf')\n"
     "import sys; from hiresvae.cli import main; main(sys.argv[1:])",
 )
+PROGRAMS = {"held": HOLDS, "given_back": GIVES_BACK}
+SAID = "memory that steps give back is kept"
 SKIPPED = 3
 """First ticks that do not count: memory is held from the first on, and has to be cleared once."""
 
@@ -59,7 +62,7 @@ def main(words: Sequence[str] | None = None) -> None:
         with tempfile.TemporaryDirectory() as folder:
             config = Path(folder) / "config.yaml"
             config.write_text(dump_settings(settings), encoding="utf-8")
-            rounds = [one_round(config) for _ in range(chosen.rounds)]
+            rounds = [one_round(config, number) for number in range(chosen.rounds)]
         rows.append({"side": side} | summary(rounds))
         row = rows[-1]
         low, high = row["ratio_range"]
@@ -72,12 +75,18 @@ def main(words: Sequence[str] | None = None) -> None:
     write_json(chosen.out, facts | {"rows": rows})
 
 
-def one_round(config: Path) -> dict[str, dict[str, float]]:
-    """Trains with and without; returns images a second and GiB of each."""
+def one_round(config: Path, number: int) -> dict[str, dict[str, float]]:
+    """Trains with and without, in another order each time; returns images a second and GiB of each.
+
+    Raises:
+        UserError: memory was not held where it should be: there is too little.
+    """
     found = {}
-    for who, program in (("held", HOLDS), ("given_back", GIVES_BACK)):
+    for who, program in sorted(PROGRAMS.items(), reverse=bool(number % 2)):
         run = config.parent / who
         peak = ended(start(config, run, usable_cores(), program=program))
+        if (SAID in RunFolder(run).log.read_text(encoding="utf-8")) != (who == "held"):
+            raise UserError("memory is held only where there is plenty; nearest valid: --batch 2")
         found[who] = {"images_per_second": speed(run, SKIPPED), "gib": peak / 2**30}
     return found
 

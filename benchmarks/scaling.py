@@ -70,7 +70,8 @@ def main() -> None:
     if arguments.out:
         arguments.out.parent.mkdir(parents=True, exist_ok=True)
         told_of = {"threads": torch.get_num_threads(), "batch": arguments.batch}
-        told_of |= {"rounds": arguments.rounds, "torch": torch.__version__}
+        told_of |= {"rounds": arguments.rounds, "memory_held": hold_memory()}
+        told_of |= {"torch": torch.__version__}
         arguments.out.write_text(json.dumps(told_of | {"rows": rows}, indent=2) + "\n")
 
 

@@ -46,6 +46,7 @@ from workers import Worker, worked
 from hiresvae.configuration import load_settings
 from hiresvae.devices import shortened_products
 from hiresvae.errors import UserError
+from hiresvae.held_memory import hold_memory
 from hiresvae.run import write_json
 from hiresvae.settings import Settings
 from hiresvae.training.trainer import build
@@ -75,8 +76,10 @@ def main() -> None:
     chosen = parser.parse_args()
     absent = not_measured(chosen.python, chosen.device)
     present = [name for name in RIVALS if name not in absent]
+    # As in a training after its first figures; the plain loop, in the same process, has it too.
+    held = chosen.device == "cpu" and hold_memory()
     report: dict[str, Any] = {
-        "machine": machine(chosen.device),
+        "machine": machine(chosen.device) | {"memory_held": held},
         "unit": "seconds of the median round; memory in MiB of the worst step: networks, "
         "gradients, moments and all; shares of the peak measured in the same round",
         "rounds": chosen.rounds,

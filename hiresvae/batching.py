@@ -5,7 +5,6 @@ from contextlib import nullcontext
 from typing import TypeVar
 
 from hiresvae.errors import enough_memory, is_out_of_memory
-from hiresvae.held_memory import hold_memory
 
 T = TypeVar("T")
 
@@ -43,7 +42,6 @@ def in_batches(rows: slice, size: int, work: Callable[[slice], T], less: str) ->
             size = count // 2
             continue
         yield made
-        hold_memory()
         first = part.stop
         if first >= rows.stop:
             return

@@ -141,17 +141,18 @@ def _opened(settings: Settings, run: RunFolder, accelerator: Any, fresh: bool) -
 
         # One process decodes, the others then find the store.
         data = open_data(settings.data, inputs=settings.inputs, progress=main)
-        if main:
-            if fresh:
-                run.clear()
-            else:
-                _same_data(data, run)
-            _log_to(run)
-            write_whole(run.report, data.report.to_json() + "\n")
-            write_whole(run.config, dump_settings(settings))
-            for line in data.describe().splitlines():
-                log.info("%s", line)
+        if main and not fresh:
+            _same_data(data, run)
     _same_everywhere(data, accelerator.num_processes)
+    if main:
+        if fresh:
+            run.clear()
+        _log_to(run)
+        write_whole(run.report, data.report.to_json() + "\n")
+        write_whole(run.config, dump_settings(settings))
+        for line in data.describe().splitlines():
+            log.info("%s", line)
+    accelerator.wait_for_everyone()
     return data
 
 
@@ -165,10 +166,11 @@ def _same_everywhere(data: "PictureData", processes: int) -> None:
     (first, count), *others = found
     for number, (key, used) in enumerate(others, start=1):
         if key != first:
+            why = "other labels or another split" if used == count else f"{used}, not {count}"
             raise UserError(
                 f"data.source {data.report.source!r} holds other pictures for process {number} "
-                f"({used}) than for process 0 ({count}); nearest valid: the same files, and the "
-                "same labels, on every machine"
+                f"than for process 0 ({why}); nearest valid: the same files, and the same labels, "
+                "on every machine"
             )
 
 

@@ -189,7 +189,8 @@ class Trainer:
                     continue
                 measure = _crossed(chosen.tick, before, self.images) or self.images >= total
                 if measure:
-                    hold_memory()
+                    if self.accelerator.device.type == "cpu":
+                        hold_memory()
                     speed = (self.images - seen_before) / (time.monotonic() - begun)
                     progress.say(self._tick(meters, speed, number))
                     meters = {}

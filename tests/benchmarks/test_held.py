@@ -15,6 +15,8 @@ def test_speeds_are_compared_round_by_round(tiny, tmp_path, monkeypatch, capsys)
 
     def start(config, run, threads, program):
         begun.append((run.name, program))
+        run.mkdir(exist_ok=True)
+        (run / "train.log").write_text(held.SAID if run.name == "held" else "")
         return [run.name]
 
     monkeypatch.setattr(held, "start", start)
@@ -24,7 +26,8 @@ def test_speeds_are_compared_round_by_round(tiny, tmp_path, monkeypatch, capsys)
     monkeypatch.setattr(held, "speed", lambda run, skipped: speeds[run.name].pop(0))
     out = tmp_path / "held.json"
     held.main([str(tiny), "--sides", "16", "--batch", "8", "--out", str(out)])
-    assert begun == [("held", held.HOLDS), ("given_back", held.GIVES_BACK)] * 2
+    one, other = ("held", held.HOLDS), ("given_back", held.GIVES_BACK)
+    assert begun == [other, one, one, other]
     (row,) = json.loads(out.read_text())["rows"]
     assert row["ratio"] == pytest.approx(1.75) and row["ratio_range"] == [1.5, 2]
     assert row["held"] == {"images_per_second": 25, "gib": 3}
@@ -32,14 +35,23 @@ def test_speeds_are_compared_round_by_round(tiny, tmp_path, monkeypatch, capsys)
     assert "1.75 (1.50 to 2.00)" in capsys.readouterr().out
 
 
+def test_memory_that_was_not_held_is_not_compared(tiny, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(held, "start", lambda config, run, *_, **__: (
+        run.mkdir(), (run / "train.log").write_text("")
+    ))  # fmt: skip
+    monkeypatch.setattr(held, "ended", lambda started: 1)
+    monkeypatch.setattr(held, "speed", lambda run, skipped: 1.0)
+    with pytest.raises(SystemExit) as stop:
+        held.main([str(tiny), "--sides", "16", "--batch", "8", "--out", str(tmp_path / "h.json")])
+    assert stop.value.code == 2 and "only where there is plenty" in capsys.readouterr().err
+
+
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="no glibc")
 @pytest.mark.parametrize(("program", "holds"), [(held.HOLDS, True), (held.GIVES_BACK, False)])
 def test_one_side_holds_memory_and_the_other_does_not(tiny, tmp_path, program, holds):
     told = """
-import atexit
 import hiresvae.held_memory as h
 h.free_memory = lambda: 1 << 60
-atexit.register(lambda: print("holds", h._holds))
 """
     (tmp_path / "sitecustomize.py").write_text(told)
     words = ["train", str(tiny), "--out", str(tmp_path / "run"), "--set=training.images=16"]
@@ -49,4 +61,5 @@ atexit.register(lambda: print("holds", h._holds))
         capture_output=True, text=True, check=True, timeout=300,
         env=os.environ | place,
     )  # fmt: skip
-    assert f"holds {holds}" in said.stdout
+    log = (tmp_path / "run" / "train.log").read_text()
+    assert (held.SAID in log) == holds, said.stderr

@@ -1,8 +1,10 @@
 """Several machines: a launcher on each, disks and caches of their own, one run folder."""
 
+import contextlib
 import json
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -17,13 +19,13 @@ STEPS = 48
 
 @pytest.fixture
 def machines(tmp_path):
-    """Trains on two machines, each in its folder with ``pictures``: (config, out) -> their ends."""
+    """Trains on two machines, each with ``pictures`` of its own: (config, out, *more) -> ends."""
 
-    def run(config, out):
+    def run(config, out, *more):
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             port = free.getsockname()[1]
-        words = [str(config), "--out", str(out), f"--set=training.images={STEPS}"]
+        words = [str(config), "--out", str(out), f"--set=training.images={STEPS}", *more]
         both = []
         for number in range(2):
             here = tmp_path / f"machine{number}"
@@ -40,13 +42,15 @@ def machines(tmp_path):
                     | {"OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(sys.path)},
                     stderr=subprocess.PIPE,
                     text=True,
+                    start_new_session=True,
                 )
             )
         try:
             said = [process.communicate(timeout=300)[1] for process in both]
         finally:
-            for process in both:
-                process.kill()
+            for process in both:  # and what they have started
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(process.pid, signal.SIGKILL)
         return [(process.returncode, words) for process, words in zip(both, said, strict=True)]
 
     return run
@@ -78,7 +82,10 @@ def test_two_machines_train_together_each_from_its_own_disk(machines, pictures, 
 
 def test_machines_that_hold_other_pictures_are_told(machines, pictures, tiny, tmp_path):
     (pictures[1] / "07.png").unlink()
-    for end, said in machines(tiny, tmp_path / "shared"):
+    out = tmp_path / "shared"
+    (out / "checkpoints" / "16").mkdir(parents=True)
+    for end, said in machines(tiny, out, "--fresh"):
         assert end, "stopped"
-        assert "holds other pictures for process 1 (23) than for process 0 (24)" in said
+        assert "holds other pictures for process 1 than for process 0 (23, not 24)" in said
         assert "UserError" not in said
+    assert (out / "checkpoints" / "16").is_dir(), "what was there is kept"
