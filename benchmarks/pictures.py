@@ -6,12 +6,12 @@ its own. The networks are quick, so that what reading pictures costs is not hidd
 
 Seconds an image are those between two ticks. What is done once for so many pictures is told apart:
 decoding them into the store, and opening the store that is there. Memory is the process's own at
-its worst moment, and what of it are pictures: they are held while they take 2 GiB at most, and
-beyond that read as they are needed.
+its worst moment, and what of it are pictures: none, unless they are to be held; a CPU reads them
+as they are needed.
 
 Usage:
     python benchmarks/pictures.py
-    python benchmarks/pictures.py --counts 1000 10000 --rounds 5 --set data.device_cache=false
+    python benchmarks/pictures.py --counts 1000 10000 --rounds 5 --set data.device_cache=true
 """
 
 import os
@@ -30,7 +30,6 @@ from trainings import ended, speed, start, timed
 from hiresvae.cli_common import in_words
 from hiresvae.configuration import dump_settings, load_settings
 from hiresvae.data import open_data
-from hiresvae.data.batches import CPU_BYTES
 from hiresvae.devices import usable_cores
 from hiresvae.images import save
 from hiresvae.run import write_json
@@ -107,8 +106,7 @@ def _prepared(place: Path, count: int, chosen: Any) -> dict[str, Any]:
         data = open_data(settings.data, progress=False)
         row[f"{name}_seconds"] = round(time.perf_counter() - begun, 4)
     row["building_seconds_a_picture"] = row["building_seconds"] / count
-    size, cached = data.pictures.nbytes, settings.data.device_cache
-    held = size <= CPU_BYTES if cached == "auto" else cached
+    size, held = data.pictures.nbytes, settings.data.device_cache is True
     return row | {"stored_bytes": size, "held_bytes": size * held, "speeds": [], "peaks": []}
 
 

@@ -51,7 +51,7 @@ class DataSettings(Section):
         None, description="folder of decoded stores; none: the user's cache folder"
     )
     device_cache: Literal["auto", True, False] = Field(
-        "auto", description="keep all pictures on the device; auto: where they fit"
+        "auto", description="keep all pictures on the device; auto: on a GPU where they fit"
     )
 
 

@@ -16,9 +16,8 @@ from hiresvae.data.pictures import PictureData
 from hiresvae.images import middle, to_float
 from hiresvae.seeding import generator
 
-CPU_BYTES = 2 << 30
 DEVICE_SHARE = 0.25
-"""With device_cache auto: most bytes kept in memory, and the most of a GPU's free memory."""
+"""With device_cache auto: the most of a GPU's free memory that pictures take."""
 
 
 class Batches:
@@ -31,7 +30,8 @@ class Batches:
         crop: "random" and "tiles" cut windows of ``size`` anywhere; all else takes the central one.
         seed: of order, mirroring and windows.
         device: where batches go.
-        device_cache: keep all pictures on the device; auto: where they fit.
+        device_cache: keep all pictures on the device; auto: on a GPU where they fit. A CPU reads
+            them from the store as quickly, and the system keeps them in memory where there is room.
 
     Raises:
         ValueError: ``size`` is larger than the stored side, or there is nothing to train on.
@@ -171,7 +171,7 @@ def _mixed(z: NDArray[np.uint64]) -> NDArray[np.uint64]:
 
 
 def _fits(num_bytes: int, device: torch.device) -> bool:
-    if device.type == "cuda":
-        free, _ = torch.cuda.mem_get_info(device)
-        return num_bytes <= DEVICE_SHARE * free
-    return num_bytes <= CPU_BYTES
+    if device.type != "cuda":
+        return False
+    free, _ = torch.cuda.mem_get_info(device)
+    return num_bytes <= DEVICE_SHARE * free

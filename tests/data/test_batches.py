@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hiresvae.data import Batches, PictureData
-from hiresvae.data.batches import position_hash
+from hiresvae.data.batches import _fits, position_hash
 
 RNG = np.random.default_rng(0)
 
@@ -96,6 +96,15 @@ def test_kept_or_mapped_is_the_same() -> None:
     found = data(12, 10)
     kept, mapped = (batches(found, device_cache=cache) for cache in (True, False))
     assert torch.equal(kept.batch(5, 30)[0], mapped.batch(5, 30)[0])
+
+
+def test_a_cpu_reads_from_the_store_and_a_gpu_holds_what_fits(monkeypatch) -> None:
+    found = data(12, 10)
+    mapped = batches(found)._stores
+    assert isinstance(mapped[0], np.ndarray)
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda _: (4 * found.pictures.nbytes, 0))
+    cuda = torch.device("cuda")
+    assert _fits(found.pictures.nbytes, cuda) and not _fits(found.pictures.nbytes + 1, cuda)
 
 
 def test_each_epoch_sees_another_window_and_half_is_mirrored() -> None:
