@@ -192,11 +192,7 @@ TABLES = {
         ],
         intervals=False,
     ),
-    "monet": Table(
-        "Monet, 64 px",
-        {"with adversary": "monet_cvaegan.json", "plain VAE": "monet_vae.json"},
-        PAIR,
-    ),
+    "monet": small("Monet, 64 px", "monet_64", 80_000, [*COVERING, APART[1]]),
     "monet_32": Table(
         "Monet, 32 px",
         {

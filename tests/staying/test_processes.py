@@ -77,6 +77,20 @@ def test_told_to_stop_two_processes_save_one_state(start, train, tiny, tmp_path,
     assert seen(run)[-1] == images + 16, "one process goes on where two were"
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_told_to_stop_one_process_saves_its_state(start, train, tiny, tmp_path, number):
+    run = tmp_path / "run"
+    alone = start("-m", "hiresvae", *command(tiny, run))
+    alone.wait(lambda: len(seen(run)) > 1)
+    alone.processes[0].send_signal(number)
+    ((code, said),) = alone.ends()
+    assert code == 128 + number and "(state saved)" in said, said
+    newest = max((run / "checkpoints").glob("[0-9]*"))
+    images = json.loads((newest / "manifest.json").read_text())["images"]
+    train(run, f"training.images={images + 16}")
+    assert seen(run)[-1] == images + 16
+
+
 @pytest.mark.parametrize("dies", [0, 1])
 def test_one_that_dies_while_training_ends_the_other_with_a_sentence(
     start, train, tiny, tmp_path, dies
