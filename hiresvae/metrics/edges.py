@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import max_pool2d
 
+from hiresvae.metrics.chunks import by_chunk
 from hiresvae.metrics.results import bootstrap
 from hiresvae.metrics.sharpness import CHUNK, Ratio, luma
 
@@ -37,22 +38,23 @@ def edge_acutance(pictures: Tensor) -> np.ndarray:
     """
     if min(pictures.shape[-2:]) < WINDOW + 2:
         raise ValueError(f"edges need pictures of {WINDOW + 2} pixels or more")
-    out = []
-    for part in pictures.split(CHUNK):
-        y = luma(part)[:, None]
-        gx = (y[..., 1:-1, 2:] - y[..., 1:-1, :-2]) / 2
-        gy = (y[..., 2:, 1:-1] - y[..., :-2, 1:-1]) / 2
-        steep = torch.hypot(gx, gy)
-        pad = WINDOW // 2
-        span = max_pool2d(y, WINDOW, 1, pad) + max_pool2d(-y, WINDOW, 1, pad)
-        span = span[..., 1:-1, 1:-1].flatten(1)
-        steep = steep.flatten(1)
-        count = max(1, round(EDGE_SHARE * steep.shape[1]))
-        top, places = steep.topk(count, dim=1)
-        around = span.gather(1, places)
-        relative = torch.where(around >= LEAST_RANGE, top / around, torch.nan)
-        out.append(relative.double().nanmean(1))
-    return torch.cat(out).cpu().numpy()
+    return by_chunk(_acutance, pictures, size=CHUNK)
+
+
+def _acutance(part: Tensor) -> Tensor:
+    y = luma(part)[:, None]
+    gx = (y[..., 1:-1, 2:] - y[..., 1:-1, :-2]) / 2
+    gy = (y[..., 2:, 1:-1] - y[..., :-2, 1:-1]) / 2
+    steep = torch.hypot(gx, gy)
+    pad = WINDOW // 2
+    span = max_pool2d(y, WINDOW, 1, pad) + max_pool2d(-y, WINDOW, 1, pad)
+    span = span[..., 1:-1, 1:-1].flatten(1)
+    steep = steep.flatten(1)
+    count = max(1, round(EDGE_SHARE * steep.shape[1]))
+    top, places = steep.topk(count, dim=1)
+    around = span.gather(1, places)
+    relative = torch.where(around >= LEAST_RANGE, top / around, torch.nan)
+    return relative.double().nanmean(1)
 
 
 def acutance_ratio(fakes: Tensor, reals: Tensor, *, seed: int = 0) -> Ratio:

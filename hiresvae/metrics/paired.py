@@ -7,6 +7,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from hiresvae.metrics.chunks import by_chunk
+
 # Rounding to whole levels alone has this mean squared error: no copy is measured as closer.
 ROUNDING = 1 / 12
 WINDOW = 11
@@ -35,9 +37,12 @@ def psnr(pictures: Tensor, originals: Tensor) -> np.ndarray:
     if pictures.shape != originals.shape:
         shapes = f"{tuple(pictures.shape)} and {tuple(originals.shape)}"
         raise ValueError(f"pairs need equal shapes, got {shapes}")
-    pairs = zip(pictures.split(CHUNK), originals.split(CHUNK), strict=True)
-    errors = torch.cat([(a.float() - b.float()).square().mean(dim=(1, 2, 3)) for a, b in pairs])
-    return (10 * torch.log10(255**2 / errors.double().clamp(min=ROUNDING))).cpu().numpy()
+
+    def ratio(a: Tensor, b: Tensor) -> Tensor:
+        errors = (a.float() - b.float()).square().mean(dim=(1, 2, 3))
+        return 10 * torch.log10(255**2 / errors.double().clamp(min=ROUNDING))
+
+    return by_chunk(ratio, pictures, originals, size=CHUNK)
 
 
 def ssim(pictures: Tensor, originals: Tensor) -> np.ndarray:
@@ -115,9 +120,10 @@ def _by_pair(
     for x in (pictures, originals):
         if x.dtype != torch.uint8:
             raise TypeError(f"pictures must be uint8 (0 to 255), got {x.dtype}")
+
     # In double: the variance of flat regions is a difference of large squares.
-    parts = [
-        measure(a.double(), b.double()).reshape(-1).cpu()
-        for a, b in zip(pictures.split(CHUNK), originals.split(CHUNK), strict=True)
-    ]
-    return torch.cat(parts).numpy()
+    def measured(a: Tensor, b: Tensor) -> Tensor:
+        rows: Tensor = measure(a.double(), b.double()).reshape(-1)
+        return rows
+
+    return by_chunk(measured, pictures, originals, size=CHUNK)

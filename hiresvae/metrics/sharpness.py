@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from hiresvae.metrics.chunks import by_chunk
 from hiresvae.metrics.results import Interval, bootstrap
 
 CHUNK = 64
@@ -45,12 +46,13 @@ def laplacian_variance(pictures: Tensor) -> np.ndarray:
     Returns:
         float64, in squared units of brightness in [0, 1].
     """
-    out = []
-    for part in pictures.split(CHUNK):
+
+    def variance(part: Tensor) -> Tensor:
         y = luma(part).double()
         around = y[:, :-2, 1:-1] + y[:, 2:, 1:-1] + y[:, 1:-1, :-2] + y[:, 1:-1, 2:]
-        out.append((around - 4 * y[:, 1:-1, 1:-1]).var(dim=(1, 2), correction=0))
-    return torch.cat(out).cpu().numpy()
+        return (around - 4 * y[:, 1:-1, 1:-1]).var(dim=(1, 2), correction=0)
+
+    return by_chunk(variance, pictures, size=CHUNK)
 
 
 def sharpness_ratio(fakes: Tensor, reals: Tensor, *, seed: int = 0) -> Ratio:

@@ -5,6 +5,7 @@ import torch
 from torch import Tensor
 
 from hiresvae.metrics.cache import digest
+from hiresvae.metrics.chunks import by_chunk
 from hiresvae.metrics.edges import WINDOW, edge_acutance, steepness_ratio
 from hiresvae.metrics.paired import WINDOW as SSIM_WINDOW
 from hiresvae.metrics.paired import ms_ssim, num_scales, psnr, ssim
@@ -183,11 +184,11 @@ def thumbnails(pictures: Tensor, side: int = THUMBNAIL) -> np.ndarray:
         side: of the small picture.
     """
     size = (min(side, pictures.shape[-2]), min(side, pictures.shape[-1]))
-    parts = [
-        torch.nn.functional.adaptive_avg_pool2d(part.float() / 255, size).flatten(1)
-        for part in pictures.split(64)
-    ]
-    return torch.cat(parts).cpu().numpy()
+
+    def small(part: Tensor) -> Tensor:
+        return torch.nn.functional.adaptive_avg_pool2d(part.float() / 255, size).flatten(1)
+
+    return by_chunk(small, pictures, size=64)
 
 
 def averaged(
