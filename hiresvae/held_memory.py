@@ -23,8 +23,8 @@ def hold_memory() -> bool:
 
     The C library of Linux returns each block above 32 MB to the system at once, and the rest when
     much of it is free; before the system gives it again it clears every page. At 256 pixels that
-    is a third of a training step on a CPU. What is held has gaps: the process grows by up to a third
-    there, by up to an eighth at 64 pixels. For a process that does the same again and again.
+    is a third of a training step on a CPU. What is held has gaps: the process grows by up to a
+    third there, by up to an eighth at 64 pixels. For a process that does the same again and again.
 
     Returns:
         Whether memory is held; never where the C library is none that knows how.

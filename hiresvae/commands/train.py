@@ -90,16 +90,20 @@ def train(
 
 def less_memory(settings: Settings, processes: int) -> str:
     """Returns the nearest settings that need less memory, in words; what costs least goes first."""
+    from hiresvae.devices import usable_kinds  # torch is not imported for a mistake in words
+
     training, data = settings.training, settings.data
     share = processes * training.accumulation
     parts = training.model_copy(update={"accumulation": 2 * training.accumulation})
     same = not cautions(settings.model_copy(update={"training": parts}), processes)
     in_parts = "the same result, a batch in parts" if same else "a batch in parts"
     changes: list[tuple[str, Any, str]] = [
-        ("data.device_cache", False, "the same result, pictures are read as they are needed"),
         ("training.accumulation", parts.accumulation, in_parts),
         ("training.gradient_checkpointing", True, "the same result in a third more time"),
     ]
+    if data.device_cache is True or "cuda" in usable_kinds():
+        free = ("data.device_cache", False, "the same result, pictures are read as they are needed")
+        changes.insert(0, free)
     if training.precision == "no":
         changes.append(("training.precision", "bf16", "nearly the same result"))
     if smaller := training.batch_size // 2 // share * share:
@@ -166,7 +170,8 @@ def _same_everywhere(data: "PictureData", processes: int) -> None:
     (first, count), *others = found
     for number, (key, used) in enumerate(others, start=1):
         if key != first:
-            why = "other labels or another split" if used == count else f"{used}, not {count}"
+            same = "as many, but others, or with other labels"
+            why = same if used == count else f"{used}, not {count}"
             raise UserError(
                 f"data.source {data.report.source!r} holds other pictures for process {number} "
                 f"than for process 0 ({why}); nearest valid: the same files, and the same labels, "

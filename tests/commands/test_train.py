@@ -325,7 +325,7 @@ def test_memory_that_ran_out_names_smaller_settings(train, tmp_path, monkeypatch
         "data.size 14",
     )
     with refused("memory ran out", *ways):
-        train(tmp_path / "run")
+        train(tmp_path / "run", "data.device_cache=true")
 
 
 def test_the_smaller_batch_fits_the_processes():
@@ -337,7 +337,8 @@ def test_the_smaller_batch_fits_the_processes():
 
 
 def test_what_needs_less_memory_begins_with_what_costs_nothing():
-    words = less_memory(Settings(), processes=1)
+    held = Settings(data=DataSettings(device_cache=True))
+    words = less_memory(held, processes=1)
     keys = [way.split()[0] for way in words.split(", or ")]
     assert keys == [
         "data.device_cache", "training.accumulation", "training.gradient_checkpointing",
@@ -347,6 +348,12 @@ def test_what_needs_less_memory_begins_with_what_costs_nothing():
     lean = {"gradient_checkpointing": True, "precision": "bf16"}
     done = Settings(training=TrainingSettings(**lean), data=DataSettings(device_cache=False))
     assert less_memory(done, processes=1).startswith("training.accumulation 2")
+
+
+@pytest.mark.parametrize(("kinds", "named"), [(["cpu"], False), (["cuda", "cpu"], True)])
+def test_a_cpu_that_holds_no_pictures_is_not_told_to_give_them_back(monkeypatch, kinds, named):
+    monkeypatch.setattr("hiresvae.devices.usable_kinds", lambda: kinds)
+    assert ("data.device_cache false" in less_memory(Settings(), processes=1)) == named
 
 
 def test_no_setting_is_named_that_the_others_exclude():
