@@ -51,7 +51,7 @@ class _Painted(Work):
 
 
 class Sampling(_Painted):
-    """A batch drawn at once, by phase."""
+    """A batch drawn as many at a time as the package takes, by phase."""
 
     def __init__(self, settings: Settings, device: str) -> None:
         super().__init__(settings, device)
@@ -60,13 +60,24 @@ class Sampling(_Painted):
     @torch.inference_mode()
     def once(self, clock: Clock) -> None:
         """Draws it."""
-        numbers, painter = list(range(self.batch)), self._painter
+        # Whole parts of the batch, so that one phase stands for all of its kind.
+        size = math.gcd(self.batch, self._painter.at_once(self.batch))
+        self._parts = self.batch // size
+        for part in range(self._parts):
+            self._draw(list(range(part * size, (part + 1) * size)), clock)
+
+    def phases(self, medians: dict[str, float]) -> dict[str, float]:
+        """Returns what each phase takes of a whole batch, of the medians of its parts."""
+        return {name: self._parts * median for name, median in medians.items()}
+
+    def _draw(self, numbers: list[int], clock: Clock) -> None:
+        painter = self._painter
         with clock("top latents"):
             labels = painter.drawn_labels(numbers)
             top = painter.latents(numbers, labels=labels)
         with clock("decoder"):
             noise = picture_noise(0, numbers, painter.device)
-            walk = painter.model.walk(FromPrior(noise, 1.0, top), labels, self.batch, noise)
+            walk = painter.model.walk(FromPrior(noise, 1.0, top), labels, len(numbers), noise)
             made = painter.model.likelihood(walk.head).mean
         with clock("to bytes"):
             to_uint8(made).cpu().contiguous()

@@ -5,16 +5,17 @@ single trick undone. Each round does both, first the one and then the other, and
 way round; a ratio is the seconds without the trick over those with it, so above 1 it wins. Gradient
 penalties are due in no step but those that measure how much is won by having them seldom.
 
-Left out, as they cannot be undone without another package: numbers below float32's normal range
-that count as 0 (a thread keeps what it was started with, and in a fresh step there are none); one
-backward for the bound and the adversary; the blur as a depthwise convolution; spectral norms worked
-out once for both sides; that nothing waits for the device between two ticks.
+Left out, as they cannot be undone: numbers below float32's normal range that count as 0 (a thread
+keeps what it was started with, and in a fresh step there are none), and that nothing waits for the
+device between two ticks.
 
 Usage:
     python benchmarks/fast_path.py configs/monet_cvaegan.yaml --set data.size=64
+    python benchmarks/fast_path.py configs/monet_cvaegan.yaml --set adversary.spectral_norm=true
     python benchmarks/fast_path.py configs/classic_mnist.yaml --rounds 400 --out classic.json
 """
 
+import contextlib
 import dataclasses
 import statistics
 import tempfile
@@ -22,16 +23,19 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from clocks import Clock
 from command_line import parser_of
 from step import CLASSES, noise_pictures
-from torch import nn
+from torch import Tensor, nn
+from torch.nn.utils import parametrize
 
 from hiresvae.adversary.adversary import Adversary, Verdict
-from hiresvae.blocks.layers import channels_last
+from hiresvae.blocks.layers import Blur, channels_last
 from hiresvae.cli_common import in_words
 from hiresvae.configuration import load_settings
 from hiresvae.data.batches import Batches
@@ -40,8 +44,10 @@ from hiresvae.data.pictures import PictureData
 from hiresvae.devices import shortened_products
 from hiresvae.run import write_json
 from hiresvae.settings import Settings
+from hiresvae.training import step as training_step
 from hiresvae.training.footprint import SmallStep
 from hiresvae.training.optim import Average
+from hiresvae.training.push import Push
 
 WARM = 2
 """First steps that do not count: the moments of Adam are made, kernels chosen."""
@@ -70,6 +76,23 @@ class OneByOne(Average[nn.Module]):
             mine.copy_(theirs)
 
 
+class Apart(Push):
+    """A push with a backward of its own, before that of the bound."""
+
+    def felt(self, *given: Any) -> Tensor:
+        """Returns what is left to add to the model's loss: nothing."""
+        felt = super().felt(*given)
+        felt.backward(retain_graph=True)
+        return felt.detach() * 0
+
+
+def resized(blur: Blur, images: Tensor) -> Tensor:
+    """Returns what the blur returns, by PyTorch's own resizing."""
+    if blur.up:
+        return F.interpolate(images, scale_factor=2, mode="bilinear")
+    return F.interpolate(images, scale_factor=0.5, mode="bilinear", antialias=True)
+
+
 class Bench:
     """Makes the step with all tricks, and steps without one.
 
@@ -89,18 +112,25 @@ class Bench:
             pictures = dataclasses.replace(pictures, pictures=grey)
         self.data, self.on_disk = pictures, _on_disk(pictures, folder)
 
-    def undone(self) -> dict[str, Callable[[], SmallStep]]:
+    def undone(self) -> dict[str, Callable[[], Callable[..., Any]]]:
         """Returns what makes a step without a trick, by the trick; those that the step has."""
         chosen = self.settings
-        makers: dict[str, Callable[[], SmallStep]] = {
+        makers: dict[str, Callable[[], Callable[..., Any]]] = {
             "order in memory": self.other_order,
             "fused AdamW": self.looped,
             "pictures held in memory": lambda: self.step(held=False),
         }
+        if chosen.model.backbone != "classic":
+            makers["blur by convolution"] = lambda: self.changed(Blur, "forward", resized)
         if chosen.training.ema_images:
             makers["foreach average"] = self.one_by_one
         if chosen.adversary is not None:
             makers["critic's forward shared"] = self.judged_twice
+            makers["one backward of the model"] = lambda: self.changed(training_step, "Push", Apart)
+            if chosen.adversary.spectral_norm:
+                makers["spectral norms shared"] = lambda: self.changed(
+                    parametrize, "cached", contextlib.nullcontext
+                )
         return makers
 
     def step(self, *, held: bool = True) -> SmallStep:
@@ -147,6 +177,16 @@ class Bench:
         whole = self.step()
         whole.average.__class__ = OneByOne
         return whole
+
+    def changed(self, owner: Any, name: str, undone: Any) -> Callable[..., None]:
+        """Returns a step during which something of the package is another."""
+        whole = self.step()
+
+        def run(**named: Any) -> None:
+            with mock.patch.object(owner, name, undone):
+                whole(**named)
+
+        return run
 
     def judged_twice(self) -> SmallStep:
         """Returns a step whose critic judges for itself and again for the model."""
@@ -204,7 +244,7 @@ def measured(settings: Settings, device: torch.device, rounds: int) -> dict[str,
     with tempfile.TemporaryDirectory() as folder, shortened_products(device):
         bench = Bench(settings, device, Path(folder))
         for name, make in bench.undone().items():
-            sides = {"with": bench.step(), "without": make()}
+            sides: dict[str, Callable[..., Any]] = {"with": bench.step(), "without": make()}
             calls = {side: partial(step, penalty=False) for side, step in sides.items()}
             found = in_turn(calls, rounds, str(device))
             rows[name] = figures(found["with"], found["without"])

@@ -13,6 +13,9 @@ The plain loop is the same networks as textbooks train them: the memory format a
 PyTorch takes by itself, no average, the critic judging twice a step; and one picture drawn at a
 time.
 
+What the file of the figures has already is kept, if it was measured on such a machine in as many
+rounds: the same command continues, and another configuration or side comes beside the others.
+
 Usage:
     python benchmarks/throughput.py configs/monet_vae.yaml configs/monet_cvaegan.yaml \
         --sides 64 --set training.batch_size=32 --python PEERS_ENV/bin/python \
@@ -44,7 +47,7 @@ from torch import Tensor
 from workers import Worker, worked
 
 from hiresvae.configuration import load_settings
-from hiresvae.devices import shortened_products
+from hiresvae.devices import flushing_denormals, shortened_products
 from hiresvae.errors import UserError
 from hiresvae.held_memory import hold_memory
 from hiresvae.run import write_json
@@ -70,6 +73,9 @@ def main() -> None:
         "--seconds", type=float, default=5, help="a turn that took as long repeats no more"
     )
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    parser.add_argument(
+        "--denormals", action="store_true", help="let numbers be too small to be normal ones"
+    )
     parser.add_argument("--python", help="interpreter of the other packages' environment")
     parser.add_argument("--out", type=Path, required=True, help="JSON file of the figures")
     parser.add_argument("--picture", type=Path, help="plot of seconds an image against pixels")
@@ -79,29 +85,43 @@ def main() -> None:
     # As in a training after its first figures; the plain loop, in the same process, has it too.
     held = chosen.device == "cpu" and hold_memory()
     report: dict[str, Any] = {
-        "machine": machine(chosen.device) | {"memory_held": held},
+        "machine": machine(chosen.device) | {"memory_held": held, "denormals": chosen.denormals},
         "unit": "seconds of the median round; memory in MiB of the worst step: networks, "
         "gradients, moments and all; shares of the peak measured in the same round",
         "rounds": chosen.rounds,
         "repeats": chosen.repeats,
-        "not_measured": absent,
-        "rows": [],
+        "set": chosen.set,
     }
+    report["rows"] = kept(chosen.out, report)
+    done = {row.get("who") for row in report["rows"]}
+    report["not_measured"] = {name: why for name, why in absent.items() if name not in done}
     plan = Plan(
         chosen.set, chosen.pixels, chosen.rounds, chosen.repeats, chosen.seconds, chosen.device,
         present, chosen.python,
     )  # fmt: skip
-    for config in chosen.configs:
-        for side in sorted(chosen.sides):
+    asked = [(config, side) for config in chosen.configs for side in sorted(chosen.sides)]
+    known = {(row["config"], row["side"]) for row in report["rows"]}
+    with contextlib.nullcontext() if chosen.denormals else flushing_denormals():
+        for config, side in (one for one in asked if (one[0].stem, one[1]) not in known):
             rows = measured(config, side, plan)
             for row in rows:
                 print(words(row), flush=True)
             report["rows"] += rows
             write_json(chosen.out, report)  # the large sides take long: what is known is kept
-    for why in absent.values():
+    for why in report["not_measured"].values():
         print(why)
     if chosen.picture:
         draw(report["rows"], chosen.picture)
+
+
+def kept(file: Path, report: dict[str, Any]) -> list[dict[str, Any]]:
+    """Returns the rows that a file of figures has, if they were measured as these are to be."""
+    if not file.is_file():
+        return []
+    old = json.loads(file.read_text(encoding="utf-8"))
+    if any(old.get(name) != report[name] for name in ("machine", "rounds", "repeats", "set")):
+        return []
+    return list(old["rows"])
 
 
 def machine(device: str) -> dict[str, Any]:
@@ -316,13 +336,14 @@ def draw(rows: Sequence[dict[str, Any]], path: Path) -> None:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    figure = Figure((11, 5), layout="constrained")
+    figure = Figure((11, 6.5), layout="constrained")
     FigureCanvasAgg(figure)
     plots = figure.subplots(1, 2, sharex=True)
     known = [row for row in rows if "seconds_an_image" in row]
     names = list(dict.fromkeys((row["config"], row["who"]) for row in known))
     configs = list(dict.fromkeys(config for config, _ in names))
-    makers = list(dict.fromkeys(who for _, who in names))
+    rivals = list(dict.fromkeys(who for _, who in names if who not in (OURS, PLAIN)))
+    sides = sorted({row["side"] for row in known})
     for plot, task in zip(plots, ("training", "sampling"), strict=True):
         for config, who in names:
             mine = [
@@ -330,18 +351,22 @@ def draw(rows: Sequence[dict[str, Any]], path: Path) -> None:
                 for row in known
                 if (row["config"], row["who"], row["task"]) == (config, who, task)
             ]
+            ours = who not in rivals
+            color = configs.index(config) if ours else len(configs) + rivals.index(who)
             plot.plot(
                 *zip(*sorted(mine), strict=True) if mine else ([], []),
-                color=f"C{configs.index(config) % 10}",
-                linestyle=("-", "--", ":", "-.")[makers.index(who) % 4],
-                marker="osv^D"[makers.index(who) % 5],
-                label=f"{config}, {who}",
+                color=f"C{color % 10}",
+                linestyle="-" if who == OURS else "--" if who == PLAIN else ":",
+                marker="o" if who == OURS else "s" if who == PLAIN else "^Dv<>"[color % 5],
+                label=f"{config}, {who}" if ours or len(configs) == 1 else f"{who} (as {config})",
             )
-        plot.set(xscale="log", yscale="log", title=task, xlabel="pixels", ylabel="seconds an image")
-        plot.grid(alpha=0.3, which="both")
-    plots[0].legend(fontsize=8)
+        plot.set(xscale="log", yscale="log", title=task, ylabel="seconds an image")
+        plot.set_xticks([side**2 for side in sides], [f"{side} px" for side in sides])
+        plot.minorticks_off()
+        plot.grid(alpha=0.3)
+    figure.legend(*plots[0].get_legend_handles_labels(), loc="outside lower center", ncols=3)
     path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=110)
+    figure.savefig(path, dpi=100)
 
 
 if __name__ == "__main__":

@@ -7,6 +7,24 @@ from typing import TypeVar
 from hiresvae.errors import enough_memory, is_out_of_memory
 
 T = TypeVar("T")
+# Pixels that two cores draw fastest: 32 pictures of 64 px, 8 of 128 px, 2 of 256 px, 1 of 512 px.
+CPU_PIXELS = 32 * 64**2
+
+
+def at_once(side: int, kind: str, most: int) -> int:
+    """Returns how many pictures to work off at a time: ``most``, and fewer where they are large.
+
+    More pixels at a time take memory and, on a CPU, even time: what is between two layers no longer
+    fits its cache, and is cleared anew each time (batches of 8, not of 32, are 1.5 times as fast at
+    128 px, batches of 2, not of 8, at 256 px).
+
+    Args:
+        side: of the pictures, in pixels.
+        kind: of the device, such as ``cpu``.
+        most: pictures.
+    """
+    pixels = CPU_PIXELS if kind == "cpu" else 16 * CPU_PIXELS
+    return max(1, min(most, pixels // side**2))
 
 
 def in_batches(rows: slice, size: int, work: Callable[[slice], T], less: str) -> Iterator[T]:

@@ -16,7 +16,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from hiresvae import hub
-from hiresvae.batching import in_batches
+from hiresvae.batching import at_once, in_batches
 from hiresvae.devices import choose_device
 from hiresvae.errors import UserError, nearest
 from hiresvae.images import binarized, to_float, to_uint8
@@ -142,7 +142,7 @@ class PictureModel:
         temperature: Temperature = 1.0,
         truncation: float = 1.0,
         label: str | None = None,
-        batch_size: int = BATCH,
+        batch_size: int | None = None,
         start: int = 0,
     ) -> Iterator[Tensor]:
         """Yields new pictures in batches, uint8 ``(n, C, H, W)`` on the CPU; see `sample`."""
@@ -160,7 +160,12 @@ class PictureModel:
             return self._shown(walk)
 
         if count > 0:
-            yield from in_batches(slice(start, start + count), batch_size, drawn, self.less_memory)
+            size = batch_size or self.at_once()
+            yield from in_batches(slice(start, start + count), size, drawn, self.less_memory)
+
+    def at_once(self, most: int = BATCH) -> int:
+        """Returns how many pictures to work off at a time; see `hiresvae.batching.at_once`."""
+        return at_once(self.model.size, self.device.type, most)
 
     @property
     def less_memory(self) -> str:
@@ -239,7 +244,11 @@ class PictureModel:
         return [torch.cat(latents) for latents in zip(*parts, strict=True)]
 
     def _of_batches(
-        self, pictures: Tensor, labels: Tensor | None, work: Callable[..., T], size: int = BATCH
+        self,
+        pictures: Tensor,
+        labels: Tensor | None,
+        work: Callable[..., T],
+        size: int | None = None,
     ) -> Iterator[T]:
         """Yields what ``work`` makes of pictures and of their labels, given or guessed."""
         if labels is not None and self.conditional:
@@ -249,7 +258,7 @@ class PictureModel:
             part = pictures[rows]
             return work(part, self._chosen(None if labels is None else labels[rows], part))
 
-        return in_batches(slice(0, len(pictures)), size, of, self.less_memory)
+        return in_batches(slice(0, len(pictures)), size or self.at_once(), of, self.less_memory)
 
     def _encoded(self, pictures: Tensor, chosen: Tensor | None) -> list[Tensor]:
         features = self.model.features(self.check(pictures), chosen)
@@ -284,7 +293,7 @@ class PictureModel:
 
     @torch.inference_mode()
     def reconstruct_batches(
-        self, pictures: Tensor, labels: Tensor | None = None, batch_size: int = BATCH
+        self, pictures: Tensor, labels: Tensor | None = None, batch_size: int | None = None
     ) -> Iterator[Tensor]:
         """Yields what the model makes of pictures in batches; see `reconstruct`."""
         yield from self._of_batches(pictures, labels, self._remade, batch_size)
@@ -293,7 +302,7 @@ class PictureModel:
         return self.decode(self._encoded(pictures, chosen), chosen)
 
     def reconstruct(
-        self, pictures: Tensor, labels: Tensor | None = None, batch_size: int = BATCH
+        self, pictures: Tensor, labels: Tensor | None = None, batch_size: int | None = None
     ) -> Tensor:
         """Returns what the model makes of pictures, uint8 ``(N, C, H, W)``, without noise.
 

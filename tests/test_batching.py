@@ -1,7 +1,15 @@
 import pytest
 
-from hiresvae.batching import in_batches
+from hiresvae.batching import at_once, in_batches
 from hiresvae.errors import UserError
+
+
+@pytest.mark.parametrize(
+    ("side", "cpu", "gpu"), [(28, 32, 32), (64, 32, 32), (128, 8, 32), (256, 2, 32), (1024, 1, 2)]
+)
+def test_large_pictures_are_worked_off_a_few_at_a_time(side: int, cpu: int, gpu: int) -> None:
+    assert (at_once(side, "cpu", 32), at_once(side, "cuda", 32)) == (cpu, gpu)
+    assert at_once(side, "cpu", 1) == 1
 
 
 def test_no_rows_are_one_empty_batch() -> None:

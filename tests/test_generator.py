@@ -41,6 +41,14 @@ def test_picture_i_depends_on_seed_and_i_only(painter, prior):
     assert not torch.equal(painter.sample(7, seed=4, prior=prior), whole)
 
 
+def test_batches_of_large_pictures_are_small_unless_told(painter, monkeypatch):
+    monkeypatch.setattr("hiresvae.batching.CPU_PIXELS", 2 * 16**2)
+    pictures = painter.sample(5, prior="standard")
+    assert [len(x) for x in painter.sample_batches(5)] == [2, 2, 1]
+    assert [len(x) for x in painter.sample_batches(5, batch_size=4)] == [4, 1]
+    assert [len(x) for x in painter.reconstruct_batches(pictures)] == [2, 2, 1]
+
+
 def test_temperature_0_draws_one_picture(painter):
     cold = painter.sample(4, prior="standard", temperature=0.0).int()
     assert (cold - cold[:1]).abs().max() <= 1

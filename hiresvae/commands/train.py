@@ -142,12 +142,13 @@ def _opened(settings: Settings, run: RunFolder, accelerator: Any, fresh: bool) -
             if not fresh:
                 _same_run(settings, run)
         from hiresvae.data import open_data
+        from hiresvae.uses.processes import refuse_other_pictures
 
         # One process decodes, the others then find the store.
         data = open_data(settings.data, inputs=settings.inputs, progress=main)
         if main and not fresh:
             _same_data(data, run)
-    _same_everywhere(data, accelerator.num_processes)
+    refuse_other_pictures(data)
     if main:
         if fresh:
             run.clear()
@@ -158,25 +159,6 @@ def _opened(settings: Settings, run: RunFolder, accelerator: Any, fresh: bool) -
             log.info("%s", line)
     accelerator.wait_for_everyone()
     return data
-
-
-def _same_everywhere(data: "PictureData", processes: int) -> None:
-    """Refuses processes that found other pictures: each machine may have files of its own."""
-    if processes < 2:
-        return
-    from accelerate.utils import gather_object
-
-    found = gather_object([(data.key, data.report.used)])
-    (first, count), *others = found
-    for number, (key, used) in enumerate(others, start=1):
-        if key != first:
-            same = "as many, but others, or with other labels"
-            why = same if used == count else f"{used}, not {count}"
-            raise UserError(
-                f"data.source {data.report.source!r} holds other pictures for process {number} "
-                f"than for process 0 ({why}); nearest valid: the same files, and the same labels, "
-                "on every machine"
-            )
 
 
 def _trained(

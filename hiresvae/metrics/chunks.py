@@ -15,15 +15,15 @@ def by_chunk(compute: Callable[..., Tensor], *pictures: Tensor, size: int) -> np
 
     Args:
         compute: takes rows of each of the pictures, returns as many rows.
-        pictures: ``(N, ...)`` of equal lengths, N at least 1.
+        pictures: ``(N, ...)`` of equal lengths.
         size: of a chunk.
     """
     count = len(pictures[0])
     out = None
-    for first in range(0, count, size):
+    for first in range(0, max(count, 1), size):
         rows = compute(*(x[first : first + size] for x in pictures)).cpu().numpy()
         if out is None:
             out = np.empty((count, *rows.shape[1:]), rows.dtype)
         out[first : first + len(rows)] = rows
-    assert out is not None, "no picture"
+    assert out is not None  # without any picture, what computes has told the shape of no rows
     return out

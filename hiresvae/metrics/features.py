@@ -21,6 +21,7 @@ from torch import Tensor
 from hiresvae.devices import exact_products
 from hiresvae.errors import UserError
 from hiresvae.metrics.cache import digest
+from hiresvae.metrics.chunks import by_chunk
 from hiresvae.metrics.weights import at_home, find_weights
 
 INCEPTION = "inception-2015-12-05.pt"
@@ -180,25 +181,24 @@ def extract(
         TypeError: the pictures are not uint8.
     """
     from rich.console import Console
-    from rich.progress import track
+    from rich.progress import Progress
 
     if pictures.dtype != torch.uint8:
         raise TypeError(f"pictures must be uint8 (0 to 255), got {pictures.dtype}")
-    parts = track(
-        pictures.split(batch),
-        f"features of {len(pictures)} pictures",
-        console=Console(stderr=True),
-        disable=not (progress and sys.stderr.isatty()),
-        transient=True,
-    )
-    out = []
-    with torch.inference_mode(), exact_products():
-        for part in parts:
+    console, silent = Console(stderr=True), not (progress and sys.stderr.isatty())
+    with Progress(console=console, disable=silent, transient=True) as bar:
+        task = bar.add_task(f"features of {len(pictures)} pictures", total=len(pictures))
+
+        def of(part: Tensor) -> Tensor:
             images = part.expand(-1, 3, -1, -1)
             images = images.float() if network.side is None else _resize(images, network.side)
             images = images.to(network.device, memory_format=torch.channels_last)
-            out.append(network.call(images).float().cpu())
-    return torch.cat(out).numpy()
+            rows = network.call(images).float()
+            bar.advance(task, len(part))
+            return rows
+
+        with torch.inference_mode(), exact_products():
+            return by_chunk(of, pictures, size=batch)
 
 
 def features_key(pictures: Tensor, network: FeatureNetwork) -> str:

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from hiresvae.devices import exact_products
 from hiresvae.errors import UserError
 from hiresvae.images import to_float
+from hiresvae.metrics.chunks import by_chunk
 from hiresvae.metrics.features import file_sha256
 from hiresvae.metrics.weights import find_weights
 
@@ -138,12 +139,14 @@ def lpips_distance(pictures: Tensor, originals: Tensor, network: PerceptualNetwo
         raise ValueError(f"pairs need equal shapes, got {shapes}")
     if min(pictures.shape[-2:]) < LEAST_SIDE:
         raise ValueError(f"LPIPS needs pictures of {LEAST_SIDE} pixels or more")
-    out = []
+
+    def of(*pair: Tensor) -> Tensor:
+        a, b = (to_float(x).expand(-1, 3, -1, -1).to(network.device) for x in pair)
+        distances: Tensor = network.module(a, b)
+        return distances.reshape(-1).double()
+
     with torch.inference_mode(), exact_products():
-        for pair in zip(pictures.split(CHUNK), originals.split(CHUNK), strict=True):
-            a, b = (to_float(x).expand(-1, 3, -1, -1).to(network.device) for x in pair)
-            out.append(network.module(a, b).reshape(-1).double().cpu())
-    return torch.cat(out).numpy()
+        return by_chunk(of, pictures, originals, size=CHUNK)
 
 
 def _download(file: str, folder: Path) -> None:

@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from hiresvae.metrics.chunks import by_chunk
 from hiresvae.metrics.sharpness import CHUNK
 from hiresvae.seeding import generator
 
@@ -36,8 +37,11 @@ def texture_features(pictures: Tensor) -> Tensor:
     bank = torch.randn(FILTERS, 3, TAPS, TAPS, generator=generator(0, "texture features"))
     bank = bank - bank.mean((2, 3), keepdim=True)
     bank = (bank / bank.flatten(1).norm(dim=1)[:, None, None, None]).to(pictures.device)
-    parts = [_of(part.expand(-1, 3, -1, -1).float() / 255, bank) for part in pictures.split(CHUNK)]
-    return torch.cat(parts)
+
+    def of(part: Tensor) -> Tensor:
+        return _of(part.expand(-1, 3, -1, -1).float() / 255, bank)
+
+    return torch.from_numpy(by_chunk(of, pictures, size=CHUNK))
 
 
 def _of(images: Tensor, bank: Tensor) -> Tensor:

@@ -112,7 +112,7 @@ def scores(painter: PictureModel, pictures: Tensor, *, draws: int = 8, seed: int
         errors = torch.stack([*tops, squares.mean((1, 2))], 1)
         return squares, packed, bound, rates, errors
 
-    parts = in_batches(slice(0, len(pictures)), BATCH, found, painter.less_memory)
+    parts = in_batches(slice(0, len(pictures)), painter.at_once(BATCH), found, painter.less_memory)
     squares, packed, *of_bound = (torch.cat(column) for column in zip(*parts, strict=True))
     error = squares.mean((1, 2))
     if not of_bound:

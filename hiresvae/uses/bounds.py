@@ -114,7 +114,9 @@ def bounds(model: PictureModel, pictures: Tensor, *, seed: int = 0, samples: int
             sums.append(np.stack([moved.sum(0), np.square(moved).sum(0)]))
         return found, sums
 
-    for found, sums in in_batches(share(len(pictures)), BATCH, measured, model.less_memory):
+    for found, sums in in_batches(
+        share(len(pictures)), model.at_once(BATCH), measured, model.less_memory
+    ):
         for name, values in found.items():
             rows[name].append(values.cpu().numpy())
         for total, one in zip(spreads, sums, strict=True):
@@ -158,7 +160,7 @@ def top_latents(
         z = posterior.sample(noise("posterior of training pictures", *rung.shape))
         return z.flatten(1).cpu().numpy()
 
-    rows = list(in_batches(share(len(pictures)), BATCH, drawn, model.less_memory))
+    rows = list(in_batches(share(len(pictures)), model.at_once(BATCH), drawn, model.less_memory))
     return _all(rows, (math.prod(rung.shape),))
 
 

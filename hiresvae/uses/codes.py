@@ -125,7 +125,11 @@ def encode(painter: PictureModel, pictures: Tensor, labels: Tensor | None = None
         return Codes(latents, weights, _still(painter, len(part)))
 
     return Codes.joined(
-        list(in_batches(slice(0, len(pictures)), BATCH, encoded, painter.less_memory))
+        list(
+            in_batches(
+                slice(0, len(pictures)), painter.at_once(BATCH), encoded, painter.less_memory
+            )
+        )
     )
 
 
@@ -179,7 +183,7 @@ def decode(painter: PictureModel, codes: Codes) -> Tensor:
         walk = model.walk(Relative(part.latents), part.labels, len(part), grain)
         return to_uint8(model.likelihood(walk.head).mean).cpu()
 
-    parts = in_batches(slice(0, len(codes)), BATCH, decoded, painter.less_memory)
+    parts = in_batches(slice(0, len(codes)), painter.at_once(BATCH), decoded, painter.less_memory)
     return torch.cat(list(parts)).contiguous()
 
 

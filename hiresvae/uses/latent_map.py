@@ -81,7 +81,7 @@ def posteriors(painter: PictureModel, pictures: Tensor, labels: Tensor | None = 
         rates = torch.stack([drawn.rate() for drawn in walk.drawn], 1)
         return (*(x.flatten(1).cpu() for x in (top.mean, top.std, top.kl())), rates.cpu())
 
-    parts = in_batches(slice(0, len(pictures)), BATCH, found, painter.less_memory)
+    parts = in_batches(slice(0, len(pictures)), painter.at_once(BATCH), found, painter.less_memory)
     means, stds, kl, rates = (torch.cat(column) for column in zip(*parts, strict=True))
     return Posteriors(means, stds, kl.mean(0), rates.mean(0))
 

@@ -1,18 +1,23 @@
 """Measuring on several processes: each takes a share of the pictures, all get every result.
 
-Nothing here depends on how many there are: what is computed of a picture is joined in the order of
-the pictures, sums are of all of them, and figures are those of one process.
+Each machine may have files of its own; that they hold the same is made sure of. Nothing here
+depends on how many processes there are: what is computed of a picture is joined in the order of the
+pictures, sums are of all of them, and figures are those of one process.
 """
 
 import os
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from hiresvae.errors import UserError
 from hiresvae.metrics import cache
+
+if TYPE_CHECKING:
+    from hiresvae.data.pictures import PictureData
 
 
 def connect(device: str) -> str:
@@ -27,6 +32,28 @@ def connect(device: str) -> str:
 
     state = PartialState(cpu=device == "cpu")
     return str(state.device)
+
+
+def refuse_other_pictures(data: "PictureData") -> None:
+    """Refuses processes that found other pictures than the first.
+
+    Raises:
+        UserError: on every process, the same sentence.
+    """
+    if is_alone():
+        return
+    found: list[Any] = [None] * _rank_and_count()[1]
+    torch.distributed.all_gather_object(found, (data.key, data.report.used))
+    (first, count), *others = found
+    for number, (key, used) in enumerate(others, start=1):
+        if key != first:
+            same = "as many, but others, or with other labels"
+            why = same if used == count else f"{used}, not {count}"
+            raise UserError(
+                f"{data.report.source!r} holds other pictures for process {number} than for "
+                f"process 0 ({why}); nearest valid: the same files, and the same labels, on every "
+                "machine"
+            )
 
 
 def is_first() -> bool:

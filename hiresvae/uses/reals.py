@@ -13,6 +13,7 @@ from hiresvae.autoencoding import CorruptionSettings
 from hiresvae.images import middle
 from hiresvae.seeding import generator
 from hiresvae.training.corruption import damaged
+from hiresvae.uses.processes import refuse_other_pictures
 
 if TYPE_CHECKING:
     from hiresvae.data import PictureData
@@ -67,7 +68,11 @@ class Reals:
             size: side in pixels.
             most: pictures of a part.
             name: what the training part is called.
+
+        Raises:
+            UserError: not all processes have the same pictures.
         """
+        refuse_other_pictures(data)
 
         def read(indices: np.ndarray, store: np.ndarray = data.pictures) -> Iterator[Tensor]:
             for span in _spans(len(indices)):

@@ -157,7 +157,8 @@ def restore(
                 return _projected(painter, images, None, steps, numbers, seed + k)
             return _filled(painter, images, hole, rounds, steps, numbers, seed + k)
 
-        made.append(view.back(tiled(view.of(both), model.size, work, less=painter.less_memory)))
+        count, less = painter.at_once(), painter.less_memory
+        made.append(view.back(tiled(view.of(both), model.size, work, count, less)))
     if mask is not None:
         made = [joined(one, image, unknown[0] > 0) for one in made]
     stacked = torch.stack(made)

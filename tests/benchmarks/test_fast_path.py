@@ -5,11 +5,12 @@ import pytest
 import torch
 
 from hiresvae.adversary.adversary import Adversary
+from hiresvae.adversary.spectral import Bounded
 from hiresvae.configuration import load_settings
 
 TRICKS = {
     "order in memory", "fused AdamW", "foreach average", "pictures held in memory",
-    "critic's forward shared",
+    "critic's forward shared", "one backward of the model", "blur by convolution",
 }  # fmt: skip
 CPU = torch.device("cpu")
 
@@ -30,6 +31,28 @@ def bench(tiny, tmp_path):
     return make
 
 
+class Spied:
+    """What makes a step, and remembers the last one that it made."""
+
+    def __init__(self, bench, monkeypatch):
+        make, self.last = bench.step, None
+
+        def remembered(**named):
+            self.last = make(**named)
+            return self.last
+
+        monkeypatch.setattr(bench, "step", remembered)
+
+
+def calls_of(step, owner, name):
+    """Returns how often something is called in a step."""
+    calls, does = [], getattr(owner, name)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(owner, name, lambda *a, **b: calls.append(1) or does(*a, **b))
+        step(penalty=False)
+    return len(calls)
+
+
 def numbers(step):
     parts = (step.step.vae, step.step.networks.critic, step.average.model)
     return [p.detach() for part in parts if part is not None for p in part.parameters()]
@@ -37,15 +60,29 @@ def numbers(step):
 
 @pytest.mark.parametrize("trick", sorted(TRICKS))
 @pytest.mark.parametrize("changes", [(), ("model.backbone=classic",)])
-def test_a_step_without_a_trick_does_the_same(bench, trick, changes):
+def test_a_step_without_a_trick_does_the_same(bench, trick, changes, monkeypatch):
     made = bench(*changes)
-    fast, plain = made.step(), made.undone()[trick]()
+    if trick not in made.undone():
+        assert changes and trick == "blur by convolution", "the classic backbone has no blur"
+        return
+    spied = Spied(made, monkeypatch)
+    fast, plain, undone = made.step(), made.undone()[trick](), spied.last
     begun = [p.clone() for p in numbers(fast)]
     for penalty in (False, True, False):
         for one in (fast, plain):
             one(penalty=penalty)
     assert not all(torch.equal(a, b) for a, b in zip(begun, numbers(fast), strict=True))
-    for a, b in zip(numbers(fast), numbers(plain), strict=True):
+    for a, b in zip(numbers(fast), numbers(undone), strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-3, atol=2e-5)
+
+
+def test_shared_spectral_norms_are_a_trick_where_there_are_any(bench, monkeypatch):
+    made = bench("adversary.spectral_norm=true")
+    spied = Spied(made, monkeypatch)
+    fast, plain, undone = made.step(), made.undone()["spectral norms shared"](), spied.last
+    shared, twice = (calls_of(one, Bounded, "norm") for one in (fast, plain))
+    assert twice >= 2 * shared > 0
+    for a, b in zip(numbers(fast), numbers(undone), strict=True):
         torch.testing.assert_close(a, b, rtol=1e-3, atol=2e-5)
 
 
@@ -69,12 +106,13 @@ def test_what_is_undone_is_undone(bench, monkeypatch):
         one.step.batches._stores[0] for one in (made.step(), plain["pictures held in memory"])
     ]
     assert isinstance(stores[0], torch.Tensor) and not isinstance(stores[1], torch.Tensor)
-    calls, judge = [], Adversary.judge
-    monkeypatch.setattr(Adversary, "judge", lambda *a, **b: calls.append(1) or judge(*a, **b))
-    for step, count in ((made.step(), 1), (plain["critic's forward shared"], 2)):
-        step(penalty=False)
-        assert len(calls) == count
-        calls.clear()
+    for trick, owner, name, count in (
+        ("critic's forward shared", Adversary, "judge", (1, 2)),
+        ("one backward of the model", torch.Tensor, "backward", (2, 3)),
+        ("blur by convolution", torch.nn.functional, "interpolate", (0, 8)),
+    ):
+        assert tuple(calls_of(step, owner, name) for step in (made.step(), plain[trick])) == count
+    calls = []
     monkeypatch.setattr(torch, "_foreach_lerp_", lambda *_: calls.append(1))
     for step, count in ((made.step(), 1), (plain["foreach average"], 0)):
         step.average.update(step.step.vae, 1000, 8)
@@ -104,5 +142,6 @@ def test_every_trick_has_its_row(tiny, tmp_path, capsys):
 
 def test_a_grey_set_without_adversary_or_average(bench):
     made = bench("data.source=mnist", "data.size=28", "adversary=null", "training.ema_images=0")
-    assert made.undone().keys() == {"order in memory", "fused AdamW", "pictures held in memory"}
+    without = {"critic's forward shared", "one backward of the model", "foreach average"}
+    assert made.undone().keys() == TRICKS - without
     assert made.step().step.vae.channels == 1

@@ -76,6 +76,21 @@ def test_every_row_has_its_figures_and_the_picture_its_lines(config, tmp_path, m
     assert "data.size" in refused["reason"], "a side that cannot be is told, the others are made"
     with Image.open(picture) as opened:
         assert opened.width > opened.height
+    again = [*words, "--sides", "16", "32"]
+    monkeypatch.setattr(sys, "argv", ["throughput.py", *again])
+    monkeypatch.setattr(
+        throughput,
+        "measured",
+        lambda config, side, plan: [{"config": config.stem, "side": side, "reason": "new"}],
+    )
+    throughput.main()
+    more = json.loads(out.read_text())["rows"]
+    assert more[:-1] == report["rows"], "what is measured already is kept"
+    assert (more[-1]["side"], more[-1]["reason"]) == (32, "new")
+    words = [*again[: again.index("--picture")], *again[again.index("--picture") + 2 :]]
+    monkeypatch.setattr(sys, "argv", ["throughput.py", *words, "--rounds", "3"])
+    throughput.main()
+    assert [row["side"] for row in json.loads(out.read_text())["rows"]] == [16, 32]
     said = capsys.readouterr().out
     assert (
         "images/s" in said

@@ -9,10 +9,18 @@ import numpy as np
 import pytest
 import torch
 
+from hiresvae.errors import UserError
 from hiresvae.settings import MetricSettings
 from hiresvae.uses import evaluate as uses
 from hiresvae.uses import evaluate_model
-from hiresvae.uses.processes import by_share, in_blocks, is_first, joined, share
+from hiresvae.uses.processes import (
+    by_share,
+    in_blocks,
+    is_first,
+    joined,
+    refuse_other_pictures,
+    share,
+)
 
 
 class Model:
@@ -25,8 +33,9 @@ class Model:
     def data(self):
         x = np.random.default_rng(0).integers(0, 256, (27, 3, 16, 16), dtype=np.uint8)
         return SimpleNamespace(
-            pictures=x, train=np.arange(18), held_out=np.arange(18, 27), labels=None, inputs=None
-        )
+            pictures=x, train=np.arange(18), held_out=np.arange(18, 27), labels=None, inputs=None,
+            key="k", report=SimpleNamespace(used=27, source="s"),
+        )  # fmt: skip
 
     def drawn_labels(self, numbers, *, seed=0):
         return None
@@ -69,6 +78,13 @@ def process(rank: int, port: int, folder: Path) -> None:
     evaluate_model.BLOCK = 2  # so that pictures are shared in several blocks, the last not full
     report = measure(folder, "two")
     np.save(folder / f"of_{rank}.npy", [f["value"] for f in report["figures"].values()])
+    for used in (27, 27 - rank):
+        other = SimpleNamespace(key=f"k{rank}", report=SimpleNamespace(used=used, source="s"))
+        try:
+            refuse_other_pictures(other)
+        except UserError as error:
+            with (folder / f"refused_{rank}.txt").open("a") as file:
+                print(error, file=file)
 
 
 def test_one_process_has_every_row_and_is_the_first() -> None:
@@ -113,5 +129,10 @@ def test_two_processes_measure_what_one_does(tmp_path, monkeypatch) -> None:
         assert together["figures"][name]["value"] == pytest.approx(figure["value"], rel=1e-5)
     values = [np.load(tmp_path / f"of_{rank}.npy") for rank in (0, 1)]
     np.testing.assert_array_equal(*values)
+    said = [(tmp_path / f"refused_{rank}.txt").read_text() for rank in (0, 1)]
+    assert said[0] == said[1], "all say the same of pictures that differ"
+    first, second = said[0].splitlines()
+    assert "'s' holds other pictures for process 1 than for process 0 (as many, but others" in first
+    assert "(26, not 27)" in second
     kept = [len(list((tmp_path / cache / "features").glob("*.npy"))) for cache in ("one", "two")]
     assert kept == [2, 2]
