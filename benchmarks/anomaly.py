@@ -10,6 +10,7 @@ Usage:
     python benchmarks/anomaly.py runs/fashion_mnist --against mnist --out anomaly.json
 """
 
+import contextlib
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -27,12 +28,13 @@ from hiresvae.errors import UserError
 from hiresvae.generator import PictureModel
 from hiresvae.run import write_json
 from hiresvae.seeding import generator
-from hiresvae.uses.anomaly import Scores, heat, overlay, scores
+from hiresvae.uses.anomaly import Scores, heat, overlay, scores, typical
 from hiresvae.uses.reals import Reals
 from hiresvae.uses.sheets import sheet
 
 MEASURES = {
     "score": "bits less complexity",
+    "typical": "typical, on either side",
     "bits": "bits alone",
     "complexity": "complexity alone",
     "error": "error of the reconstruction",
@@ -128,6 +130,9 @@ def main(words: Sequence[str] | None = None) -> None:
     name, others = strangers(painter, asked.against, asked.n)
     got = [scores(painter, pictures, draws=asked.draws) for pictures in (own.held_out, others)]
     usual, strange = (measures(one) for one in got)
+    # Of too few pictures nothing can be said of all figures together.
+    with contextlib.suppress(UserError):
+        strange["typical"], usual["typical"] = (x.numpy() for x in typical(got[1], got[0]))
     counts = {"usual": len(own.held_out), "strange": len(others), "against": name}
     rows = {}
     for key in usual:

@@ -303,7 +303,8 @@ def anomaly(
     by: Annotated[
         str,
         typer.Option(
-            help="score (bits less complexity), bits, error, or error_top_K (of a ladder's top K)."
+            help="score (bits less complexity), typical (all figures beside usual ones, too plain "
+            "is unusual too), bits, error, or error_top_K (of a ladder's top K)."
         ),
     ] = "score",
     draws: Annotated[int, typer.Option(min=1, help="Of the posterior, for each picture.")] = 8,

@@ -14,7 +14,15 @@ from hiresvae.data.decode import UnreadableError
 from hiresvae.errors import UserError, printable
 from hiresvae.generator import PictureModel, load
 from hiresvae.run import explained, write_whole
-from hiresvae.uses.anomaly import Scores, check_quantile, heat, overlay, scores, threshold
+from hiresvae.uses.anomaly import (
+    Scores,
+    check_quantile,
+    heat,
+    overlay,
+    scores,
+    threshold,
+    typical,
+)
 from hiresvae.uses.anomaly_pages import held_out_pages, page_errors, page_heat
 from hiresvae.uses.codes import read
 from hiresvae.uses.sheets import sheet
@@ -23,7 +31,7 @@ USUAL = 500
 """Held-out pictures that say what is usual."""
 USUAL_PAGES = 50
 """The same of models of tiles, whose pictures are large."""
-KINDS = ("score", "bits", "error")
+KINDS = ("score", "typical", "bits", "error")
 TOP = "error_top_"
 """Before the number of rungs that are kept, in --by and in the table."""
 NONE_USUAL = "no pictures are held out to set a threshold by: give --reference FOLDER"
@@ -48,7 +56,7 @@ def run(
     complexity_bits, mean_squared_error, largest_heat, and rate_L_nats of each rung; of a ladder
     error_top_K too, the mean squared error with its top K rungs alone; without those of a
     likelihood (score_bits, iwae_K_bits, rate_L_nats, error_top_K) of an autoencoder, which has
-    none.
+    none; typical where that is asked for.
 
     Args:
         model: run folder or model folder.
@@ -57,8 +65,9 @@ def run(
         heatmaps: folder that gets ``NAME_heat.png``: picture, reconstruction, heat.
         reference: folder of usual pictures; None: those held out in training.
         quantile: share of usual pictures that stay below the threshold.
-        by: score (bits less complexity), bits, error, or of a ladder error_top_K; what is held
-            against the threshold.
+        by: score (bits less complexity), typical (distance of all figures from those of usual
+            pictures, on either side), bits, error, or of a ladder error_top_K; what is held against
+            the threshold.
         draws: of the posterior for each picture.
         seed: of the draws.
         device: None takes what there is.
@@ -70,7 +79,7 @@ def run(
         raise UserError(f"--by {by!r} must be one of {', '.join(KINDS)}, or {TOP}1 of a ladder")
     check_quantile(quantile)
     painter = load(model, device=device)
-    if by != "error" and not painter.settings.model.stochastic:
+    if by not in ("error", "typical") and not painter.settings.model.stochastic:
         raise UserError(
             f"--by {by!r} needs a likelihood, which this model has not: it is an autoencoder "
             "(model.stochastic is false); take --by error"
@@ -102,7 +111,12 @@ def run(
         **_rates(got),
         **_tops(got),
     }
-    _report(out, by, quantile, names, _chosen(got, by), _chosen(usual, by), figures)
+    if by == "typical":
+        chosen, known = typical(got, usual)
+        figures["typical"] = [f"{distance:.3f}" for distance in chosen]
+    else:
+        chosen, known = _chosen(got, by), _chosen(usual, by)
+    _report(out, by, quantile, names, chosen, known, figures)
     if heatmaps is not None:
         _heatmaps(painter, pictures, names, heats, heatmaps)
     for name, reason in skipped:

@@ -2,7 +2,8 @@
 
 The likelihood alone is no measure of that: plain pictures of another kind get a higher one than the
 training data (Nalisnick et al. 2019, arXiv 1810.09136). What a general compressor needs for a
-picture corrects for how plain it is.
+picture corrects for how plain it is; and a picture may be as unlike by too high a likelihood as by
+too low a one, which is what `typical` asks.
 """
 
 import io
@@ -25,6 +26,9 @@ from hiresvae.models.vae import VAE
 from hiresvae.seeding import picture_noise
 from hiresvae.uses.bounds import importance_bound
 from hiresvae.uses.codes import BATCH
+
+SPREAD = 2
+"""Usual pictures for each figure that `typical` compares, at least."""
 
 
 @dataclass(frozen=True)
@@ -51,6 +55,13 @@ class Scores:
     rates: Tensor | None
     errors: Tensor | None
     squares: Tensor
+
+    def figures(self) -> Tensor:
+        """Returns what `typical` compares, float64 ``(N, K)``; logarithms of what has no sign."""
+        columns = [self.complexity, self.error.clamp_min(1e-12).log()]
+        if self.bits is not None and self.rates is not None:
+            columns += [self.bits, *(1 + self.rates.clamp_min(0)).log().T]
+        return torch.stack([column.double() for column in columns], 1)
 
 
 def complexity(pictures: Tensor) -> Tensor:
@@ -120,6 +131,47 @@ def scores(painter: PictureModel, pictures: Tensor, *, draws: int = 8, seed: int
     bound, rates, errors = of_bound
     bits = -bound / math.log(2)
     return Scores(bits, packed, bits - packed, error, rates, errors, squares)
+
+
+def typical(got: Scores, usual: Scores) -> tuple[Tensor, Tensor]:
+    """Returns how far pictures' figures lie from those of usual ones, on either side.
+
+    The figures are bits, complexity, error and the nats of each rung; the distance is Mahalanobis',
+    by mean and covariance of the usual pictures, each of which is held against the others.
+
+    Args:
+        got: of N pictures.
+        usual: of M pictures, no fewer than `SPREAD` for each figure.
+
+    Returns:
+        Distances of the pictures ``(N,)``, and of each usual one from the others ``(M,)``.
+
+    Raises:
+        UserError: there are too few usual pictures.
+
+    Source: Morningstar et al. 2021 (DoSE, arXiv 2006.09273), with a Gaussian density of the
+    figures.
+    """
+    known = usual.figures()
+    count, kinds = known.shape
+    if count < SPREAD * kinds + 2:
+        raise UserError(
+            f"typical compares {kinds} figures, for which it needs {SPREAD * kinds + 2} usual "
+            f"pictures, and there are {count}; nearest valid: score"
+        )
+    scale = known.std(0).clamp_min(1e-9)
+    center, known = known.mean(0), known / scale
+    inverse = torch.linalg.pinv(torch.cov(known.T), rtol=1e-9, hermitian=True)
+
+    def squared(figures: Tensor) -> Tensor:
+        away = figures - center / scale
+        return ((away @ inverse) * away).sum(1).clamp_min(0)
+
+    # What it is without the picture itself follows from what it is with it.
+    inside, n = squared(known), float(count)
+    others = (n - 2) / (n - 1) * (n / (n - 1)) ** 2 * inside
+    others = others / (1 - n * inside / (n - 1) ** 2).clamp_min(1e-9)
+    return squared(got.figures() / scale).sqrt(), others.sqrt()
 
 
 def _error(model: VAE, images: Tensor, kept: Sequence[Drawn], labels: Tensor | None) -> Tensor:

@@ -196,6 +196,23 @@ def test_anomaly_writes_a_table_and_heat_maps(trained, folder, tmp_path, call):
     assert "iwae_2_bits" in table.read_text().splitlines()[0].split(",")
 
 
+def test_anomaly_finds_what_is_too_plain(trained, folder, tmp_path, call):
+    table, plain = tmp_path / "scores.csv", tmp_path / "plain.png"
+    images.save(torch.full((3, 16, 16), 90, dtype=torch.uint8), plain)
+    usual = tmp_path / "usual"
+    usual.mkdir()
+    noise = torch.randint(0, 256, (20, 3, 16, 16), generator=torch.Generator().manual_seed(0))
+    for i, picture in enumerate(noise.to(torch.uint8)):
+        images.save(picture // (1 + i % 3), usual / f"{i}.png")
+    asked = ["--by", "typical", "--reference", usual]
+    words = call("anomaly", trained, folder, plain, "--out", table, *asked)
+    with table.open() as file:
+        rows = list(csv.DictReader(file))
+    assert rows[0]["file"].endswith("plain.png") and rows[0]["unusual"] == "yes"
+    found = [float(row["typical"]) for row in rows]
+    assert found == sorted(found, reverse=True) and "(typical above" in words
+
+
 def test_anomaly_of_a_ladder_by_its_top_rungs(laddered, trained, folder, tmp_path, call, refused):
     from hiresvae.commands.anomaly import run
 

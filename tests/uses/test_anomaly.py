@@ -7,7 +7,7 @@ import torch
 from hiresvae.images import to_float, to_uint8
 from hiresvae.models.draws import FromPrior, Given
 from hiresvae.seeding import picture_noise
-from hiresvae.uses.anomaly import complexity, heat, overlay, scores, threshold
+from hiresvae.uses.anomaly import Scores, complexity, heat, overlay, scores, threshold, typical
 
 
 def test_the_bound_is_tighter_than_the_models_own(make_painter, pictures):
@@ -96,3 +96,33 @@ def test_heat_is_where_the_stain_is():
     shown = overlay(torch.full((3, 16, 16), 128, dtype=torch.uint8), hot)
     assert shown[:, 12, 2].unique().numel() == 1, "grey where all is usual"
     assert shown[:, 4, 11].unique().numel() > 1
+
+
+def test_typical_is_far_on_either_side_and_of_others():
+    rng = torch.Generator().manual_seed(0)
+    mixed = torch.randn(60, 4, generator=rng).double() @ torch.randn(4, 4, generator=rng).double()
+
+    def of(rows):
+        rates = (rows[:, 3:].exp() - 1).clamp_min(0)
+        error = rows[:, 1].exp()
+        return Scores(
+            rows[:, 2], rows[:, 0], None, error, rates, None, torch.zeros(len(rows), 2, 2)
+        )
+
+    mixed[:, 3] = mixed[:, 3].abs()
+    usual = of(mixed)
+    far, others = typical(
+        of(torch.cat([mixed.mean(0)[None], mixed.mean(0) + 40 * torch.eye(4)])), usual
+    )
+    assert far[0] < 1e-6 and (far[1:] > others.max()).all()
+    low = mixed.mean(0) - torch.tensor([40.0, 0, 0, 0])
+    assert typical(of(low[None]), usual)[0] > others.max(), "too plain is as unlike as too rich"
+    for i in (0, 17):
+        rest = of(torch.cat([mixed[:i], mixed[i + 1 :]]))
+        torch.testing.assert_close(typical(of(mixed[i : i + 1]), rest)[0], others[i : i + 1])
+
+
+def test_typical_needs_enough_usual_pictures(painter, pictures, refused):
+    got = scores(painter, pictures, draws=1)
+    with refused("usual pictures, and there are 5; nearest valid: score"):
+        typical(got, got)
