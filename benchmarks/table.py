@@ -246,11 +246,6 @@ TABLES = {
         ],
         intervals=False,
     ),
-    "faces": Table(
-        "faces, 64 px",
-        {"with adversary": "faces_cvaegan.json", "plain VAE": "faces_vae.json"},
-        [*PAIR[:2], PATCHES, *PAIR[2:]],
-    ),
 }  # fmt: skip
 
 
