@@ -136,3 +136,31 @@ def test_two_processes_measure_what_one_does(tmp_path, monkeypatch) -> None:
     assert "(26, not 27)" in second
     kept = [len(list((tmp_path / cache / "features").glob("*.npy"))) for cache in ("one", "two")]
     assert kept == [2, 2]
+
+
+@pytest.mark.slow
+def test_a_launcher_s_two_processes_measure_what_one_does(tmp_path) -> None:
+    import json
+    import subprocess
+    import sys
+
+    found = []
+    for count in (1, 2):
+        out = tmp_path / f"{count}.json"
+        words = [
+            "-m",
+            "torch.distributed.run",
+            "--nproc-per-node",
+            str(count),
+            "--master-port",
+            "0",
+        ]
+        words += ["-m", "hiresvae", "evaluate", "faces-64", "--samples", "48", "--device", "cpu"]
+        words += ["--features", "none", "--metrics", "texture,patches", "--out", str(out)]
+        place = {**os.environ, "CUDA_VISIBLE_DEVICES": "", "OMP_NUM_THREADS": "1"}
+        place["HIRESVAE_CACHE"] = str(tmp_path / str(count))
+        subprocess.run([sys.executable, *words], check=True, env=place, timeout=600)
+        found.append(json.loads(out.read_text())["figures"])
+    assert found[0].keys() == found[1].keys()
+    for name, figure in found[0].items():
+        assert found[1][name]["value"] == pytest.approx(figure["value"], rel=1e-5), name
