@@ -147,14 +147,7 @@ def test_a_launcher_s_two_processes_measure_what_one_does(tmp_path) -> None:
     found = []
     for count in (1, 2):
         out = tmp_path / f"{count}.json"
-        words = [
-            "-m",
-            "torch.distributed.run",
-            "--nproc-per-node",
-            str(count),
-            "--master-port",
-            "0",
-        ]
+        words = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={count}"]
         words += ["-m", "hiresvae", "evaluate", "faces-64", "--samples", "48", "--device", "cpu"]
         words += ["--features", "none", "--metrics", "texture,patches", "--out", str(out)]
         place = {**os.environ, "CUDA_VISIBLE_DEVICES": "", "OMP_NUM_THREADS": "1"}
