@@ -13,8 +13,8 @@ The plain loop is the same networks as textbooks train them: the memory format a
 PyTorch takes by itself, no average, the critic judging twice a step; and one picture drawn at a
 time.
 
-What the file of the figures has already is kept, if it was measured on such a machine in as many
-rounds: the same command continues, and another configuration or side comes beside the others.
+What the file of the figures has already is kept: the same command continues, and another
+configuration or side comes beside the others.
 
 Usage:
     python benchmarks/throughput.py configs/monet_vae.yaml configs/monet_cvaegan.yaml \
@@ -46,6 +46,7 @@ from rounds import Contestant, in_turn
 from torch import Tensor
 from workers import Worker, worked
 
+from hiresvae.cli_common import in_words
 from hiresvae.configuration import load_settings
 from hiresvae.devices import flushing_denormals, shortened_products
 from hiresvae.errors import UserError
@@ -60,6 +61,7 @@ PIXELS = 32 * 64 * 64
 OURS, PLAIN = "hiresvae", "plain loop"
 
 
+@in_words()
 def main() -> None:
     """Measures, prints and writes."""
     parser = parser_of(__doc__)
@@ -91,6 +93,7 @@ def main() -> None:
         "rounds": chosen.rounds,
         "repeats": chosen.repeats,
         "set": chosen.set,
+        "pixels": chosen.pixels,
     }
     report["rows"] = kept(chosen.out, report)
     done = {row.get("who") for row in report["rows"]}
@@ -115,13 +118,26 @@ def main() -> None:
 
 
 def kept(file: Path, report: dict[str, Any]) -> list[dict[str, Any]]:
-    """Returns the rows that a file of figures has, if they were measured as these are to be."""
+    """Returns the rows that a file of figures has.
+
+    Raises:
+        UserError: they were not measured as these are to be, or the file holds no such rows.
+    """
     if not file.is_file():
         return []
-    old = json.loads(file.read_text(encoding="utf-8"))
-    if any(old.get(name) != report[name] for name in ("machine", "rounds", "repeats", "set")):
-        return []
-    return list(old["rows"])
+    other = "nearest valid: another --out, or this one moved away"
+    try:
+        old = json.loads(file.read_text(encoding="utf-8"))
+        rows = list(old["rows"])
+    except (ValueError, KeyError, TypeError):
+        raise UserError(f"--out {file} holds no figures of such a measurement; {other}") from None
+    for name in ("machine", "rounds", "repeats", "set", "pixels"):
+        if old.get(name) != report[name]:
+            raise UserError(
+                f"--out {file} holds figures of another measurement ({name} {old.get(name)!r}, "
+                f"not {report[name]!r}); {other}"
+            )
+    return rows
 
 
 def machine(device: str) -> dict[str, Any]:

@@ -9,6 +9,8 @@ from contextlib import contextmanager
 _OUT_OF_MEMORY = (
     "out of memory",
     "can't allocate memory",
+    "cannot allocate memory",
+    "bad_alloc",
     "not enough memory",
     "storage size calculation overflowed",
     "alloc_failed",

@@ -21,6 +21,8 @@ def test_names_in_another_encoding_can_be_printed() -> None:
         RuntimeError("Storage size calculation overflowed with sizes=[1, 2]"),
         RuntimeError("CUDA out of memory. Tried to allocate 20.00 MiB"),
         RuntimeError("CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"),
+        RuntimeError("std::bad_alloc"),
+        RuntimeError("unable to mmap 4096 bytes from file <x>: Cannot allocate memory (12)"),
     ],
 )  # fmt: skip
 def test_memory_that_ran_out_is_a_sentence(error: Exception) -> None:

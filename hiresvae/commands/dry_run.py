@@ -20,6 +20,8 @@ def describe(settings: Settings) -> str:
         UserError: there is no such source of pictures.
     """
     refuse_unknown(settings.data.source)
+    if settings.inputs is not None:
+        refuse_unknown(settings.inputs, "corruption.inputs")
     chosen = settings.data.channels
     known = known_channels(settings.data.source) if chosen == "auto" else chosen
     channels = known or 3

@@ -63,15 +63,15 @@ def train(
     check(settings, processes=processes)
     run = RunFolder(Path(out or Path("runs") / settings.name))
     with enough_memory(less_memory(settings, processes)):
-        if dry_run:
-            from hiresvae.commands.dry_run import describe
-
-            print(describe(settings))
-            return run.path
         from hiresvae.devices import flushing_denormals, shortened_products, use_all_cores
 
         use_all_cores(processes)
         with flushing_denormals():
+            if dry_run:
+                from hiresvae.commands.dry_run import describe
+
+                print(describe(settings))
+                return run.path
             accelerator = _accelerator(settings, run, device, processes)
             data = _opened(settings, run, accelerator, fresh)
             with shortened_products(accelerator.device):

@@ -131,6 +131,8 @@ def _unknown(name: str, path: Path, key: str) -> UserError:
     if path.parent != Path() and path.parent.is_dir():
         known = [str(entry) for entry in sorted(path.parent.iterdir())] or known
     hint = _hint(name, known)
+    if path.exists():
+        hint = "a device or a pipe stands there"
     return UserError(f"{key} {name!r} is no folder, archive or known set: {hint}")
 
 

@@ -193,6 +193,10 @@ class _Noise:
         labels = torch.arange(count) % self.classes
         return images.mul_(2).sub_(1).to(self.device), labels.to(self.device)
 
+    def inputs(self, start: int, count: int) -> Tensor:
+        """Returns what the encoder sees where pictures come in pairs, as `batch`."""
+        return self.batch(start + count, count)[0]
+
 
 class _Alone:
     """What a step asks of an Accelerator, for one process; no state stays behind."""

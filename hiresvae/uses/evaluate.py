@@ -71,6 +71,10 @@ def evaluate(
             f"{model} is a folder of pictures: name the real ones to compare it with by "
             "--reference FOLDER"
         )
+    if reference is not None:
+        from hiresvae.data.catalogue import as_source, refuse_unknown
+
+        refuse_unknown(as_source(reference), "--reference")  # before anything is downloaded
     device = connect(str(choose_device(device)))
     if is_first():
         _try_to_write(out)

@@ -87,11 +87,17 @@ def test_every_row_has_its_figures_and_the_picture_its_lines(config, tmp_path, m
     more = json.loads(out.read_text())["rows"]
     assert more[:-1] == report["rows"], "what is measured already is kept"
     assert (more[-1]["side"], more[-1]["reason"]) == (32, "new")
-    words = [*again[: again.index("--picture")], *again[again.index("--picture") + 2 :]]
-    monkeypatch.setattr(sys, "argv", ["throughput.py", *words, "--rounds", "3"])
-    throughput.main()
-    assert [row["side"] for row in json.loads(out.read_text())["rows"]] == [16, 32]
     said = capsys.readouterr().out
+    before = out.read_text()
+    for extra, why in ((["--rounds", "3"], "(rounds 2, not 3)"), (["--pixels", "8"], "(pixels")):
+        monkeypatch.setattr(sys, "argv", ["throughput.py", *again, *extra])
+        with pytest.raises(SystemExit, match="2"):
+            throughput.main()
+        assert why in capsys.readouterr().err and out.read_text() == before
+    out.write_text(before[:99])
+    with pytest.raises(SystemExit, match="2"):
+        throughput.main()
+    assert "holds no figures" in capsys.readouterr().err
     assert (
         "images/s" in said
         and "times as fast" in said

@@ -2,6 +2,7 @@ import re
 from pathlib import Path
 
 import pytest
+import torch
 
 from hiresvae.commands.dry_run import count, describe
 from hiresvae.configuration import load_settings
@@ -28,6 +29,27 @@ def test_it_tells_parameters_and_estimates_and_makes_no_folder(train, tmp_path, 
     assert number(words, "memory") >= 0
     assert number(words, "speed") > 0
     assert "128 images, adversary from image 32 on" in words
+
+
+def test_it_is_estimated_as_it_is_trained(train, tmp_path, monkeypatch):
+    """A training counts numbers too small to be normal as 0, and so must its estimate."""
+    flushed = []
+
+    def seen(settings):
+        flushed.append((torch.tensor(2.0**-130) * 1.0).item() == 0)
+        return describe(settings)
+
+    monkeypatch.setattr("hiresvae.commands.dry_run.describe", seen)
+    train(tmp_path / "run", dry_run=True)
+    assert flushed == [True]
+
+
+@pytest.mark.parametrize(
+    "kind", ["{kind: pairs, inputs: embedded:faces}", "{kind: masking, share: 0.2}"]
+)
+def test_a_model_that_sees_corrupted_pictures_is_estimated(said, kind):
+    words = said(f"corruption={kind}", "adversary=null")
+    assert number(words, "speed") > 0
 
 
 def test_parameters_are_those_of_the_training(said, make_trainer):
@@ -113,3 +135,8 @@ def test_a_conditional_model_is_told_as_well(said):
 def test_a_source_that_is_not_there_is_refused(said, source, hint):
     with pytest.raises(UserError, match=hint):
         said(f"data.source={source}")
+
+
+def test_inputs_that_are_not_there_are_refused(said):
+    with pytest.raises(UserError, match=r"^corruption\.inputs 'nowhere' is no folder"):
+        said("corruption={kind: pairs, inputs: nowhere}", "adversary=null")

@@ -255,3 +255,8 @@ def test_embedded_paintings_are_drawn_alike_every_time() -> None:
     assert (items[1].read() == items[1].read()).all()
     assert all(item.label in found.classes for item in items)
     assert source("embedded:paintings", limit=4).identity != found.identity
+
+
+def test_a_device_is_not_offered_in_its_own_place() -> None:
+    with pytest.raises(UserError, match=r"'/dev/null' is no folder.*: a device or a pipe"):
+        source("/dev/null")

@@ -69,6 +69,13 @@ def test_mistakes_are_sentences(tmp_path) -> None:
             evaluate("m", place)
 
 
+def test_a_reference_that_is_not_there_is_told_before_any_download(tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(uses, "feature_network", lambda *_: pytest.fail("was looked for"))
+    for model in ("m", str(tmp_path)):
+        with pytest.raises(UserError, match=r"^--reference '.*nowhere' is no folder"):
+            evaluate(model, tmp_path / "f.json", reference=tmp_path / "nowhere", device="cpu")
+
+
 def test_where_nothing_can_be_written_nothing_is_measured(tmp_path, monkeypatch) -> None:
     def begun(*_):
         raise AssertionError("it was measured first")
