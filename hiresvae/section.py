@@ -1,5 +1,6 @@
 """What every group of settings keeps to: known keys, and numbers that were meant as numbers."""
 
+import math
 from typing import Any, Literal, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, ValidationInfo, field_validator
@@ -47,7 +48,6 @@ def _is_quoted_number(value: Any) -> bool:
     if not isinstance(value, str):
         return False
     try:
-        float(value)
+        return math.isfinite(float(value))  # nan and inf are told to be no numbers
     except ValueError:
         return False
-    return True

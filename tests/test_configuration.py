@@ -91,6 +91,7 @@ def test_overrides_change_make_and_remove(config):
         ("model: {scale: '0.05'}", "model.scale is '0.05', but must be .*; leave out the quotes"),
         ("model: {attention: ['16']}", r"model.attention is \['16'\], .*; leave out the quotes"),
         ("training: {betas: [0, '0.9']}", "training.betas is .*; leave out the quotes"),
+        ("training: {lr: nan}", "training.lr is 'nan', but must be a number[^;]*$"),
         ("training: {lr: '1_0'}", "training.lr is '1_0', .*; leave out the quotes"),
         ("model: {latent_dim: 1000000000000}", "from 1 to 65536; nearest is 65536"),
         ("model: {width: 100000}", "model.width is 100000, .* nearest is 4096"),
