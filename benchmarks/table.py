@@ -121,6 +121,14 @@ APART = [
 ]  # fmt: skip
 
 
+FOUR = {
+    "ladder with adversary": "hybrid",
+    "with adversary": "cvaegan",
+    "ladder": "ladder",
+    "plain VAE": "vae",
+}
+
+
 def small(title: str, folder: str, images: int, rows: Sequence[Row]) -> Table:
     """Returns the table of a benchmark of small pictures.
 
@@ -139,6 +147,23 @@ def small(title: str, folder: str, images: int, rows: Sequence[Row]) -> Table:
         {head: f"{folder}_minutes/{name}-seed0.json" for head, name in columns.items()},
         [SHARPNESS, SPECTRUM, WORST_RING, WORST_RING_OF_MANY, PATCHES, *PAIR[2:], *rows],
     )
+
+
+def four(title: str, folder: str, images: int, seconds: Mapping[str, int] | None = None) -> Table:
+    """Returns the table of all four models of a benchmark of small pictures.
+
+    Args:
+        title: head of the first column.
+        folder: of the evaluations, before ``_minutes``.
+        images: seen by all models.
+        seconds: images that some of them saw in the seconds of the slowest one, instead.
+    """
+    columns = {}
+    for head, who in FOUR.items():
+        seen = (seconds or {}).get(who)
+        name = f"equal_images-{images}" if seen is None else f"equal_seconds-{seen}"
+        columns[head] = f"{folder}_minutes/{who}-{name}-seed0.json"
+    return Table(title, columns, [*PAIR[:2], PATCHES, *PAIR[2:], *COVERING])
 
 
 def _ablation(images: int, *without: str) -> Table:
@@ -193,19 +218,8 @@ TABLES = {
         intervals=False,
     ),
     "monet": small("Monet, 64 px", "monet_64", 80_000, [*COVERING, APART[1]]),
-    "monet_32": Table(
-        "Monet, 32 px",
-        {
-            title: f"monet_32_minutes/{who}-equal_images-48000-seed0.json"
-            for title, who in (
-                ("ladder with adversary", "hybrid"),
-                ("with adversary", "cvaegan"),
-                ("ladder", "ladder"),
-                ("plain VAE", "vae"),
-            )
-        },
-        [*PAIR[:2], PATCHES, *PAIR[2:], *COVERING],
-    ),
+    "monet_32": four("Monet, 32 px", "monet_32", 48_000),
+    "lfw_32_four": four("faces, 32 px", "lfw_32", 48_000),
     "ablation": _ablation(
         12_000,
         "without grain",

@@ -193,6 +193,8 @@ def _accelerator(settings: Settings, run: RunFolder, device: str | None, process
     from accelerate import Accelerator
     from accelerate.utils import InitProcessGroupKwargs
 
+    from hiresvae.devices import usable_kinds
+
     kind = None if device is None else _kind_of(device, processes)
     precision = settings.training.precision
     if precision == "fp16" and not (torch.cuda.is_available() and kind in (None, "cuda")):
@@ -205,8 +207,10 @@ def _accelerator(settings: Settings, run: RunFolder, device: str | None, process
         raise UserError(
             f"training.trackers {missing[0]!r} is not installed; pip install 'hiresvae[tracking]'"
         )
+    # Several processes without a GPU know of one another only where the CPU is asked for.
+    without = kind is None and processes > 1 and usable_kinds() == ["cpu"]
     accelerator = Accelerator(
-        cpu=kind == "cpu",
+        cpu=kind == "cpu" or without,
         mixed_precision=precision,
         log_with=trackers or None,
         project_dir=str(run.path) if trackers else None,
@@ -216,6 +220,11 @@ def _accelerator(settings: Settings, run: RunFolder, device: str | None, process
         raise UserError(
             f"--device {device!r}: Accelerate trains on {accelerator.device.type!r} here; valid "
             f"are {accelerator.device.type!r} and 'cpu'"
+        )
+    if accelerator.num_processes != processes:
+        raise UserError(
+            f"{processes} processes were started (WORLD_SIZE), but on {accelerator.device.type!r} "
+            f"Accelerate trains {accelerator.num_processes} together; nearest valid: --device cpu"
         )
     return accelerator
 

@@ -19,7 +19,8 @@ from accelerate.utils import LoggerType
 from PIL import Image
 
 from hiresvae.cli import main
-from hiresvae.commands.train import _log_to, less_memory
+from hiresvae.commands.train import _accelerator, _log_to, less_memory
+from hiresvae.configuration import load_settings
 from hiresvae.errors import UserError
 from hiresvae.run import RunFolder
 from hiresvae.settings import (
@@ -291,6 +292,23 @@ def test_processes_wait_for_one_that_decodes_for_long(train, tmp_path, monkeypat
     monkeypatch.setattr(accelerate.Accelerator, "__init__", begun)
     train(tmp_path / "run", "training.images=8")
     assert given[0].timeout >= timedelta(days=1), "half an hour unless told"
+
+
+def test_two_processes_without_a_gpu_train_together_under_any_launcher(
+    tiny, tmp_path, both_processes
+):
+    alone = (
+        "import os; del os.environ['ACCELERATE_USE_CPU']; os.environ['CUDA_VISIBLE_DEVICES'] = ''"
+    )
+    asked = ["train", str(tiny), "--out", str(tmp_path / "run"), "--set", "training.images=16"]
+    both_processes("-c", f"{alone}; from hiresvae.cli import app; app()", *asked)
+    assert "images on cpu (2 processes)" in (tmp_path / "run" / "train.log").read_text()
+
+
+def test_processes_that_do_not_know_of_one_another_are_refused(tiny, tmp_path, refused):
+    settings = load_settings(tiny)
+    with refused("2 processes were started", "trains 1 together", "--device cpu"):
+        _accelerator(settings, RunFolder(tmp_path / "run"), None, 2)
 
 
 def test_the_device_can_be_chosen(train, tmp_path, refused):
