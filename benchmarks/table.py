@@ -219,6 +219,12 @@ TABLES = {
     ),
     "monet": small("Monet, 64 px", "monet_64", 80_000, [*COVERING, APART[1]]),
     "monet_32": four("Monet, 32 px", "monet_32", 48_000),
+    "monet_32_seconds": four(
+        "Monet, 32 px, equal seconds",
+        "monet_32",
+        48_000,
+        {"cvaegan": 84_872, "ladder": 86_712, "vae": 221_464},
+    ),
     "lfw_32_four": four("faces, 32 px", "lfw_32", 48_000),
     "ablation": _ablation(
         12_000,
