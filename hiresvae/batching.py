@@ -15,8 +15,8 @@ def at_once(side: int, kind: str, most: int) -> int:
     """Returns how many pictures to work off at a time: ``most``, and fewer where they are large.
 
     More pixels at a time take memory and, on a CPU, even time: what is between two layers no longer
-    fits its cache, and is cleared anew each time (batches of 8, not of 32, are 1.5 times as fast at
-    128 px, batches of 2, not of 8, at 256 px).
+    fits its cache, and is cleared anew each time (batches of 8, not of 32, are 1.6 times as fast at
+    128 px, batches of 2, not of 8, 1.5 times at 256 px).
 
     Args:
         side: of the pictures, in pixels.

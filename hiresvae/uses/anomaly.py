@@ -141,7 +141,7 @@ def typical(got: Scores, usual: Scores) -> tuple[Tensor, Tensor]:
 
     Args:
         got: of N pictures.
-        usual: of M pictures, no fewer than `SPREAD` for each figure.
+        usual: of M pictures, no fewer than `SPREAD` for each figure and two more.
 
     Returns:
         Distances of the pictures ``(N,)``, and of each usual one from the others ``(M,)``.
