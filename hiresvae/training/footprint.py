@@ -11,11 +11,11 @@ from torch import Tensor, nn
 
 from hiresvae.blocks.layers import channels_last
 from hiresvae.data.batches import Batches
-from hiresvae.priors import RunningGaussian
 from hiresvae.seeding import generator
 from hiresvae.settings import Settings
 from hiresvae.training.optim import Average, make_optimizer
 from hiresvae.training.peak import PeakMemory
+from hiresvae.training.running_prior import RunningGaussian
 from hiresvae.training.step import Networks, Step, Sums
 from hiresvae.training.trainer import build
 

@@ -19,9 +19,9 @@ from hiresvae.distributions.likelihoods import LocationScaleHead
 from hiresvae.models.contract import Outputs
 from hiresvae.models.draws import FromPrior, Given, Together
 from hiresvae.models.vae import VAE, stacked
-from hiresvae.priors import RunningGaussian
 from hiresvae.seeding import Noise
 from hiresvae.settings import IntrospectiveSettings
+from hiresvae.training.running_prior import RunningGaussian
 
 
 def falling(exponent: Tensor) -> Tensor:

@@ -16,12 +16,13 @@ from hiresvae.data.batches import Batches
 from hiresvae.errors import UserError
 from hiresvae.generator import PictureModel
 from hiresvae.models.vae import VAE
-from hiresvae.priors import Density, RunningGaussian
+from hiresvae.priors import Density
 from hiresvae.run import MetricsFile, RunFolder, write_whole, written_aside
 from hiresvae.seeding import generator
 from hiresvae.settings import Settings
 from hiresvae.training import card
 from hiresvae.training.corruption import as_seen
+from hiresvae.training.running_prior import RunningGaussian
 
 SHOWN = 32
 CARD = "README.md"

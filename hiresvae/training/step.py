@@ -23,7 +23,6 @@ from hiresvae.data.batches import Batches
 from hiresvae.devices import exact_products
 from hiresvae.models.contract import NormalNoise, Outputs
 from hiresvae.models.vae import VAE
-from hiresvae.priors import RunningGaussian
 from hiresvae.seeding import Noise, Shard
 from hiresvae.settings import Settings
 from hiresvae.training.codes import make_penalties
@@ -39,6 +38,7 @@ from hiresvae.training.objective import (
     kl_weight,
 )
 from hiresvae.training.push import Push
+from hiresvae.training.running_prior import RunningGaussian
 from hiresvae.training.sharpening import make_sharpening
 from hiresvae.training.shown import shown
 from hiresvae.training.steady import Steady

@@ -23,7 +23,7 @@ from hiresvae.devices import refuse_split
 from hiresvae.errors import UserError
 from hiresvae.held_memory import hold_memory
 from hiresvae.models.vae import VAE
-from hiresvae.priors import Density, RunningGaussian
+from hiresvae.priors import Density
 from hiresvae.run import MetricsFile, RunFolder
 from hiresvae.settings import Settings
 from hiresvae.training import checkpoint, guard
@@ -33,6 +33,7 @@ from hiresvae.training.optim import Average, make_optimizer, rate_factor
 from hiresvae.training.progress import Progress
 from hiresvae.training.rung_plot import draw_rungs
 from hiresvae.training.rungs import RungWatch
+from hiresvae.training.running_prior import RunningGaussian
 from hiresvae.training.signals import Stop
 from hiresvae.training.snapshots import Snapshots, running_density
 from hiresvae.training.steady import Steady

@@ -7,10 +7,10 @@ import torch
 
 from hiresvae.configuration import validate
 from hiresvae.models.vae import VAE
-from hiresvae.priors import RunningGaussian
 from hiresvae.seeding import Noise, Shard
 from hiresvae.settings import IntrospectiveSettings
 from hiresvae.training.introspective import Introspection, encoder_names, falling
+from hiresvae.training.running_prior import RunningGaussian
 
 ROWS = 4
 

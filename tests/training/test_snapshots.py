@@ -5,8 +5,8 @@ from PIL import Image
 
 from hiresvae.errors import UserError
 from hiresvae.generator import load
-from hiresvae.priors import RunningGaussian
 from hiresvae.training import snapshots as module
+from hiresvae.training.running_prior import RunningGaussian
 from hiresvae.training.snapshots import SHOWN, encode_all, running_density
 
 
