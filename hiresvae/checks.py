@@ -1,6 +1,7 @@
 """Settings that exclude one another, refused before anything is built."""
 
 from collections.abc import Callable
+from itertools import accumulate
 
 from hiresvae.errors import UserError
 from hiresvae.labelling import parse_labels
@@ -12,6 +13,8 @@ SMALLEST_CLASSIC = 12
 # Of self-attention.
 HEADS = 4
 WIDEST_LAYER = 65_536
+# Numbers of several rungs that one prior describes; the covariance is their square.
+MOST_TOP = 2_048
 
 
 def check(settings: Settings, processes: int = 1) -> None:
@@ -25,9 +28,9 @@ def check(settings: Settings, processes: int = 1) -> None:
         UserError: names the key, its value, what it collides with, and the nearest valid value.
     """
     rules: list[Callable[[Settings], None]] = [
-        _labels, _conditional, _backbone, _sides, _attention, _widths, _scale, _distortion,
-        _adversary, _layer, _matching, _betas, _introspective, _augment, _corruption, _balance,
-        _stages,
+        _labels, _conditional, _backbone, _sides, _top_rungs, _attention, _widths, _scale,
+        _distortion, _adversary, _layer, _matching, _betas, _introspective, _augment, _corruption,
+        _balance, _stages,
     ]  # fmt: skip
     for rule in rules:
         rule(settings)
@@ -130,6 +133,28 @@ def _sides(settings: Settings) -> None:
         except UserError as error:
             words = str(error).replace("model.pyramid 'auto' needs", "the adversary needs")
             raise UserError(words) from None
+
+
+def _top_rungs(settings: Settings) -> None:
+    model, rungs = settings.model, 1
+    if model.backbone == "pyramid":
+        rungs = sum(here for _, here in parse_pyramid(model.pyramid, settings.data.size))
+    if model.top_rungs > rungs:
+        raise UserError(
+            f"model.top_rungs is {model.top_rungs}, but this model has {rungs} "
+            f"rung{'s' if rungs > 1 else ''}; nearest valid: {rungs}"
+        )
+    if model.backbone != "pyramid":
+        return
+    levels = parse_pyramid(model.pyramid, settings.data.size)
+    sizes = [side**2 * model.rung_dim for side, here in levels for _ in range(here)]
+    sizes[0] = model.latent_dim if levels[0][0] == 1 else sizes[0]
+    fitting = max(1, sum(total <= MOST_TOP for total in accumulate(sizes)))
+    if model.top_rungs > fitting:
+        raise UserError(
+            f"model.top_rungs is {model.top_rungs}, which is {sum(sizes[: model.top_rungs]):,} "
+            f"numbers for one prior, {MOST_TOP:,} at most; nearest valid: {fitting}"
+        )
 
 
 def _attention(settings: Settings) -> None:

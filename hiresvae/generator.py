@@ -48,7 +48,7 @@ class PictureModel:
 
     Attributes:
         model: the network, in evaluation mode.
-        prior: density of the top rung's latents.
+        prior: density of the top rungs' latents.
         classes: names of the labels, () without.
         shares: how frequent each label was in training.
         settings: of the run that trained it.
@@ -112,25 +112,29 @@ class PictureModel:
         temperature: Temperature = 1.0,
         truncation: float = 1.0,
         labels: Tensor | None = None,
-    ) -> Tensor:
-        """Returns latents of the top rung ``(N, D, h, w)`` for the pictures of these numbers.
+    ) -> list[Tensor]:
+        """Returns latents of the top rungs for the pictures of these numbers, as for `FromPrior`.
+
+        Each ``(N, D, h, w)``, in units of its rung's prior; as many as the fitted prior describes.
 
         Truncation psi then moves them towards the prior's mean, ``m + psi (z - m)`` (Karras et al.
         2019, arXiv 1812.04948, appendix B). A temperature narrows each component of a mixture
-        about its own mean and all rungs alike; this moves the components, and the top rung alone.
+        about its own mean and all rungs alike; this moves the components, and those rungs alone.
         """
-        temperature = temperature_at(temperature, 0)
-        noise = picture_noise(seed, numbers, self.device)("prior 0", *self.model.latent_shapes[0])
+        shapes, given = self.model.top_shapes, picture_noise(seed, numbers, self.device)
+        noise = [given(f"prior {number}", *shape) for number, shape in enumerate(shapes)]
         if prior == "standard":
-            return temperature * noise if truncation == 1 else truncation * temperature * noise
+            spreads = [temperature_at(temperature, number) for number in range(len(noise))]
+            return [truncation * spread * z for spread, z in zip(spreads, noise, strict=True)]
         choice = torch.stack(
             [torch.rand((), generator=generator(seed, "component", i)) for i in numbers]
         )
-        flat = self.prior.sample(noise.flatten(1), choice, temperature, labels)
+        vector = torch.cat([z.flatten(1) for z in noise], 1)
+        flat = self.prior.sample(vector, choice, temperature_at(temperature, 0), labels)
         if truncation != 1:
             center = self.prior.center(len(numbers), labels).to(flat.device)
             flat = torch.lerp(center, flat, truncation)
-        return flat.view_as(noise)
+        return self.model.top_parts(flat)
 
     @torch.inference_mode()
     def sample_batches(

@@ -1,6 +1,5 @@
 """The network and the prior of a model folder, read as if a stranger had written its files."""
 
-import math
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -63,9 +62,9 @@ def read_model(folder: Path) -> tuple[Words, VAE, Density]:
     _check_finite(model.state_dict(), weights.name)
     prior = Density.from_tensors(load_file(folder / "prior.safetensors"))
     _check_finite(prior.tensors(), "prior.safetensors")
-    dim = math.prod(model.latent_shapes[0])
-    if prior.means.shape[1] != dim:
-        raise ValueError(f"a prior of {prior.means.shape[1]} numbers for a latent of {dim}")
+    dim = prior.means.shape[1]
+    if dim != model.top_dim:
+        raise ValueError(f"a prior of {dim} numbers for latents of {model.top_dim}")
     if prior.kind == "classes" and len(prior.means) != max(1, model.classes):
         raise ValueError(f"a prior of {len(prior.means)} classes for {model.classes} labels")
     return words, model, prior

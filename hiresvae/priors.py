@@ -1,4 +1,4 @@
-"""Densities fitted to the aggregate posterior of the top rung, from which samples come.
+"""Densities fitted to the aggregate posterior of the top rungs, from which samples come.
 
 The decoder only ever saw latents of training pictures, and their average over the training set is
 not N(0, I). `fit` describes it after training; during training
@@ -72,6 +72,41 @@ class Density:
             spread[rows] = draws[rows] @ tril[min(m, len(tril) - 1)].T
         return (self.means.double()[component] + temperature * spread).float().to(noise.device)
 
+    def complete(
+        self,
+        known: Tensor,
+        noise: Tensor,
+        temperature: float = 1.0,
+        labels: Tensor | None = None,
+    ) -> Tensor:
+        """Returns the rest of latents of which the first numbers are known, drawn to fit them.
+
+        Args:
+            known: ``(n, d)``.
+            noise: standard normal numbers ``(n, D - d)``.
+            temperature: scales the spread of what is left open.
+            labels: int64 ``(n,)`` of the components, if the kind is classes; else each row's is the
+                one under which the known numbers are likeliest.
+        """
+        first = known.shape[1]
+        head = Density(
+            self.kind, self.log_weights, self.means[:, :first], self.scale_tril[:, :first, :first]
+        )
+        given, draws = known.cpu().double(), noise.cpu().double()
+        if self.kind == "classes" and labels is not None:
+            component = labels.cpu()
+        else:
+            component = head.log_probs(known).argmax(0).cpu()
+        rest = torch.empty_like(draws)
+        for m in torch.unique(component).tolist():
+            rows, mean = component == m, self.means[m].double()
+            root = self.scale_tril[min(m, len(self.scale_tril) - 1)].double()
+            off = (given[rows] - mean[:first]).T
+            white = torch.linalg.solve_triangular(root[:first, :first], off, upper=False)
+            spread = temperature * draws[rows] @ root[first:, first:].T
+            rest[rows] = mean[first:] + white.T @ root[first:, :first].T + spread
+        return rest.float().to(noise.device)
+
     def center(self, count: int, labels: Tensor | None = None) -> Tensor:
         """Returns the mean of the density ``(count, D)``; that of its class where rows have one."""
         means = self.means.double()
@@ -82,6 +117,10 @@ class Density:
 
     def log_prob(self, z: Tensor) -> Tensor:
         """Returns the log density of latents ``(n, D)`` in nats ``(n,)``, over all components."""
+        return self.log_probs(z).logsumexp(0).float().to(z.device)
+
+    def log_probs(self, z: Tensor) -> Tensor:
+        """Returns each component's log density, weight and all, float64 ``(M, n)`` on the CPU."""
         points, tril = z.cpu().double(), self.scale_tril.double()
         terms = []
         for m, (weight, mean) in enumerate(
@@ -91,7 +130,7 @@ class Density:
             white = torch.linalg.solve_triangular(root, (points - mean).T, upper=False)
             norm = root.diagonal().log().sum() + 0.5 * LOG_2PI * len(mean)
             terms.append(weight - norm - 0.5 * white.square().sum(0))
-        return torch.stack(terms).logsumexp(0).float().to(z.device)
+        return torch.stack(terms)
 
     def tensors(self) -> dict[str, Tensor]:
         """Returns all of it as a flat dict of tensors for a safetensors file."""

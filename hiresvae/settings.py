@@ -108,6 +108,12 @@ class ModelSettings(Section):
         description="weight of the pixels' likelihood in what is minimised, not in what is told; "
         "0: other terms alone compare reconstructions, such as the critic's features (VAE/GAN)",
     )
+    top_rungs: int = Field(
+        1,
+        ge=1,
+        description="rungs, from the top, that the fitted prior describes together: of a ladder "
+        "with an adversary, those that say what is where",
+    )
     kl_warmup: float = Field(
         0.1, ge=0.0, le=1.0, description="share of training over which beta rises from 0"
     )
@@ -126,7 +132,7 @@ class ModelSettings(Section):
 
 
 class PriorSettings(Section):
-    """The density fitted to the aggregate posterior of the top rung, from which samples come."""
+    """The density fitted to the aggregate posterior of the top rungs, from which samples come."""
 
     kind: Literal["auto", "gaussian", "mixture", "running", "standard"] = Field(
         "auto",

@@ -114,10 +114,11 @@ def compared(
 
 @pytest.fixture(scope="session")
 def laddered(train: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The run folder of a ladder of four rungs with an adversary."""
+    """The run folder of a ladder of four rungs, two in its prior, with an adversary."""
     return train(
         tmp_path_factory.mktemp("runs") / "laddered",
-        "model.pyramid=1x1 4x2 8x1 ...", "model.rung_dim=3", "training.images=64",
+        "model.pyramid=1x1 4x2 8x1 ...", "model.top_rungs=2", "model.rung_dim=3",
+        "training.images=64",
     )  # fmt: skip
 
 

@@ -29,6 +29,18 @@ ON = {"adversary__weight": 0.5}
             {"data__without": ["bag"], "data__labels": "set", "model__conditional": True},
             "label without pictures cannot be learnt; nearest valid: model.conditional false",
         ),
+        (
+            {"model__pyramid": "1x1 4x2 ...", "model__top_rungs": 5},
+            "model.top_rungs is 5, but this model has 3 rungs; nearest valid: 3",
+        ),
+        (
+            {"model__backbone": "classic", "model__top_rungs": 2},
+            "model.top_rungs is 2, but this model has 1 rung; nearest valid: 1",
+        ),
+        (
+            {"model__pyramid": "1x1 8x2 16x1 ...", "model__rung_dim": 8, "model__top_rungs": 4},
+            "which is 3,200 numbers for one prior, 2,048 at most; nearest valid: 3",
+        ),
         ({"model__pyramid": "1x1 4 8"}, "ends at 8, but data.size is 64; nearest valid: '1x1 4 8 "),
         (
             {"data__size": 50, "model__backbone": "dense"} | ON,

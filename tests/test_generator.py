@@ -60,21 +60,21 @@ def test_truncation_moves_the_top_latents_towards_the_mean_of_the_whole_prior(pa
     mixture = Density("mixture", weights, means, 0.1 * torch.eye(8)[None])
     model = dataclasses.replace(painter, prior=mixture)
     chosen = {"seed": 2, "prior": "fitted"}
-    whole = model.latents([0, 1, 2, 3], **chosen)
-    half = model.latents([0, 1, 2, 3], truncation=0.5, **chosen)
+    (whole,) = model.latents([0, 1, 2, 3], **chosen)
+    (half,) = model.latents([0, 1, 2, 3], truncation=0.5, **chosen)
     torch.testing.assert_close(half, 2.5 + 0.5 * (whole - 2.5))
-    assert torch.equal(model.latents([0, 1, 2, 3], truncation=1.0, **chosen), whole)
-    cold = model.latents([0, 1, 2, 3], temperature=0.0, **chosen)
+    assert torch.equal(model.latents([0, 1, 2, 3], truncation=1.0, **chosen)[0], whole)
+    (cold,) = model.latents([0, 1, 2, 3], temperature=0.0, **chosen)
     assert set(cold.flatten().tolist()) <= {-2.0, 4.0}, "a temperature keeps the components"
-    standard = model.latents([0, 1], prior="standard", truncation=0.5)
-    torch.testing.assert_close(standard, 0.5 * model.latents([0, 1], prior="standard"))
+    (standard,) = model.latents([0, 1], prior="standard", truncation=0.5)
+    torch.testing.assert_close(standard, 0.5 * model.latents([0, 1], prior="standard")[0])
 
 
 def test_truncation_of_a_label_is_towards_its_class(cats):
     labels = torch.tensor([1, 0])
     assert cats.prior.kind == "classes"
-    none = cats.latents([0, 1], truncation=0.0, labels=labels).flatten(1)
-    torch.testing.assert_close(none, cats.prior.means[labels])
+    (none,) = cats.latents([0, 1], truncation=0.0, labels=labels)
+    torch.testing.assert_close(none.flatten(1), cats.prior.means[labels])
 
 
 def test_saved_and_loaded_in_a_fresh_process_it_makes_the_same(painter, tmp_path, python):

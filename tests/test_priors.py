@@ -123,6 +123,36 @@ def test_fit_is_repeatable_and_survives_a_file():
     assert torch.equal(again.log_prob(z), density.log_prob(z))
 
 
+@pytest.mark.parametrize("kind", ["gaussian", "mixture", "classes"])
+def test_the_rest_of_a_latent_suits_what_is_known(kind: str):
+    torch.manual_seed(0)
+    many = 1 if kind == "gaussian" else 2
+    roots = torch.eye(5).repeat(many, 1, 1) + 0.5 * torch.randn(many, 5, 5).tril(-1)
+    means = 20 * torch.arange(many)[:, None] + torch.randn(many, 5)
+    density = Density(kind, torch.full((many,), 1 / many).log(), means, roots)
+    component = torch.arange(2) % many
+    known = means[component][:, :2] + torch.tensor([[0.3, -1.0], [0.5, 0.2]])
+    labels = component if kind == "classes" else None
+    rest = density.complete(known, torch.zeros(2, 3), labels=labels)
+    covariance = roots @ roots.mT
+    for row, m in enumerate(component.tolist()):
+        s = covariance[m]
+        regression = s[2:, :2] @ torch.linalg.inv(s[:2, :2])
+        expected = means[m, 2:] + regression @ (known[row] - means[m, :2])
+        torch.testing.assert_close(rest[row], expected, rtol=1e-4, atol=1e-4)
+    # What is left open varies as it does given the known numbers.
+    noise = torch.randn(40_000, 3)
+    drawn = density.complete(known[:1].expand(40_000, -1), noise, 0.5)
+    m = int(component[0])
+    s = covariance[m]
+    left = s[2:, 2:] - s[2:, :2] @ torch.linalg.inv(s[:2, :2]) @ s[:2, 2:]
+    torch.testing.assert_close(drawn.T.cov(), 0.25 * left, rtol=0.05, atol=0.02)
+    # Known and rest together are a draw of the whole.
+    whole = density.sample(torch.randn(20_000, 5), torch.rand(20_000))
+    again = density.complete(whole[:, :2], torch.randn(20_000, 3))
+    torch.testing.assert_close(again.mean(0), whole[:, 2:].mean(0), rtol=0.05, atol=0.1)
+
+
 def test_mistakes_are_told():
     with pytest.raises(UserError, match="did you mean 'mixture'"):
         fit(normal(10, 2), normal(2, 2), kind="mixtures")

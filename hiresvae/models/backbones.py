@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from hiresvae.blocks.layers import SLOPE, activate, linear, start
-from hiresvae.models.contract import Draw, NormalNoise, Walk
+from hiresvae.models.contract import Draw, Drawn, NormalNoise, Walk
 from hiresvae.models.latent import GaussianRung
 
 
@@ -67,9 +67,7 @@ class OneVectorDecoder(nn.Module):
 
         There is no grain: ``grain`` changes nothing.
         """
-        state = self.rung.write.weight.new_zeros(count, self.width, 1, 1)
-        if self.steer is not None and condition is not None:
-            state = state + self.steer(condition)[:, :, None, None]
+        state = self._start(condition, count)
         drawn = draw(0, self.rung, state)
         state = self.rung.inject(state, self.gain * drawn.z)
         head = self.head(self.rest(state.flatten(1)))
@@ -77,6 +75,16 @@ class OneVectorDecoder(nn.Module):
             # A tanh that is 1 only at infinity dies where a picture is plain black or white.
             head = REACH * torch.tanh(head)
         return Walk(head.unflatten(1, self.fold) if head.ndim == 2 else head, [drawn])
+
+    def top(self, draw: Draw, condition: Tensor | None, count: int, rungs: int) -> list[Drawn]:
+        """Returns what the one rung draws."""
+        return [draw(0, self.rung, self._start(condition, count))]
+
+    def _start(self, condition: Tensor | None, count: int) -> Tensor:
+        state = self.rung.write.weight.new_zeros(count, self.width, 1, 1)
+        if self.steer is None or condition is None:
+            return state
+        return state + self.steer(condition)[:, :, None, None]
 
 
 class DenseEncoder(nn.Module):

@@ -29,6 +29,10 @@ class Drawn:
     posterior: DiagonalGaussian | None = None
     prior: DiagonalGaussian | None = None
 
+    def relative(self) -> Tensor:
+        """Returns the latent in units of its prior ``(N, D, h, w)``: ``(z - mean) / std``."""
+        return self.z if self.prior is None else (self.z - self.prior.mean) / self.prior.std
+
     def rate(self) -> Tensor:
         """Returns KL(posterior | prior) in nats ``(n,)``, summed over the rung's latents."""
         if self.posterior is None:
@@ -72,7 +76,7 @@ class Outputs:
         rate: KL of each rung in nats ``(N, L)``, top first.
         error: mean squared (gaussian) or absolute error per dimension ``(N,)``.
         reconstruction: mean of the likelihood ``(N, C, H, W)`` in [-1, 1].
-        top: latent of the top rung ``(N, D)``, flattened; None where nothing is drawn.
+        top: latents of the top rungs in units of their priors, as one vector ``(N, D)``.
         sample: pictures ``(M, C, H, W)`` from the given top latents; None without them.
         latents: of all rungs ``(N, D, h, w)``, top first.
     """

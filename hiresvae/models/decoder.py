@@ -1,5 +1,7 @@
 """The top-down walk, written once: coarse to fine, asking a draw for the latent of every rung."""
 
+from collections import deque
+from collections.abc import Iterator
 from typing import cast
 
 import torch
@@ -134,6 +136,21 @@ class Decoder(Staged):
             count: rows of the batch.
             grain: noise of the texture; None gives every picture the same.
         """
+        # Of the states only the last is kept.
+        state, drawn = deque(self._descend(draw, condition, count, grain), maxlen=1).pop()
+        return Walk(self.head(activate(state)), drawn)
+
+    def top(self, draw: Draw, condition: Tensor | None, count: int, rungs: int) -> list[Drawn]:
+        """Returns what the first rungs draw; the walk ends there."""
+        for _, drawn in self._descend(draw, condition, count, None):
+            if len(drawn) >= rungs:
+                break
+        return drawn[:rungs]
+
+    def _descend(
+        self, draw: Draw, condition: Tensor | None, count: int, grain: NormalNoise | None
+    ) -> Iterator[tuple[Tensor, list[Drawn]]]:
+        """Yields the state after each side, and what was drawn so far."""
         state = self.start.expand(count, -1, -1, -1)
         if self.label_at_start is not None and condition is not None:
             state = state + self.label_at_start(condition)[:, :, None, None]
@@ -147,7 +164,7 @@ class Decoder(Staged):
                 state = unit(state)
                 style = self.style(activate(state).flatten(1))
                 condition = style if condition is None else condition + style
-        return Walk(self.head(activate(state)), drawn)
+            yield state, drawn
 
     def _side(
         self,

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from hiresvae.distributions.gaussian import DiagonalGaussian
 from hiresvae.errors import UserError
 from hiresvae.models.contract import Draw, Drawn, NormalNoise, Rung
 
@@ -73,18 +74,19 @@ class FromPrior:
     Attributes:
         noise: standard normal numbers; None takes the prior's mean.
         temperature: scales the prior's standard deviation, of all rungs or of each.
-        top: latents ``(N, D, h, w)`` to use for the top rung, such as those of a fitted prior.
+        top: latents ``(N, D, h, w)`` to use for the top rungs, in units of their priors, such as
+            those of a fitted prior.
     """
 
     noise: NormalNoise | None
     temperature: Temperature = 1.0
-    top: Tensor | None = None
+    top: Sequence[Tensor] = ()
 
     def __call__(self, number: int, rung: Rung, state: Tensor) -> Drawn:
         """Returns the latent of rung ``number`` for a state ``(N, width, h, w)``."""
-        if number == 0 and self.top is not None:
-            return Drawn(self.top)
         prior = rung.prior(state)
+        if number < len(self.top):
+            return Drawn(_placed(self.top[number], prior), prior=prior)
         if self.noise is None:
             zeros = state.new_zeros(state.shape[0], *rung.shape)
             return Drawn(zeros if prior is None else prior.mean)
@@ -120,8 +122,13 @@ class Relative:
 
     def __call__(self, number: int, rung: Rung, state: Tensor) -> Drawn:
         """Returns the latent of rung ``number`` for a state ``(N, width, h, w)``."""
-        z, prior = self.latents[number], rung.prior(state)
-        return Drawn(z if prior is None else prior.sample(z), prior=prior)
+        prior = rung.prior(state)
+        return Drawn(_placed(self.latents[number], prior), prior=prior)
+
+
+def _placed(relative: Tensor, prior: DiagonalGaussian | None) -> Tensor:
+    """Returns the latent that is so many deviations from its prior's mean."""
+    return relative if prior is None else prior.sample(relative)
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,9 @@ A plain VAE is a ladder with one rung. What differs between variants are setting
 backbone, whether labels are seen, which likelihood reads the head.
 """
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Self, cast
 
 import torch
@@ -15,7 +17,7 @@ from hiresvae.blocks.staged import Staged
 from hiresvae.distributions.likelihoods import make_likelihood
 from hiresvae.models import backbones
 from hiresvae.models.backbones import OneVectorDecoder
-from hiresvae.models.contract import Draw, NormalNoise, Outputs, Walk
+from hiresvae.models.contract import Draw, Drawn, NormalNoise, Outputs, Walk
 from hiresvae.models.decoder import Decoder
 from hiresvae.models.draws import FromPosterior, FromPrior, Together
 from hiresvae.models.encoder import Trunk
@@ -135,6 +137,26 @@ class VAE(Staged):
         """Shapes ``(D, h, w)`` of the rungs' latents, top first."""
         return [rung.shape for rung in self.decoder.rung_list]
 
+    @property
+    def top_shapes(self) -> list[tuple[int, int, int]]:
+        """Shapes ``(D, h, w)`` of the top rungs' latents, which the fitted prior describes."""
+        return self.latent_shapes[: self.settings.top_rungs]
+
+    @property
+    def top_dim(self) -> int:
+        """Numbers of the top rungs' latents in all."""
+        return sum(math.prod(shape) for shape in self.top_shapes)
+
+    def top_parts(self, vector: Tensor) -> list[Tensor]:
+        """Returns a vector ``(N, D)`` of the top rungs as latents ``(N, D, h, w)`` of each."""
+        parts = vector.split([math.prod(shape) for shape in self.top_shapes], dim=1)
+        return [z.view(-1, *shape) for z, shape in zip(parts, self.top_shapes, strict=True)]
+
+    def top_vector(self, drawn: Sequence[Drawn]) -> Tensor:
+        """Returns what the top rungs drew, in units of their priors, as one vector ``(N, D)``."""
+        top = drawn[: self.settings.top_rungs]
+        return torch.cat([one.relative().flatten(1) for one in top], dim=1)
+
     def condition(self, labels: Tensor | None) -> Tensor | None:
         """Returns the condition ``(N, E)`` of labels, or None where the model takes none.
 
@@ -196,8 +218,8 @@ class VAE(Staged):
             labels: ``(N,)`` int64, for conditional models.
             noise: standard normal numbers by stream, see `hiresvae.seeding.Noise`.
             seen: what the encoder sees in place of the images, the same shape: corrupted ones.
-            top: latents ``(M, D)`` of the top rung to be decoded as well, for pictures that do not
-                exist: lower rungs are drawn from their priors.
+            top: latents ``(M, D)`` of the top rungs, in units of their priors, to be decoded as
+                well, for pictures that do not exist: lower rungs are drawn from their priors.
             top_labels: labels ``(M,)`` of those.
             top_noise: standard normal numbers for their lower rungs; None takes the priors' means
                 and gives all rows the same grain.
@@ -210,7 +232,7 @@ class VAE(Staged):
         grain: NormalNoise | None = noise
         if top is not None:
             rows += top.shape[0]
-            samples = FromPrior(top_noise, top=top.view(-1, *self.latent_shapes[0]))
+            samples = FromPrior(top_noise, top=self.top_parts(top))
             draw = Together(draw, count, samples)
             grain = None if top_noise is None else stacked(noise, top_noise)
             if labels is not None and top_labels is not None:
@@ -223,7 +245,7 @@ class VAE(Staged):
             rate=rate if self.settings.stochastic else torch.zeros_like(rate),
             error=likelihood.error(images),
             reconstruction=likelihood.mean,
-            top=walk.drawn[0].z[:count].flatten(1),
+            top=self.top_vector([replace(one, z=one.z[:count]) for one in walk.drawn]),
             sample=None if top is None else self.likelihood(walk.head[count:]).mean,
             latents=[drawn.z[:count] for drawn in walk.drawn],
         )

@@ -126,8 +126,9 @@ class SmallStep:
             channels_last(critic.to(device))
             networks.critic = critic
             networks.critic_optimizer = make_optimizer(critic, adversary.lr, adversary.betas)
-        dim = int(torch.Size(vae.latent_shapes[0]).numel())
-        running = RunningGaussian(dim, chosen.prior.decay_images, num_classes=max(1, vae.classes))
+        running = RunningGaussian(
+            vae.top_dim, chosen.prior.decay_images, num_classes=max(1, vae.classes)
+        )
         noise = cast(Batches, _Noise(channels, chosen.data.size, max(1, classes), device))
         alone = cast(Accelerator, _Alone(device, half=training.precision != "no"))
         self.step = _Step(chosen, networks, batches or noise, running.to(device), alone)

@@ -107,7 +107,6 @@ class Introspection:
     def make(self, outputs: Outputs, labels: Tensor | None, noise: Noise) -> Tensor:
         """Returns N reconstructions and N samples ``(2N, C, H, W)``, of the decoder alone."""
         count = len(outputs.reconstruction)
-        shape = self.vae.latent_shapes[0]
         top = noise.normal("introspective top", self.running.means.shape[1])
         if self.settings.fakes == "fitted":
             top = self.running.sample(top, labels)
@@ -116,7 +115,7 @@ class Introspection:
             return noise.normal(f"introspective {stream}", *shape)
 
         known = Given([z.detach() for z in outputs.latents], FromPrior(None))
-        draw = Together(known, count, FromPrior(lower, top=top.view(-1, *shape)))
+        draw = Together(known, count, FromPrior(lower, top=self.vae.top_parts(top)))
         twice = None if labels is None else torch.cat([labels, labels])
         walk = self.vae.walk(draw, twice, 2 * count, stacked(noise.normal, lower))
         return self.vae.likelihood(walk.head).mean.float()

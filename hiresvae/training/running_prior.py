@@ -1,4 +1,4 @@
-"""A Gaussian that follows the aggregate posterior of the top rung during training.
+"""A Gaussian that follows the aggregate posterior of the top rungs during training.
 
 So a critic can be shown pictures from where samples will be drawn, before a density is fitted to
 the latents of all pictures (`hiresvae.priors.fit`).

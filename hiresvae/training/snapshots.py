@@ -15,6 +15,8 @@ from hiresvae.data import PictureData
 from hiresvae.data.batches import Batches
 from hiresvae.errors import UserError
 from hiresvae.generator import PictureModel
+from hiresvae.models.contract import NormalNoise
+from hiresvae.models.draws import FromPosterior
 from hiresvae.models.vae import VAE
 from hiresvae.priors import Density
 from hiresvae.run import MetricsFile, RunFolder, write_whole, written_aside
@@ -59,12 +61,12 @@ def encode_all(
     corruption: CorruptionSettings | None = None,
     binarize: bool = False,
 ) -> Tensor:
-    """Returns draws of the top rung's posterior for pictures of the data set ``(N, D)``.
+    """Returns draws of the top rungs' posterior for pictures of the data set ``(N, D)``.
 
     The encoder sees them as in training.
     """
     device = model.last_layer.device
-    drawn = [torch.zeros(0, int(np.prod(model.latent_shapes[0])))]
+    found = [torch.zeros(0, model.top_dim)]
     for first in range(0, len(indices), 128):
         rows = torch.arange(first, min(first + 128, len(indices)))
         shown = as_seen(corruption, batches, indices[rows.numpy()], seed)
@@ -74,14 +76,23 @@ def encode_all(
             images = pictures_io.binarized(images, torch.rand(images.shape, generator=rng))
         images = images.to(device)
         chosen = labels[rows].to(device) if labels is not None else None
+        noise = _batch_noise(seed, first, len(rows), device)
         state = model.features(images, chosen)
-        rung = model.decoder.rung_list[0]
-        top = rung.posterior(images.new_zeros(len(rows)), state[rung.shape[1]], None)
-        rng = generator(seed, "prior fit", first)
-        noise = torch.randn(top.mean.shape, generator=rng).to(device)
-        z = top.sample(noise) if model.settings.stochastic else top.mean
-        drawn.append(z.flatten(1).cpu())
-    return torch.cat(drawn)
+        draw = FromPosterior(state, noise if model.settings.stochastic else None)
+        top = model.decoder.top(draw, model.condition(chosen), len(rows), model.settings.top_rungs)
+        found.append(model.top_vector(top).cpu())
+    return torch.cat(found)
+
+
+def _batch_noise(seed: int, first: int, count: int, device: torch.device) -> NormalNoise:
+    """Returns noise of a batch of latents that a prior is fitted to."""
+
+    def noise(stream: str, *shape: int) -> Tensor:
+        name = "prior fit" if stream == "posterior 0" else f"prior fit {stream}"
+        drawn = torch.randn(count, *shape, generator=generator(seed, name, first))
+        return drawn.to(device)
+
+    return noise
 
 
 class Snapshots:
@@ -125,8 +136,7 @@ class Snapshots:
         """
         limit = QUICK_LATENTS if quick else MOST_LATENTS
         if self.settings.prior.kind == "gaussian":
-            dim = int(np.prod(model.latent_shapes[0]))
-            limit = min(limit, max(ENOUGH_LATENTS, 40 * dim))
+            limit = min(limit, max(ENOUGH_LATENTS, 40 * model.top_dim))
         train, held = (self._some(rows, limit) for rows in (self.data.train, self.data.held_out))
         labels = self._labels(train)
         encode = partial(

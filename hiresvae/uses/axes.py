@@ -19,7 +19,7 @@ COARSE = 16
 
 @dataclass(frozen=True)
 class Axes:
-    """Directions of the top rung.
+    """Directions of the top rungs.
 
     Attributes:
         steps: ``(K, D)``: one standard deviation of the prior along each, the strongest first.
@@ -33,8 +33,7 @@ class Axes:
 
     def apply(self, codes: Codes, amounts: Tensor) -> Codes:
         """Returns the codes moved by so many standard deviations ``(k,)`` of the first k axes."""
-        move = amounts.to(self.steps) @ self.steps[: len(amounts)]
-        return codes.with_vector(codes.vector() + move)
+        return codes.moved(amounts.to(self.steps) @ self.steps[: len(amounts)])
 
 
 def spread(prior: Density) -> Tensor:
@@ -62,7 +61,7 @@ def principal(painter: PictureModel, count: int = 8, leading: int = LEADING) -> 
 
     Args:
         painter: the model.
-        count: how many, at most as many as the top rung has numbers.
+        count: how many, at most as many as the prior has numbers.
         leading: principal axes of the prior that are looked at; each costs one picture.
 
     Source: Ramesh et al. 2018 (A Spectral Regularizer, arXiv 1812.01161), section 3, for singular
@@ -76,8 +75,7 @@ def principal(painter: PictureModel, count: int = 8, leading: int = LEADING) -> 
     variances, vectors = torch.linalg.eigh(spread(painter.prior))
     leading = min(leading, len(variances))
     ways = (vectors * variances.clamp_min(0).sqrt()).T.flip(0)[:leading]
-    there = middle.vector() + ways.float().to(painter.device)
-    beside = middle[[0] * leading].with_vector(there)
+    beside = middle[[0] * leading].moved(ways.float().to(painter.device))
     pictures = to_float(decode(painter, beside))
     change = pictures - to_float(decode(painter, middle))
     side = min(COARSE, change.shape[-1])

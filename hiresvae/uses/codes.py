@@ -1,6 +1,5 @@
 """Pictures as a person points at them, and the codes that are moved about: latents and labels."""
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -65,6 +64,10 @@ class Codes:
         """Returns the latents of the first rungs as one vector a picture, ``(N, D)``."""
         return torch.cat([z.flatten(1) for z in self.latents[:rungs]], 1)
 
+    def moved(self, by: Tensor) -> "Codes":
+        """Returns the codes with a vector ``(N, D)`` added to the latents of the first rungs."""
+        return self.with_vector(self.vector(len(self.latents))[:, : by.shape[-1]] + by)
+
     def with_vector(self, vector: Tensor) -> "Codes":
         """Returns the codes with the first rungs' latents replaced by those of `vector`."""
         moved, start = [], 0
@@ -86,16 +89,14 @@ class Codes:
         """
         if self.labels is None:
             return self
-        moved = self.vector() + (labels - self.labels) @ means
-        return replace(self.with_vector(moved), labels=labels)
+        return replace(self.moved((labels - self.labels) @ means), labels=labels)
 
 
 def label_means(painter: PictureModel) -> Tensor:
-    """Returns where the top latents of each label lie ``(K, D)``; 0 if the prior does not know."""
+    """Returns where the top rungs' latents of each label lie ``(K, D)``; 0 if none is known."""
     if painter.prior is not None and painter.prior.kind == "classes":
         return painter.prior.means.float().to(painter.device)
-    size = math.prod(painter.model.latent_shapes[0])
-    return torch.zeros(painter.model.classes, size, device=painter.device)
+    return torch.zeros(painter.model.classes, painter.model.top_dim, device=painter.device)
 
 
 @torch.inference_mode()
@@ -117,10 +118,7 @@ def encode(painter: PictureModel, pictures: Tensor, labels: Tensor | None = None
             chosen = painter.guess_labels(part) if given is None else given
         features = model.features(painter.check(part), chosen)
         walk = model.walk(FromPosterior(features, None), chosen, len(part))
-        latents = [
-            drawn.z if drawn.prior is None else (drawn.z - drawn.prior.mean) / drawn.prior.std
-            for drawn in walk.drawn
-        ]
+        latents = [drawn.relative() for drawn in walk.drawn]
         weights = None if chosen is None else one_hot(chosen, model.classes).float()
         return Codes(latents, weights, _still(painter, len(part)))
 
@@ -153,11 +151,11 @@ def drawn(
     lower = [
         temperature_at(temperature, number) * noise(f"prior {number}", *shape)
         for number, shape in enumerate(painter.model.latent_shapes)
-        if number > 0
+        if number >= len(top)
     ]
     weights = None if labels is None else one_hot(labels, painter.model.classes).float()
     grain = {name: noise(name, *still.shape[1:]) for name, still in _still(painter, 1).items()}
-    return Codes([top, *lower], weights, grain)
+    return Codes([*top, *lower], weights, grain)
 
 
 def _still(painter: PictureModel, count: int) -> dict[str, Tensor]:

@@ -59,7 +59,7 @@ def between(
 ) -> list[Codes]:
     """Returns the codes on the way from each key to the next, both ends included: one a leg.
 
-    The arc of the top rung goes round the middle of the fitted prior, those below round their
+    The arcs of the top rungs go round the middle of the fitted prior, those below round their
     priors' means. Grain always goes along an arc: on a straight line it would fade on the way.
 
     Args:
@@ -71,13 +71,14 @@ def between(
             of the first key. None moves all, and the labels.
     """
     move = lerp if way == "linear" else slerp
-    middle = painter.prior.center(1)[0].to(painter.device)
+    middles = painter.model.top_parts(painter.prior.center(1).to(painter.device))
     shares = torch.linspace(0, 1, steps, device=painter.device)
     legs = []
     for a, b in zip(range(len(keys) - 1), range(1, len(keys)), strict=True):
         latents = []
         for number, z in enumerate(keys.latents):
-            centre = middle if number == 0 else torch.zeros_like(z[0]).flatten()
+            known = number < len(middles)
+            centre = middles[number].flatten() if known else torch.zeros_like(z[0]).flatten()
             ends = z[a].flatten(), z[b].flatten()
             if rung is not None and rung != number:
                 ends = z[0].flatten(), z[0].flatten()

@@ -40,16 +40,16 @@ def coarse_to_fine(painter: PictureModel, codes: Codes) -> Tensor:
     """Returns what each further rung adds, uint8 ``(N, L + 1, C, S, S)``.
 
     In column k the first k rungs are the picture's own, those below are at their priors' means; in
-    column 0 the top is the centre of the fitted prior.
+    column 0 the top rungs are at the centre of the fitted prior.
 
     Example:
         >>> coarse_to_fine(model, encode(model, pictures[:4])).shape  # doctest: +SKIP
         torch.Size([4, 6, 3, 64, 64])
     """
     labels = None if codes.labels is None else codes.labels.argmax(1)
-    top = codes.latents[0]
-    center = painter.prior.center(len(codes), labels).to(top.device).view_as(top)
-    still = [center, *(torch.zeros_like(z) for z in codes.latents[1:])]
+    center = painter.prior.center(len(codes), labels).to(painter.device)
+    top = painter.model.top_parts(center)
+    still = [*top, *(torch.zeros_like(z) for z in codes.latents[len(top) :])]
     columns = [
         decode(painter, replace(codes, latents=[*codes.latents[:known], *still[known:]]))
         for known in range(len(still) + 1)
@@ -87,13 +87,31 @@ def resampled(
     noise = picture_noise(seed, list(range(len(codes))), painter.device)
     made = []
     for draw in range(draws):
-        lower = [
-            temperature_at(temperature, rung)
-            * noise(f"draw {draw} of rung {rung}", *codes.latents[rung].shape[1:])
+        drawn = [
+            noise(f"draw {draw} of rung {rung}", *codes.latents[rung].shape[1:])
             for rung in range(keep, len(codes.latents))
         ]
-        made.append(decode(painter, replace(codes, latents=[*codes.latents[:keep], *lower])))
+        top = _suiting(painter, codes, keep, drawn, temperature)
+        lower = [
+            temperature_at(temperature, rung) * drawn[rung - keep]
+            for rung in range(keep + len(top), len(codes.latents))
+        ]
+        latents = [*codes.latents[:keep], *top, *lower]
+        made.append(decode(painter, replace(codes, latents=latents)))
     return torch.stack(made, 1)
+
+
+def _suiting(
+    painter: PictureModel, codes: Codes, keep: int, noise: list[Tensor], temperature: Temperature
+) -> list[Tensor]:
+    """Returns latents of the rungs that the prior describes together with those that are kept."""
+    count = max(0, painter.model.settings.top_rungs - keep)
+    if not count:
+        return []
+    labels = None if codes.labels is None else codes.labels.argmax(1)
+    kept, draws = codes.vector(keep), torch.cat([z.flatten(1) for z in noise[:count]], 1)
+    rest = painter.prior.complete(kept, draws, temperature_at(temperature, 0), labels)
+    return painter.model.top_parts(torch.cat([kept, rest], 1))[keep:]
 
 
 @torch.inference_mode()

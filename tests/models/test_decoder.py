@@ -49,7 +49,7 @@ def test_the_vector_reaches_every_finer_side_directly(
     conditions = []
     for passage in model.decoder.passages:
         passage.register_forward_hook(lambda module, inputs, out: conditions.append(inputs[1]))
-    model.walk(FromPrior(None, top=torch.randn(2, 6, 1, 1)), None, 2)
+    model.walk(FromPrior(None, top=[torch.randn(2, 6, 1, 1)]), None, 2)
     assert len(conditions) == 3
     for condition in conditions:
         assert not torch.allclose(condition[0], condition[1])

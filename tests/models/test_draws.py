@@ -86,9 +86,9 @@ def test_impossible_temperatures_are_refused(temperature, sentence):
 
 def test_from_prior_takes_a_given_top_and_draws_the_rest(model: VAE):
     top = torch.randn(2, 6, 1, 1)
-    walk = model.walk(FromPrior(rows(2), top=top), None, 2)
+    walk = model.walk(FromPrior(rows(2), top=[top]), None, 2)
     assert torch.equal(walk.drawn[0].z, top)
-    other = model.walk(FromPrior(rows(2, step=1), top=top), None, 2)
+    other = model.walk(FromPrior(rows(2, step=1), top=[top]), None, 2)
     assert not torch.allclose(walk.drawn[1].z, other.drawn[1].z)
 
 
@@ -105,7 +105,7 @@ def test_given_repeats_a_walk_and_leaves_gaps_to_the_other_draw(model: VAE, imag
 
 def test_together_equals_the_two_separate_walks(model: VAE, images: Tensor):
     first = FromPosterior(model.features(images), rows(4))
-    second = FromPrior(rows(3, step=1), top=torch.randn(3, 6, 1, 1))
+    second = FromPrior(rows(3, step=1), top=[torch.randn(3, 6, 1, 1)])
     both = model.walk(Together(first, 4, second), None, 7)
     one, two = model.walk(first, None, 4), model.walk(second, None, 3)
     torch.testing.assert_close(both.head, torch.cat([one.head, two.head]), rtol=1e-5, atol=1e-5)

@@ -144,9 +144,32 @@ def test_samples_come_from_the_same_forward_and_change_nothing_else(
     both = model(images, LABELS, noise=noise, top=top, top_labels=top_labels, top_noise=top_noise)
     for name in ("distortion", "rate", "reconstruction", "top"):
         torch.testing.assert_close(getattr(both, name), getattr(alone, name), rtol=1e-4, atol=1e-4)
-    draw = FromPrior(top_noise, top=top.view(-1, *shape))
+    draw = FromPrior(top_noise, top=[top.view(-1, *shape)])
     expected = model.likelihood(model.walk(draw, top_labels, 2).head).mean
     torch.testing.assert_close(both.sample, expected, rtol=1e-4, atol=1e-4)
+
+
+def test_the_top_rungs_are_one_vector_in_units_of_their_priors(
+    make: Callable[..., VAE], awake: Awake, images: Tensor, noise: NormalNoise
+):
+    model = awake(make(pyramid="1x1 4x2 8x1 16", top_rungs=3))
+    assert model.top_dim == 6 + 3 * 16 + 3 * 16
+    outputs = model(images, noise=noise)
+    assert outputs.top.shape == (4, model.top_dim)
+    walk = model.walk(FromPosterior(model.features(images), noise), None, 4)
+    parts = model.top_parts(outputs.top)
+    for drawn, relative in zip(walk.drawn, parts, strict=False):
+        mean, std = (0, 1) if drawn.prior is None else (drawn.prior.mean, drawn.prior.std)
+        torch.testing.assert_close(mean + std * relative, drawn.z, rtol=1e-4, atol=1e-4)
+    # The same latents, drawn as samples are, give the same picture but for the rung below.
+    given = model.walk(FromPrior(None, top=parts), None, 4)
+    for number in range(3):
+        torch.testing.assert_close(
+            given.drawn[number].z, walk.drawn[number].z, rtol=1e-4, atol=1e-4
+        )
+    # A walk that ends early draws the same.
+    early = model.decoder.top(FromPosterior(model.features(images), noise), None, 4, 3)
+    torch.testing.assert_close(model.top_vector(early), outputs.top, rtol=1e-4, atol=1e-4)
 
 
 def test_the_rate_is_that_of_the_walk(

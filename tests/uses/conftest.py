@@ -33,8 +33,7 @@ def _painter(classes: int = 0, source: str = "embedded:faces", **model: object) 
             size = 0.3 / weights[0].numel() ** 0.5 if weights.ndim > 1 else 0.1
             weights += size * torch.randn(weights.shape)
     network.eval().requires_grad_(False)
-    dims = network.decoder.rung_list[0].shape
-    count = dims[0] * dims[1] * dims[2]
+    count = network.top_dim
     mean = 0.1 * torch.randn(1, count)
     prior = Density("gaussian", torch.zeros(1), mean, 0.5 * torch.eye(count)[None])
     names = ("neutral", "smiling")[:classes]
@@ -78,12 +77,17 @@ def noise_pictures() -> Callable[..., torch.Tensor]:
     return make
 
 
-KINDS = {"vae": {}, "ladder": {"pyramid": "1x1 4x2 8x1 16"}, "labels": {"classes": 2}}
+KINDS = {
+    "vae": {},
+    "ladder": {"pyramid": "1x1 4x2 8x1 16"},
+    "top rungs": {"pyramid": "1x1 4x2 8x1 16", "top_rungs": 3},
+    "labels": {"classes": 2},
+}
 
 
 @pytest.fixture(scope="session", params=KINDS)
 def painter(request: pytest.FixtureRequest) -> PictureModel:
-    """An untrained VAE, a ladder, and a conditional VAE."""
+    """An untrained VAE, a ladder, one whose prior is of three rungs, and a conditional VAE."""
     return _painter(**KINDS[request.param])
 
 

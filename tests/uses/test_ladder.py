@@ -1,6 +1,9 @@
+import dataclasses
+
 import pytest
 import torch
 
+from hiresvae.priors import Density
 from hiresvae.uses.codes import Codes, decode, drawn, encode
 from hiresvae.uses.ladder import coarse_to_fine, mixed, resampled
 
@@ -39,6 +42,26 @@ def test_cold_draws_are_the_priors_means_and_warm_ones_differ(ladder, codes):
     assert not near(warm[:, 0], warm[:, 1])
     partly = resampled(ladder, codes, 2, draws=2, seed=1, temperature=(1.0, 1.0, 1.0, 0.0))
     assert not near(partly, warm) and not near(partly, cold)
+
+
+def test_rungs_that_the_prior_describes_together_are_drawn_to_suit_one_another(
+    make_painter, pictures
+):
+    joint = make_painter(pyramid="1x1 4x2 8x1 16", top_rungs=3)
+    codes = encode(joint, pictures[:3])
+    numbers = joint.model.top_dim
+    root = torch.eye(numbers)
+    root[6:, :6] = 0.2
+    known = dataclasses.replace(joint, prior=Density(
+        "gaussian", torch.zeros(1), torch.zeros(1, numbers), root[None]
+    ))  # fmt: skip
+    cold = resampled(known, codes, 1, draws=1, temperature=0.0)[:, 0]
+    rest = codes.latents[0].flatten(1).sum(1, keepdim=True) * 0.2
+    expected = [rest.expand(-1, z[0].numel()).view_as(z) for z in codes.latents[1:3]]
+    zeros = torch.zeros_like(codes.latents[3])
+    assert near(cold, decode(known, Codes([codes.latents[0], *expected, zeros])))
+    warm = resampled(known, codes, 1, draws=2, seed=1)
+    assert not near(warm[:, 0], warm[:, 1])
 
 
 def test_a_draw_depends_on_seed_picture_and_number_only(ladder, codes):
