@@ -148,6 +148,8 @@ class PriorSettings(Section):
 
 GROUP = 4
 """Rows of a part of a batch whose spread a critic of the whole picture compares."""
+PAIRED = ("reconstructions", "coarse")
+"""The kinds of fakes that have an original in their row."""
 PATCH_LEVEL = 2
 """Halvings above the finest side that a patch critic judges: a quarter of the side."""
 
@@ -239,11 +241,12 @@ class AdversarySettings(Section):
     balance_cap: float = Field(1_000.0, gt=0.0, description="largest ratio of gradients")
     balance_every: int = Field(8, ge=1, description="steps between measurements of the ratio")
     balance_images: int = Field(1_000, ge=1, description="half-life in images of the ratio")
-    fakes: list[Literal["reconstructions", "fitted", "standard"]] = Field(
+    fakes: list[Literal["reconstructions", "coarse", "fitted", "standard"]] = Field(
         ["reconstructions", "fitted"],
         min_length=1,
-        description="what the critic is shown beside real pictures: reconstructions, samples of "
-        "the running fit, samples of N(0, I)",
+        description="what the critic is shown beside real pictures: reconstructions; coarse: of a "
+        "ladder those of the top rungs alone, the rest drawn; samples of the running fit; samples "
+        "of N(0, I)",
     )
     augment: list[Literal["color", "translation", "cutout", "mirror", "turns", "affine"]] = Field(
         ["translation"],

@@ -118,6 +118,7 @@ def laddered(train: Callable[..., Path], tmp_path_factory: pytest.TempPathFactor
     return train(
         tmp_path_factory.mktemp("runs") / "laddered",
         "model.pyramid=1x1 4x2 8x1 ...", "model.top_rungs=2", "model.rung_dim=3",
+        "adversary.fakes=[coarse, fitted, reconstructions]",
         "training.images=64",
     )  # fmt: skip
 

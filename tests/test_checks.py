@@ -226,6 +226,18 @@ CLASSES = {"model__conditional": True, "data__labels": "set"}
             "classifier_matching is 0.1, .* nearest valid: 0.0, or adversary.condition 'class",
         ),
         (
+            {"adversary__fakes": ["coarse", "fitted"]},
+            r"'coarse', but all rungs of this model \(1\) are top .* nearest valid: 'recon",
+        ),
+        (
+            {
+                "model__pyramid": "1x1 4x1 ...",
+                "adversary__fakes": ["coarse"],
+                "adversary__reaches": "decoder",
+            },
+            "'coarse', but adversary.reaches is 'decoder'; nearest valid: adversary.reaches 'enco",
+        ),
+        (
             {"adversary__mean_matching": 0.1, "adversary__fakes": ["reconstructions"]},
             "mean_matching is 0.1, but adversary.fakes has no samples",
         ),

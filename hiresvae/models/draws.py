@@ -98,6 +98,31 @@ class FromPrior:
 
 
 @dataclass(frozen=True)
+class Coarse:
+    """In some rows the top rungs of given pictures, and below them what is drawn for all.
+
+    Attributes:
+        pictures: the latents of as many pictures as there are rows.
+        own: bool ``(N,)``, the rows that take their picture's.
+        rungs: how many of the top do.
+        otherwise: decides all else.
+    """
+
+    pictures: Draw
+    own: Tensor
+    rungs: int
+    otherwise: Draw
+
+    def __call__(self, number: int, rung: Rung, state: Tensor) -> Drawn:
+        """Returns the latent of rung ``number`` for a state ``(N, width, h, w)``."""
+        drawn = self.otherwise(number, rung, state)
+        if number >= self.rungs:
+            return drawn
+        z = self.pictures(number, rung, state).z.to(drawn.z.dtype)
+        return Drawn(torch.where(self.own[:, None, None, None], z, drawn.z))
+
+
+@dataclass(frozen=True)
 class Given:
     """Given latents for some rungs, top first; where None stands, the other draw decides."""
 

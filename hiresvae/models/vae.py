@@ -19,7 +19,7 @@ from hiresvae.models import backbones
 from hiresvae.models.backbones import OneVectorDecoder
 from hiresvae.models.contract import Draw, Drawn, NormalNoise, Outputs, Walk
 from hiresvae.models.decoder import Decoder
-from hiresvae.models.draws import FromPosterior, FromPrior, Together
+from hiresvae.models.draws import Coarse, FromPosterior, FromPrior, Together
 from hiresvae.models.encoder import Trunk
 from hiresvae.pyramid import Level, parse_pyramid
 from hiresvae.settings import ModelSettings
@@ -44,6 +44,11 @@ def stacked(first: NormalNoise, second: NormalNoise) -> NormalNoise:
         return torch.cat([first(stream, *shape), second(f"sample {stream}", *shape)])
 
     return noise
+
+
+def rows_of(noise: NormalNoise | None, rows: Tensor) -> NormalNoise | None:
+    """Returns noise of some rows; without noise it is none."""
+    return None if noise is None else lambda stream, *shape: noise(stream, *shape)[rows]
 
 
 class VAE(Staged):
@@ -210,6 +215,8 @@ class VAE(Staged):
         top: Tensor | None = None,
         top_labels: Tensor | None = None,
         top_noise: NormalNoise | None = None,
+        top_rows: Tensor | None = None,
+        own: Tensor | None = None,
     ) -> Outputs:
         """Returns all that a training step needs, in one pass of the encoder and one of the walk.
 
@@ -223,16 +230,24 @@ class VAE(Staged):
             top_labels: labels ``(M,)`` of those.
             top_noise: standard normal numbers for their lower rungs; None takes the priors' means
                 and gives all rows the same grain.
+            top_rows: int64 ``(M,)``, a row of the images for each of those.
+            own: bool ``(M,)``, of those the ones whose top rungs are what the encoder sees in that
+                row, in place of ``top``.
         """
         count = images.shape[0]
         stochastic = noise if self.settings.stochastic else None
         given = images if seen is None else seen
-        draw: Draw = FromPosterior(self.features(given, labels), stochastic)
+        features = self.features(given, labels)
+        draw: Draw = FromPosterior(features, stochastic)
         rows = count
         grain: NormalNoise | None = noise
         if top is not None:
             rows += top.shape[0]
-            samples = FromPrior(top_noise, top=self.top_parts(top))
+            samples: Draw = FromPrior(top_noise, top=self.top_parts(top))
+            if top_rows is not None and own is not None:
+                theirs = {side: seen[top_rows] for side, seen in features.items()}
+                pictures = FromPosterior(theirs, rows_of(stochastic, top_rows))
+                samples = Coarse(pictures, own, self.settings.top_rungs, samples)
             draw = Together(draw, count, samples)
             grain = None if top_noise is None else stacked(noise, top_noise)
             if labels is not None and top_labels is not None:

@@ -11,10 +11,7 @@ import torch
 from torch import Tensor
 
 from hiresvae.models.contract import Outputs
-from hiresvae.settings import AdversarySettings, IntrospectiveSettings, ModelSettings
-
-PAIRED = "reconstructions"
-"""The kind of fakes that have an original in their row."""
+from hiresvae.settings import PAIRED, AdversarySettings, IntrospectiveSettings, ModelSettings
 
 
 def kl_weight(settings: ModelSettings, share: float) -> float:
@@ -104,17 +101,19 @@ class Fakes:
     number in the batch of all processes.
 
     Attributes:
-        paired: bool ``(n,)``, where the fake is the row's own reconstruction.
-        sampled: int64 ``(m,)``, the rows that show a sample instead.
+        paired: bool ``(n,)``, where the fake is made of the row's own picture.
+        sampled: int64 ``(m,)``, the rows that show no reconstruction, but what is drawn anew.
         reconstructed: int64 ``(n - m,)``, all others.
         standard: bool ``(m,)``, which of these samples come from N(0, I).
-        paired_share: share of reconstructions in the batch of all processes.
+        coarse: bool ``(m,)``, which have the top rungs of the row's picture; None: none has.
+        paired_share: share of what is made of the rows' own pictures in the batch of all processes.
     """
 
     paired: Tensor
     sampled: Tensor
     reconstructed: Tensor
     standard: Tensor
+    coarse: Tensor | None
     paired_share: float
 
     @classmethod
@@ -146,12 +145,14 @@ def _plan(
     """Returns the plan of rows; kept, so that no step waits for the device to be told again."""
     chosen = [kinds[(first + i) % len(kinds)] for i in range(count)]
     batch = chosen if total is None else [kinds[i % len(kinds)] for i in range(total)]
-    sampled = [i for i, kind in enumerate(chosen) if kind != PAIRED]
-    reconstructed = [i for i, kind in enumerate(chosen) if kind == PAIRED]
+    sampled = [i for i, kind in enumerate(chosen) if kind != "reconstructions"]
+    reconstructed = [i for i, kind in enumerate(chosen) if kind == "reconstructions"]
+    coarse = [chosen[i] == "coarse" for i in sampled]
     return Fakes(
-        torch.tensor([kind == PAIRED for kind in chosen], device=device),
+        torch.tensor([kind in PAIRED for kind in chosen], device=device),
         torch.tensor(sampled, dtype=torch.int64, device=device),
         torch.tensor(reconstructed, dtype=torch.int64, device=device),
         torch.tensor([chosen[i] == "standard" for i in sampled], dtype=torch.bool, device=device),
-        batch.count(PAIRED) / max(1, len(batch)),
+        torch.tensor(coarse, device=device) if any(coarse) else None,
+        sum(map(batch.count, PAIRED)) / max(1, len(batch)),
     )

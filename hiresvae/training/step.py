@@ -21,8 +21,8 @@ from hiresvae.adversary.averages import Averages
 from hiresvae.adversary.balance import Balance, gradient_at, scaled_gradient
 from hiresvae.data.batches import Batches
 from hiresvae.devices import exact_products
-from hiresvae.models.contract import NormalNoise, Outputs
-from hiresvae.models.vae import VAE
+from hiresvae.models.contract import Outputs
+from hiresvae.models.vae import VAE, rows_of
 from hiresvae.seeding import Noise, Shard
 from hiresvae.settings import Settings
 from hiresvae.training.codes import make_penalties
@@ -257,10 +257,6 @@ class Step:
         fitted = self.running.sample(draws, top_labels)
         top = torch.where(fakes.standard[:, None], draws, fitted)
 
-        def top_noise(stream: str, *shape: int) -> Tensor:
-            return noise.normal(stream, *shape)[rows]
-
-        lower: NormalNoise = top_noise
         return model(
             images,
             labels,
@@ -268,7 +264,9 @@ class Step:
             seen=seen,
             top=top,
             top_labels=top_labels,
-            top_noise=lower,
+            top_noise=rows_of(noise.normal, rows),
+            top_rows=rows,
+            own=fakes.coarse,
         )
 
     def _judge(

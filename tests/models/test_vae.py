@@ -172,6 +172,28 @@ def test_the_top_rungs_are_one_vector_in_units_of_their_priors(
     torch.testing.assert_close(model.top_vector(early), outputs.top, rtol=1e-4, atol=1e-4)
 
 
+def test_a_coarse_fake_has_the_top_of_its_row_and_the_rest_of_a_sample(
+    make: Callable[..., VAE], awake: Awake, images: Tensor, noise: NormalNoise
+):
+    model = awake(make(pyramid="1x1 4x2 8x1 16", top_rungs=2))
+    rows, own = torch.tensor([3, 1, 2]), torch.tensor([True, False, True])
+    given, lower = torch.randn(3, model.top_dim), Noise(0, 1, Shard(3, 0, 3)).normal
+    out = model(
+        images, noise=noise, top=given, top_noise=lower, top_rows=rows, own=own
+    )  # fmt: skip
+    plain = model(images, noise=noise)
+    torch.testing.assert_close(out.reconstruction, plain.reconstruction, rtol=1e-4, atol=1e-4)
+    top = torch.where(own[:, None], plain.top[rows], given)
+    walk = model.walk(FromPrior(lower, top=model.top_parts(top)), None, 3)
+    expected = model.likelihood(walk.head).mean
+    torch.testing.assert_close(out.sample, expected, rtol=1e-4, atol=1e-4)
+    # The critic's verdict of a coarse fake reaches the encoder, that of a sample does not.
+    first = next(model.encoder.parameters())
+    for row, reached in enumerate(own.tolist()):
+        (heard,) = torch.autograd.grad(out.sample[row].sum(), first, retain_graph=True)
+        assert bool(heard.abs().max() > 0) == reached
+
+
 def test_the_rate_is_that_of_the_walk(
     make: Callable[..., VAE], awake: Awake, images: Tensor, noise: NormalNoise
 ):

@@ -142,6 +142,17 @@ def test_the_share_of_reconstructions_is_that_of_the_whole_batch(kinds, size):
     assert Fakes.of_rows(kinds, 0, 12, cpu).paired_share == counted / 12
 
 
+def test_what_is_coarse_has_an_original_and_is_drawn():
+    kinds = ["coarse", "fitted", "reconstructions"]
+    plan = Fakes.of_rows(kinds, 1, 6, torch.device("cpu"))
+    assert plan.paired.tolist() == [False, True, True, False, True, True]
+    assert plan.sampled.tolist() == [0, 2, 3, 5]
+    assert plan.reconstructed.tolist() == [1, 4]
+    assert plan.coarse is not None and plan.coarse.tolist() == [False, True, False, True]
+    assert plan.paired_share == 4 / 6
+    assert Fakes.of_rows(["fitted"], 0, 2, torch.device("cpu")).coarse is None
+
+
 def test_samples_take_their_rows():
     plan = Fakes.of_rows(["reconstructions", "fitted"], 0, 4, torch.device("cpu"))
     mixed = plan.mix(outputs([0.0] * 4, [[0.0]] * 4, torch.ones(2, 1, 2, 2)))

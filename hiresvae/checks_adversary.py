@@ -1,0 +1,155 @@
+"""Settings of an adversary that exclude one another, or what the model is."""
+
+from hiresvae.errors import UserError
+from hiresvae.pyramid import parse_pyramid
+from hiresvae.settings import PAIRED, PATCH_LEVEL, Settings
+
+
+def _distortion(settings: Settings) -> None:
+    """Refuses a model that nothing tells, from its first step on, what a picture looks like."""
+    adversary, terms = settings.adversary, settings.terms
+    if settings.model.distortion_weight:
+        return
+    compared = [terms.lpips, terms.focal_frequency, terms.laplacian]
+    compared += [terms.features_weight] if terms.features else []
+    if adversary is not None:
+        if adversary.balance == "gradient_ratio":
+            raise UserError(
+                "adversary.balance is 'gradient_ratio', but model.distortion_weight is 0.0, so the "
+                "bound has no gradient at the decoder to be weighed against; nearest valid: 'fixed'"
+            )
+        if set(PAIRED) & set(adversary.fakes) and adversary.start + adversary.warmup == 0:
+            compared += [adversary.feature_matching, adversary.classifier_matching]
+    if not any(compared):
+        raise UserError(
+            "model.distortion_weight is 0.0, but nothing else compares reconstructions with their "
+            "pictures from the start; nearest valid: 1.0, or adversary.feature_matching 16.0 with "
+            "adversary.start 0.0, adversary.warmup 0.0 and reconstructions among adversary.fakes"
+        )
+
+
+def _layer(settings: Settings) -> None:
+    if settings.adversary is None or isinstance(settings.adversary.feature_layer, str):
+        return
+    layer, critic = settings.adversary.feature_layer, settings.adversary.critic
+    sides = [level.side for level in parse_pyramid("auto", settings.data.size)[:0:-1]]
+    if critic == "patch":
+        sides = sides[: PATCH_LEVEL + 1]
+    if layer not in sides:
+        raise UserError(
+            f"adversary.feature_layer is {layer}, but the sides of the critic's features are "
+            f"{', '.join(map(str, sides))}; nearest valid: "
+            f"{min(sides, key=lambda side: abs(side - layer))}"
+        )
+
+
+def _adversary(settings: Settings) -> None:
+    adversary, images = settings.adversary, settings.training.images
+    if adversary is not None and adversary.start >= 1:
+        raise UserError(
+            f"adversary.start is {adversary.start}, a share of training: the adversary would begin "
+            f"at image {adversary.start * images:.0f}, but training ends at image {images}; "
+            "nearest valid: below 1, such as 0.05"
+        )
+    if adversary is not None and adversary.start + adversary.warmup >= 1:
+        raise UserError(
+            f"adversary.warmup is {adversary.warmup} after adversary.start {adversary.start}, "
+            "shares of training that leave nothing for the model to feel the adversary; nearest "
+            f"valid: below {1 - adversary.start:g}"
+        )
+
+
+def _introspective(settings: Settings) -> None:
+    chosen = settings.introspective
+    if chosen is None:
+        return
+    if chosen.start >= 1:
+        raise UserError(
+            f"introspective.start is {chosen.start}, a share of training: it would never begin; "
+            "nearest valid: below 1, such as 0.05"
+        )
+    if not settings.model.stochastic:
+        raise UserError(
+            "model.stochastic is false, but 'introspective' plays with the KL, which then is 0; "
+            "nearest valid: model.stochastic true, or introspective null"
+        )
+
+
+def _matching(settings: Settings) -> None:
+    """Refuses classifiers without labels, means without samples, and a model that feels nothing."""
+    adversary = settings.adversary
+    if adversary is None:
+        return
+    if adversary.condition in ("classifier", "both") and not settings.model.conditional:
+        raise UserError(
+            f"adversary.condition is {adversary.condition!r}, but model.conditional is false, so "
+            "fakes have no class; nearest valid: 'none', or model.conditional true"
+        )
+    for key in ("classifier_matching", "class_mean_matching"):
+        weight = getattr(adversary, key)
+        if weight and adversary.condition not in ("classifier", "both"):
+            raise UserError(
+                f"adversary.{key} is {weight}, but adversary.condition is {adversary.condition!r}, "
+                "so there is no classifier; nearest valid: 0.0, or adversary.condition 'classifier'"
+            )
+    felt = ["feature_matching", "classifier_matching"]
+    for key in ("mean_matching", "class_mean_matching"):
+        weight = getattr(adversary, key)
+        if weight and set(adversary.fakes) <= set(PAIRED):
+            raise UserError(
+                f"adversary.{key} is {weight}, but adversary.fakes has no samples, whose means are "
+                "matched; nearest valid: 0.0, or adversary.fakes ['reconstructions', 'fitted']"
+            )
+        felt.append(key)
+    if adversary.loss == "mean_features" and adversary.balance == "gradient_ratio":
+        raise UserError(
+            "adversary.balance is 'gradient_ratio', but with adversary.loss 'mean_features' the "
+            "critic's verdict has no gradient to be weighed; nearest valid: 'fixed'"
+        )
+    if adversary.loss == "mean_features" and not any(getattr(adversary, key) for key in felt):
+        raise UserError(
+            "adversary.loss is 'mean_features', but all that the model would feel is 0.0: "
+            f"{', '.join(felt)}; nearest valid: adversary.mean_matching 0.1"
+        )
+
+
+def _augment(settings: Settings) -> None:
+    if settings.adversary is None:
+        return
+    chosen = settings.adversary.augment_probability
+    if chosen == "adaptive":
+        if not settings.adversary.augment:
+            raise UserError(
+                "adversary.augment_probability is 'adaptive', but adversary.augment is []; "
+                "nearest valid: adversary.augment ['translation'], or a probability of 1.0"
+            )
+    elif not 0 <= chosen <= 1:
+        raise UserError(
+            f"adversary.augment_probability is {chosen}, but a probability is 0 to 1; nearest "
+            f"valid: {0.0 if chosen < 0 else 1.0}, or 'adaptive'"
+        )
+
+
+def _coarse(settings: Settings) -> None:
+    """Refuses fakes of the top rungs where nothing is below them, or the encoder is not to hear."""
+    adversary, model = settings.adversary, settings.model
+    if adversary is None or "coarse" not in adversary.fakes:
+        return
+    rungs = 1
+    if model.backbone == "pyramid":
+        rungs = sum(here for _, here in parse_pyramid(model.pyramid, settings.data.size))
+    if rungs <= model.top_rungs:
+        raise UserError(
+            f"adversary.fakes has 'coarse', but all rungs of this model ({rungs}) are top rungs, "
+            "so there is none to be drawn; nearest valid: 'reconstructions', or a ladder such as "
+            "model.pyramid '1x1 4x1 8x1 ...'"
+        )
+    if adversary.reaches != "encoder":
+        raise UserError(
+            f"adversary.fakes has 'coarse', but adversary.reaches is {adversary.reaches!r}; "
+            "nearest valid: adversary.reaches 'encoder', or 'reconstructions' instead"
+        )
+
+
+RULES = (_distortion, _adversary, _layer, _matching, _coarse, _introspective, _augment)
+"""What is asked of settings, in this order."""
