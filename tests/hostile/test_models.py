@@ -152,7 +152,7 @@ def test_weights_that_are_not_finite_are_named(folder, refused, name, value):
 @pytest.mark.parametrize(
     ("changed", "words"),
     [
-        ({"means": torch.zeros(2, 5), "scale_tril": torch.eye(5)[None]}, "5 numbers for a latent"),
+        ({"means": torch.zeros(2, 5), "scale_tril": torch.eye(5)[None]}, "5 numbers for latents"),
         ({"means": torch.zeros(3, 4), "log_weights": torch.zeros(3)}, "3 classes for 2 labels"),
         ({"log_weights": torch.zeros(9)}, "do not fit its 2 means"),
         ({"scale_tril": torch.eye(4)}, "do not fit its 2 means"),
