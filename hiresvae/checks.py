@@ -6,7 +6,7 @@ from itertools import accumulate
 from hiresvae import checks_adversary
 from hiresvae.errors import UserError
 from hiresvae.labelling import parse_labels
-from hiresvae.pyramid import parse_pyramid
+from hiresvae.pyramid import parse_pyramid, rung_sides
 from hiresvae.settings import GROUP, Settings
 
 # The three convolutions of the classic backbone leave 1 pixel of 12; the first takes every other.
@@ -136,19 +136,16 @@ def _sides(settings: Settings) -> None:
 
 
 def _top_rungs(settings: Settings) -> None:
-    model, rungs = settings.model, 1
+    model, sides = settings.model, [1]
     if model.backbone == "pyramid":
-        rungs = sum(here for _, here in parse_pyramid(model.pyramid, settings.data.size))
-    if model.top_rungs > rungs:
+        sides = rung_sides(model.pyramid, settings.data.size)
+    if model.top_rungs > len(sides):
         raise UserError(
-            f"model.top_rungs is {model.top_rungs}, but this model has {rungs} "
-            f"rung{'s' if rungs > 1 else ''}; nearest valid: {rungs}"
+            f"model.top_rungs is {model.top_rungs}, but this model has {len(sides)} "
+            f"rung{'s' if len(sides) > 1 else ''}; nearest valid: {len(sides)}"
         )
-    if model.backbone != "pyramid":
-        return
-    levels = parse_pyramid(model.pyramid, settings.data.size)
-    sizes = [side**2 * model.rung_dim for side, here in levels for _ in range(here)]
-    sizes[0] = model.latent_dim if levels[0][0] == 1 else sizes[0]
+    sizes = [side**2 * model.rung_dim for side in sides]
+    sizes[0] = model.latent_dim if sides[0] == 1 else sizes[0]
     fitting = max(1, sum(total <= MOST_TOP for total in accumulate(sizes)))
     if model.top_rungs > fitting:
         raise UserError(

@@ -1,7 +1,7 @@
 """Settings of an adversary that exclude one another, or what the model is."""
 
 from hiresvae.errors import UserError
-from hiresvae.pyramid import parse_pyramid
+from hiresvae.pyramid import parse_pyramid, rung_sides
 from hiresvae.settings import PAIRED, PATCH_LEVEL, Settings
 
 
@@ -137,7 +137,7 @@ def _coarse(settings: Settings) -> None:
         return
     rungs = 1
     if model.backbone == "pyramid":
-        rungs = sum(here for _, here in parse_pyramid(model.pyramid, settings.data.size))
+        rungs = len(rung_sides(model.pyramid, settings.data.size))
     if rungs <= model.top_rungs:
         raise UserError(
             f"adversary.fakes has 'coarse', but all rungs of this model ({rungs}) are top rungs, "

@@ -26,6 +26,16 @@ class Level(NamedTuple):
     rungs: int
 
 
+def rung_sides(text: str, size: int) -> list[int]:
+    """Returns the side of each rung, top first; for what the words mean see `parse_pyramid`.
+
+    Example:
+        >>> rung_sides("1x1 4x2 8x1 ...", 32)
+        [1, 4, 4, 8]
+    """
+    return [side for side, rungs in parse_pyramid(text, size) for _ in range(rungs)]
+
+
 def parse_pyramid(text: str, size: int) -> tuple[Level, ...]:
     """Returns the levels from coarse to fine; the last one has the side of the pictures.
 

@@ -157,9 +157,14 @@ class VAE(Staged):
         parts = vector.split([math.prod(shape) for shape in self.top_shapes], dim=1)
         return [z.view(-1, *shape) for z, shape in zip(parts, self.top_shapes, strict=True)]
 
-    def top_vector(self, drawn: Sequence[Drawn]) -> Tensor:
-        """Returns what the top rungs drew, in units of their priors, as one vector ``(N, D)``."""
-        top = drawn[: self.settings.top_rungs]
+    def top_vector(self, drawn: Sequence[Drawn], count: int) -> Tensor:
+        """Returns what the top rungs drew for the first rows, in units of their priors, ``(N, D)``.
+
+        Args:
+            drawn: of all rungs or of the top ones.
+            count: N, the rows that were drawn for pictures; of others the priors are not kept.
+        """
+        top = [replace(one, z=one.z[:count]) for one in drawn[: self.settings.top_rungs]]
         return torch.cat([one.relative().flatten(1) for one in top], dim=1)
 
     def condition(self, labels: Tensor | None) -> Tensor | None:
@@ -245,7 +250,7 @@ class VAE(Staged):
             rows += top.shape[0]
             samples: Draw = FromPrior(top_noise, top=self.top_parts(top))
             if top_rows is not None and own is not None:
-                theirs = {side: seen[top_rows] for side, seen in features.items()}
+                theirs = {side: features[side][top_rows] for _, side, _ in self.top_shapes}
                 pictures = FromPosterior(theirs, rows_of(stochastic, top_rows))
                 samples = Coarse(pictures, own, self.settings.top_rungs, samples)
             draw = Together(draw, count, samples)
@@ -260,7 +265,7 @@ class VAE(Staged):
             rate=rate if self.settings.stochastic else torch.zeros_like(rate),
             error=likelihood.error(images),
             reconstruction=likelihood.mean,
-            top=self.top_vector([replace(one, z=one.z[:count]) for one in walk.drawn]),
+            top=self.top_vector(walk.drawn, count),
             sample=None if top is None else self.likelihood(walk.head[count:]).mean,
             latents=[drawn.z[:count] for drawn in walk.drawn],
         )

@@ -80,7 +80,7 @@ def encode_all(
         state = model.features(images, chosen)
         draw = FromPosterior(state, noise if model.settings.stochastic else None)
         top = model.decoder.top(draw, model.condition(chosen), len(rows), model.settings.top_rungs)
-        found.append(model.top_vector(top).cpu())
+        found.append(model.top_vector(top, len(rows)).cpu())
     return torch.cat(found)
 
 

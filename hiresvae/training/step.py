@@ -147,8 +147,7 @@ class Step:
             for name, value in terms.items():
                 logs.setdefault(name, []).append(value)
         means = {name: torch.stack(values).mean(0) for name, values in logs.items()}
-        self._advance(means, sums)
-        return means
+        return self._advance(means, sums)
 
     def _part(
         self, number: int, share: float, noise: Noise, measure: bool, mean_rate: Tensor | None
@@ -316,8 +315,12 @@ class Step:
         return verdict, push, alone
 
     @torch.no_grad()
-    def _advance(self, means: dict[str, Tensor], sums: list[Sums]) -> None:
-        """Steps both optimisers and takes in what was observed, the same on every process."""
+    def _advance(self, means: dict[str, Tensor], sums: list[Sums]) -> dict[str, Tensor]:
+        """Steps both optimisers and takes in what was observed, the same on every process.
+
+        Returns what the step tells: the means, and what they have changed; not a number each of a
+        step that was skipped.
+        """
         networks, training = self.networks, self.settings.training
         skip = self._skip(means)
         for optimizer in (networks.model_optimizer, networks.critic_optimizer):
@@ -338,10 +341,11 @@ class Step:
             ]
             for name in sums[0]
         }
+        told: dict[str, Tensor] = {}
         if self.augment is not None and self.augment.adaptive and "critic_sign" in means:
             sign = self.accelerator.reduce(means["critic_sign"], "mean")
             self.augment.observe(torch.where(skip, TARGET, sign), training.batch_size)
-            means["augment_probability"] = self.augment.probability.clone()
+            told = {"augment_probability": self.augment.probability.clone()}
         z_sum, outer_sum, count = totals["prior"]
         self.running.observe(z_sum, outer_sum, count, training.batch_size)
         if self.adversary is not None and "means" in totals:
@@ -351,6 +355,10 @@ class Step:
         if self.balance is not None and "balance" in totals:
             bound, adversarial = totals["balance"]
             self.balance.observe(bound, adversarial, training.batch_size)
+        # Nor does a skipped step count in what is told: one has had 10^8 times the others' nats.
+        values = torch.stack([value.float() for value in means.values()])
+        kept = torch.where(skip, torch.nan, values).unbind()
+        return dict(zip(means, kept, strict=True)) | told
 
     def _total(self, value: Tensor, kind: str, skip: Tensor) -> Tensor:
         """Returns the sum or mean over processes; not a number where the step is skipped."""

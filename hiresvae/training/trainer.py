@@ -113,9 +113,8 @@ class Trainer:
             # The step decides on its precision: with penalties it runs in float32.
             accelerator.unwrap_model(self.networks.critic, keep_fp32_wrapper=False)
         self.vae: VAE = accelerator.unwrap_model(model)
-        dim = self.vae.top_dim
         self.running = RunningGaussian(
-            dim, settings.prior.decay_images, num_classes=max(1, classes)
+            self.vae.top_dim, settings.prior.decay_images, num_classes=max(1, classes)
         ).to(device)
         self.batches = Batches(
             data,

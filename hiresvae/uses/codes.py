@@ -65,16 +65,16 @@ class Codes:
         return torch.cat([z.flatten(1) for z in self.latents[:rungs]], 1)
 
     def moved(self, by: Tensor) -> "Codes":
-        """Returns the codes with a vector ``(N, D)`` added to the latents of the first rungs."""
-        return self.with_vector(self.vector(len(self.latents))[:, : by.shape[-1]] + by)
+        """Returns the codes with a vector added to the latents of the first rungs, as `vector`.
 
-    def with_vector(self, vector: Tensor) -> "Codes":
-        """Returns the codes with the first rungs' latents replaced by those of `vector`."""
+        Args:
+            by: ``(D,)`` or ``(N, D)``, of as many rungs as have so many numbers together.
+        """
         moved, start = [], 0
         for z in self.latents:
             stop = start + z[0].numel()
-            new = vector[:, start:stop].view_as(z) if stop <= vector.shape[1] else z
-            moved.append(new)
+            fits = stop <= by.shape[-1]
+            moved.append(z + by[..., start:stop].unflatten(-1, z.shape[1:]) if fits else z)
             start = stop
         return replace(self, latents=moved)
 

@@ -55,7 +55,7 @@ class Edit:
             target[:, self.other if back else self.label] = 1
             share = min(abs(strength) / 2, 1.0) if strength > 0 or back else 0.0
             return codes.under(torch.lerp(codes.labels, target, share), self.step)
-        return codes.with_vector(codes.vector(self.rungs) + strength * self.step)
+        return codes.moved(strength * self.step)
 
 
 @dataclass(frozen=True)

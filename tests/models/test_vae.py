@@ -169,7 +169,7 @@ def test_the_top_rungs_are_one_vector_in_units_of_their_priors(
         )
     # A walk that ends early draws the same.
     early = model.decoder.top(FromPosterior(model.features(images), noise), None, 4, 3)
-    torch.testing.assert_close(model.top_vector(early), outputs.top, rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(model.top_vector(early, 4), outputs.top, rtol=1e-4, atol=1e-4)
 
 
 def test_a_coarse_fake_has_the_top_of_its_row_and_the_rest_of_a_sample(
