@@ -159,12 +159,13 @@ class _Step(Step):
     memory: PeakMemory | None = None
     peak = after = 0
 
-    def _advance(self, means: dict[str, Tensor], sums: list[Sums]) -> None:
+    def _advance(self, means: dict[str, Tensor], sums: list[Sums]) -> dict[str, Tensor]:
         if self.memory is None:
             return super()._advance(means, sums)
         self.peak, self.memory.peak = self.memory.peak, self.memory.live
-        super()._advance(means, sums)
+        told = super()._advance(means, sums)
         self.after, self.memory.peak = max(self.after, self.memory.peak), self.memory.live
+        return told
 
 
 def _at_work(settings: Settings, count: int) -> Settings:
