@@ -5,8 +5,8 @@ figures, tables and reports. The same command continues where it was broken off:
 finished evaluations are kept.
 
 Equal seconds: all train on the same number of images first. Each but the slowest then trains anew,
-on as many images as it makes in the seconds that the slowest took, all by the speed that each had
-where nothing else slowed it down; what was measured is in the summary.
+on as many images as it makes in the seconds that the slowest took, or all in those of --seconds, by
+the speed that each had where nothing else slowed it down; what was measured is in the summary.
 
 Usage:
     python benchmarks/sharpness.py --budget minutes
@@ -108,13 +108,16 @@ BUDGETS = {
 }  # fmt: skip
 
 
-def contest(bench: Bench, jobs: Mapping[str, Job], seeds: Sequence[int]) -> None:
+def contest(
+    bench: Bench, jobs: Mapping[str, Job], seeds: Sequence[int], asked: float | None = None
+) -> None:
     """Trains all at equal images and the faster ones again at equal seconds; writes everything.
 
     Args:
         bench: where to.
         jobs: by contestant.
         seeds: of the trainings.
+        asked: seconds for all, instead of those of the slowest.
     """
     plans = Plans(bench.results / "equal_seconds.json")
     for seed in seeds:
@@ -127,8 +130,10 @@ def contest(bench: Bench, jobs: Mapping[str, Job], seeds: Sequence[int]) -> None
         if seed == seeds[0]:
             # Before the longer half begins, so that there is something to look at.
             bench.report("equal_images", list(equal.values()))
-        slowest = min(speed, key=lambda who: speed[who])
-        seconds = equal[slowest].images / speed[slowest]
+        slowest, seconds = None, asked
+        if seconds is None:
+            slowest = min(speed, key=lambda who: speed[who])
+            seconds = equal[slowest].images / speed[slowest]
         timed = {}
         for who, job in equal.items():
             if who == slowest:
@@ -155,19 +160,20 @@ class Plans:
         self.file = file
         self.content: dict[str, Any] = json.loads(file.read_text()) if file.is_file() else {}
 
-    def images(self, job: Job, slowest: str, speed: float, seconds: float) -> int:
-        """Returns the images that a contestant makes in the seconds of the slowest one.
+    def images(self, job: Job, slowest: str | None, speed: float, seconds: float) -> int:
+        """Returns the images that a contestant makes in so many seconds.
 
         Args:
             job: its training at equal images.
-            slowest: who that is.
+            slowest: whose seconds they are, measured anew each time; None: they were asked for.
             speed: images per second of the job, measured.
-            seconds: that the slowest took.
+            seconds: for the training.
         """
         from hiresvae.run import write_json
 
         decided: dict[str, Any] = self.content.get(job.name, {})
-        if decided.get("slowest") != slowest:
+        other = decided.get("slowest") != slowest if slowest else decided.get("seconds") != seconds
+        if other:
             decided = {
                 "images": in_batches(speed * seconds, job.settings().training.batch_size),
                 "images_per_second": speed,
@@ -263,6 +269,7 @@ def parse(words: Sequence[str] | None) -> argparse.Namespace:
             flag, dest="family", action="store_const", const=family, help=words_of
         )
     add("--images", type=int, help="instead of the budget's")
+    add("--seconds", type=float, help="at equal seconds, instead of what the slowest takes")
     add("--samples", type=int, help="instead of the budget's")
     add("--features", default="auto", help="as in hiresvae evaluate")
     add("--metrics", default="all", help="as in hiresvae evaluate")
@@ -276,6 +283,8 @@ def parse(words: Sequence[str] | None) -> argparse.Namespace:
         arguments.seeds = [int(seed) for seed in arguments.seeds.split(",")]
     except ValueError:
         parser.error(f"--seeds {arguments.seeds!r}: whole numbers with commas between, such as 0,1")
+    if arguments.seconds is not None and not 0 < arguments.seconds < float("inf"):
+        parser.error(f"--seconds {arguments.seconds:g}: more than 0, such as 960")
     return arguments
 
 
@@ -301,7 +310,7 @@ def main(words: Sequence[str] | None = None) -> None:
     elif arguments.family:
         vary(bench, next(iter(jobs.values())), arguments.family, arguments.seeds)
     else:
-        contest(bench, jobs, arguments.seeds)
+        contest(bench, jobs, arguments.seeds, arguments.seconds)
 
 
 if __name__ == "__main__":

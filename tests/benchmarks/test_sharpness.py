@@ -60,6 +60,20 @@ def test_all_train_at_equal_images_and_the_faster_at_equal_seconds(finished):
     assert 0 <= expected - plan["images"] < 8 and runs[timed]["images"] == plan["images"]
 
 
+def test_seconds_that_are_asked_for_are_those_of_all(finished):
+    folder, words = finished
+    kept = results(folder)
+    others = folder / "asked"
+    main([*words[:-1], f"--out={others}", "--seconds=0.5"])
+    plans = json.loads((others / kept.name / "equal_seconds.json").read_text())
+    assert {plan["seconds"] for plan in plans.values()} == {0.5} and len(plans) == 2
+    trained = {
+        name: json.loads((others / kept.name / f"{name}.json").read_text())
+        for name in (path.stem for path in (others / kept.name).glob("*equal_seconds-*.json"))
+    }
+    assert len(trained) == 2, "the slowest, too"
+
+
 def test_figures_table_and_reports_are_written(finished):
     folder, _ = finished
     found = summary(folder)
@@ -213,9 +227,10 @@ def test_mistakes_are_one_sentence(capsys):
             main([*words, "--dry-run"])
         assert caught.value.code == 2
         assert said in capsys.readouterr().err
-    with pytest.raises(SystemExit), in_words():
-        parse(["--seeds=a"])
-    assert "whole numbers" in capsys.readouterr().err
+    for word, said in (("--seeds=a", "whole numbers"), ("--seconds=0", "more than 0")):
+        with pytest.raises(SystemExit), in_words():
+            parse([word])
+        assert said in capsys.readouterr().err
 
 
 def test_a_dry_run_tells_and_trains_nothing(tmp_path, capsys):
@@ -232,3 +247,6 @@ def test_plans_stay_unless_another_is_slowest(tmp_path):
     assert first == 1000, "whole batches of 8"
     assert sharpness.Plans(file).images(job, "cvaegan", 50.0, 10.0) == first
     assert sharpness.Plans(file).images(job, "hybrid", 100.0, 20.0) == 2000
+    assert sharpness.Plans(file).images(job, None, 100.0, 20.0) == 2000, "of the same length"
+    assert sharpness.Plans(file).images(job, None, 100.0, 30.0) == 3000, "asked for"
+    assert sharpness.Plans(file).images(job, None, 50.0, 30.0) == 3000
