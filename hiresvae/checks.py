@@ -144,6 +144,11 @@ def _top_rungs(settings: Settings) -> None:
             f"model.top_rungs is {model.top_rungs}, but this model has {len(sides)} "
             f"rung{'s' if len(sides) > 1 else ''}; nearest valid: {len(sides)}"
         )
+    if model.fine_temperature != 1 and model.top_rungs == len(sides):
+        raise UserError(
+            f"model.fine_temperature is {model.fine_temperature:g}, but no rung of this model lies "
+            "below its top rungs; nearest valid: 1"
+        )
     sizes = [side**2 * model.rung_dim for side in sides]
     sizes[0] = model.latent_dim if sides[0] == 1 else sizes[0]
     fitting = max(1, sum(total <= MOST_TOP for total in accumulate(sizes)))

@@ -133,7 +133,15 @@ def _augment(settings: Settings) -> None:
 def _coarse(settings: Settings) -> None:
     """Refuses fakes of the top rungs where nothing is below them, or the encoder is not to hear."""
     adversary, model = settings.adversary, settings.model
-    if adversary is None or "coarse" not in adversary.fakes:
+    if adversary is None:
+        return
+    if "coarse" not in adversary.fakes:
+        if adversary.coarse_distortion > 0:
+            raise UserError(
+                f"adversary.coarse_distortion is {adversary.coarse_distortion:g}, but "
+                f"adversary.fakes {adversary.fakes} has no 'coarse'; nearest valid: "
+                f"{['coarse', *adversary.fakes]}, or a weight of 0"
+            )
         return
     rungs = 1
     if model.backbone == "pyramid":

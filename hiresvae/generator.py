@@ -160,7 +160,8 @@ class PictureModel:
                 labels=labels,
             )  # fmt: skip
             noise = picture_noise(seed, numbers, self.device)
-            walk = self.model.walk(FromPrior(noise, temperature, top), labels, len(numbers), noise)
+            draw = FromPrior(noise, self.model.temperatures(temperature), top)
+            walk = self.model.walk(draw, labels, len(numbers), noise)
             return self._shown(walk)
 
         if count > 0:

@@ -114,6 +114,12 @@ class ModelSettings(Section):
         description="rungs, from the top, that the fitted prior describes together: of a ladder "
         "with an adversary, those that say what is where",
     )
+    fine_temperature: float = Field(
+        1.0,
+        ge=0.0,
+        description="spread of the rungs below those in samples, of training too, as a share of "
+        "their priors'; 0: the most likely, so that they serve reconstructions alone",
+    )
     kl_warmup: float = Field(
         0.1, ge=0.0, le=1.0, description="share of training over which beta rises from 0"
     )
@@ -247,6 +253,12 @@ class AdversarySettings(Section):
         description="what the critic is shown beside real pictures: reconstructions; coarse: of a "
         "ladder those of the top rungs alone, the rest drawn; samples of the running fit; samples "
         "of N(0, I)",
+    )
+    coarse_distortion: float = Field(
+        0.0,
+        ge=0.0,
+        description="weight of the pixels' likelihood given the top rungs alone, in the rows that "
+        "are 'coarse' of fakes, beside the bound",
     )
     augment: list[Literal["color", "translation", "cutout", "mirror", "turns", "affine"]] = Field(
         ["translation"],

@@ -238,6 +238,14 @@ CLASSES = {"model__conditional": True, "data__labels": "set"}
             "'coarse', but adversary.reaches is 'decoder'; nearest valid: adversary.reaches 'enco",
         ),
         (
+            {"adversary__coarse_distortion": 0.5, "adversary__fakes": ["fitted"]},
+            r"coarse_distortion is 0.5, .* no 'coarse'; nearest valid: \['coarse', 'fitted'\], or",
+        ),
+        (
+            {"model__pyramid": "1x1 4x1 ...", "model__top_rungs": 2, "model__fine_temperature": 0},
+            "fine_temperature is 0, but no rung of this model lies below .* nearest valid: 1",
+        ),
+        (
             {"adversary__mean_matching": 0.1, "adversary__fakes": ["reconstructions"]},
             "mean_matching is 0.1, but adversary.fakes has no samples",
         ),

@@ -110,10 +110,13 @@ def test_every_ladder_is_there_and_has_rungs_on_several_sides():
 
 
 @pytest.mark.parametrize("name", ["monet", "faces"])
-def test_a_hybrid_is_the_ladder_with_the_adversary_as_it_is(name):
+def test_a_hybrid_is_the_ladder_with_the_adversary_but_for_what_that_is_shown(name):
     hybrid = load_settings(FOLDER / f"{name}_hybrid.yaml")
     partner = load_settings(FOLDER / f"{name}_cvaegan.yaml")
-    assert hybrid.adversary == partner.adversary is not None
+    assert hybrid.adversary is not None and partner.adversary is not None
+    assert hybrid.adversary.fakes == ["coarse", "fitted"]
+    shown = {key: getattr(partner.adversary, key) for key in ("fakes", "coarse_distortion")}
+    assert hybrid.adversary.model_copy(update=shown) == partner.adversary
     assert (hybrid.data, hybrid.training) == (partner.data, partner.training)
     if name == "monet":
         ladder = load_settings(FOLDER / "monet_ladder.yaml")

@@ -79,6 +79,8 @@ class Outputs:
         top: latents of the top rungs in units of their priors, as one vector ``(N, D)``.
         sample: pictures ``(M, C, H, W)`` from the given top latents; None without them.
         latents: of all rungs ``(N, D, h, w)``, top first.
+        coarse: -log p(x | z) in nats ``(M,)`` where the samples have the top rungs of a picture x,
+            0 where they do not; None where none does.
     """
 
     distortion: Tensor
@@ -88,6 +90,7 @@ class Outputs:
     top: Tensor
     sample: Tensor | None = None
     latents: list[Tensor] = field(default_factory=list)
+    coarse: Tensor | None = None
 
 
 @dataclass(frozen=True)

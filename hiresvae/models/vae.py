@@ -19,7 +19,14 @@ from hiresvae.models import backbones
 from hiresvae.models.backbones import OneVectorDecoder
 from hiresvae.models.contract import Draw, Drawn, NormalNoise, Outputs, Walk
 from hiresvae.models.decoder import Decoder
-from hiresvae.models.draws import Coarse, FromPosterior, FromPrior, Together
+from hiresvae.models.draws import (
+    Coarse,
+    FromPosterior,
+    FromPrior,
+    Temperature,
+    Together,
+    temperature_at,
+)
 from hiresvae.models.encoder import Trunk
 from hiresvae.pyramid import Level, parse_pyramid
 from hiresvae.settings import ModelSettings
@@ -167,6 +174,16 @@ class VAE(Staged):
         top = [replace(one, z=one.z[:count]) for one in drawn[: self.settings.top_rungs]]
         return torch.cat([one.relative().flatten(1) for one in top], dim=1)
 
+    def temperatures(self, temperature: Temperature = 1.0) -> list[float]:
+        """Returns that of each rung in a sample: below the top ones it is less, or as it is given.
+
+        Args:
+            temperature: that is asked for, of all rungs or of each.
+        """
+        top, fine = self.settings.top_rungs, self.settings.fine_temperature
+        rungs = range(len(self.latent_shapes))
+        return [temperature_at(temperature, n) * (1.0 if n < top else fine) for n in rungs]
+
     def condition(self, labels: Tensor | None) -> Tensor | None:
         """Returns the condition ``(N, E)`` of labels, or None where the model takes none.
 
@@ -248,7 +265,7 @@ class VAE(Staged):
         grain: NormalNoise | None = noise
         if top is not None:
             rows += top.shape[0]
-            samples: Draw = FromPrior(top_noise, top=self.top_parts(top))
+            samples: Draw = FromPrior(top_noise, self.temperatures(), self.top_parts(top))
             if top_rows is not None and own is not None:
                 theirs = {side: features[side][top_rows] for _, side, _ in self.top_shapes}
                 pictures = FromPosterior(theirs, rows_of(stochastic, top_rows))
@@ -259,6 +276,10 @@ class VAE(Staged):
                 labels = torch.cat([labels, top_labels])
         walk = self.walk(draw, labels, rows, grain)
         likelihood = self.likelihood(walk.head[:count])
+        drawn_anew = None if top is None else self.likelihood(walk.head[count:])
+        coarse = None
+        if drawn_anew is not None and top_rows is not None and own is not None:
+            coarse = -self.stage(drawn_anew.log_prob, images[top_rows]) * own
         rate = torch.stack([drawn.rate() for drawn in walk.drawn], dim=1)
         return Outputs(
             distortion=-self.stage(likelihood.log_prob, images),
@@ -266,6 +287,7 @@ class VAE(Staged):
             error=likelihood.error(images),
             reconstruction=likelihood.mean,
             top=self.top_vector(walk.drawn, count),
-            sample=None if top is None else self.likelihood(walk.head[count:]).mean,
+            sample=None if drawn_anew is None else drawn_anew.mean,
             latents=[drawn.z[:count] for drawn in walk.drawn],
+            coarse=coarse,
         )

@@ -115,7 +115,9 @@ class Introspection:
             return noise.normal(f"introspective {stream}", *shape)
 
         known = Given([z.detach() for z in outputs.latents], FromPrior(None))
-        draw = Together(known, count, FromPrior(lower, top=self.vae.top_parts(top)))
+        draw = Together(
+            known, count, FromPrior(lower, self.vae.temperatures(), self.vae.top_parts(top))
+        )
         twice = None if labels is None else torch.cat([labels, labels])
         walk = self.vae.walk(draw, twice, 2 * count, stacked(noise.normal, lower))
         return self.vae.likelihood(walk.head).mean.float()

@@ -107,6 +107,7 @@ class Fakes:
         standard: bool ``(m,)``, which of these samples come from N(0, I).
         coarse: bool ``(m,)``, which have the top rungs of the row's picture; None: none has.
         paired_share: share of what is made of the rows' own pictures in the batch of all processes.
+        coarse_share: share of the coarse ones in it.
     """
 
     paired: Tensor
@@ -115,6 +116,7 @@ class Fakes:
     standard: Tensor
     coarse: Tensor | None
     paired_share: float
+    coarse_share: float
 
     @classmethod
     def of_rows(
@@ -130,6 +132,19 @@ class Fakes:
         Where no total is given, these rows are the batch.
         """
         return _plan(tuple(kinds), start % len(kinds), count, device, total)
+
+    def coarse_loss(self, outputs: Outputs, dims: int) -> Tensor:
+        """Returns the distortion of the coarse fakes, nats per dimension; 0 where there are none.
+
+        The mean over those of the batch of all processes, once its parts are averaged.
+
+        Args:
+            outputs: of the rows of this plan.
+            dims: C * H * W.
+        """
+        if outputs.coarse is None:
+            return outputs.distortion.new_zeros(())
+        return outputs.coarse.sum() / (len(self.paired) * self.coarse_share * dims)
 
     def mix(self, outputs: Outputs) -> Tensor:
         """Returns the fakes ``(N, C, H, W)``: reconstructions with samples in their rows."""
@@ -155,4 +170,5 @@ def _plan(
         torch.tensor([chosen[i] == "standard" for i in sampled], dtype=torch.bool, device=device),
         torch.tensor(coarse, device=device) if any(coarse) else None,
         sum(map(batch.count, PAIRED)) / max(1, len(batch)),
+        batch.count("coarse") / max(1, len(batch)),
     )

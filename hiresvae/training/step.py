@@ -186,6 +186,11 @@ class Step:
             distances = self.sharpening(outputs.reconstruction, images)
             logs |= {name: distance.detach().mean() for name, distance in distances.items()}
             loss = loss + self.sharpening.loss(distances)
+        if fakes is not None and self.adversary is not None:
+            weight = self.adversary.settings.coarse_distortion
+            if weight > 0:
+                coarse = fakes.coarse_loss(outputs, self.dims)
+                loss, logs["coarse_nats_per_dim"] = loss + weight * coarse, coarse.detach()
         if self.penalties is not None:
             extra, terms = self.penalties(outputs, seen, labels, noise.normal)
             loss, logs = loss + extra, logs | terms

@@ -15,13 +15,7 @@ from hiresvae.generator import PictureModel, PriorName
 from hiresvae.images import to_uint8
 from hiresvae.models.contract import NormalNoise
 from hiresvae.models.decoder import Grain
-from hiresvae.models.draws import (
-    FromPosterior,
-    Relative,
-    Temperature,
-    check_temperature,
-    temperature_at,
-)
+from hiresvae.models.draws import FromPosterior, Relative, Temperature, check_temperature
 from hiresvae.seeding import picture_noise
 
 SAMPLE = "sample:"
@@ -148,8 +142,9 @@ def drawn(
     labels = painter.drawn_labels([0], seed=seed, label=label)
     top = painter.latents([0], seed=seed, prior=prior, temperature=temperature, labels=labels)
     noise = picture_noise(seed, [0], painter.device)
+    spread = painter.model.temperatures(temperature)
     lower = [
-        temperature_at(temperature, number) * noise(f"prior {number}", *shape)
+        spread[number] * noise(f"prior {number}", *shape)
         for number, shape in enumerate(painter.model.latent_shapes)
         if number >= len(top)
     ]

@@ -187,11 +187,30 @@ def test_a_coarse_fake_has_the_top_of_its_row_and_the_rest_of_a_sample(
     walk = model.walk(FromPrior(lower, top=model.top_parts(top)), None, 3)
     expected = model.likelihood(walk.head).mean
     torch.testing.assert_close(out.sample, expected, rtol=1e-4, atol=1e-4)
+    nats = -model.likelihood(walk.head).log_prob(images[rows])
+    torch.testing.assert_close(out.coarse, nats * own, rtol=1e-4, atol=1e-4)
+    assert plain.coarse is None
     # The critic's verdict of a coarse fake reaches the encoder, that of a sample does not.
     first = next(model.encoder.parameters())
     for row, reached in enumerate(own.tolist()):
         (heard,) = torch.autograd.grad(out.sample[row].sum(), first, retain_graph=True)
         assert bool(heard.abs().max() > 0) == reached
+
+
+@pytest.mark.parametrize("fine", [0.0, 0.5])
+def test_fine_rungs_of_samples_keep_nearer_to_their_priors_middle(
+    make: Callable[..., VAE], awake: Awake, images: Tensor, noise: NormalNoise, fine: float
+):
+    model = awake(make(pyramid="1x1 4x2 8x1 16", top_rungs=2, fine_temperature=fine))
+    assert model.temperatures() == [1, 1, fine, fine]
+    assert model.temperatures([0.9, 0.8, 0.6]) == [0.9, 0.8, 0.6 * fine, 0.6 * fine]
+    top, lower = torch.randn(3, model.top_dim), Noise(0, 1, Shard(3, 0, 3)).normal
+    out = model(images, noise=noise, top=top, top_noise=lower)
+    draw = FromPrior(lower, [1, 1, fine, fine], model.top_parts(top))
+    expected = model.likelihood(model.walk(draw, None, 3).head).mean
+    torch.testing.assert_close(out.sample, expected, rtol=1e-4, atol=1e-4)
+    plain = model(images, noise=noise)
+    torch.testing.assert_close(out.rate, plain.rate, rtol=1e-4, atol=1e-4)
 
 
 def test_the_rate_is_that_of_the_walk(

@@ -1,3 +1,4 @@
+import dataclasses
 from dataclasses import replace
 
 import pytest
@@ -150,7 +151,25 @@ def test_what_is_coarse_has_an_original_and_is_drawn():
     assert plan.reconstructed.tolist() == [1, 4]
     assert plan.coarse is not None and plan.coarse.tolist() == [False, True, False, True]
     assert plan.paired_share == 4 / 6
+    assert plan.coarse_share == 2 / 6
     assert Fakes.of_rows(["fitted"], 0, 2, torch.device("cpu")).coarse is None
+
+
+def test_the_distortion_of_coarse_fakes_is_a_mean_over_the_batch_of_all_processes():
+    cpu, kinds, nats = torch.device("cpu"), ["coarse", "fitted"], torch.arange(1.0, 7.0)
+    whole = Fakes.of_rows(kinds, 0, 6, cpu)
+    assert whole.coarse is not None
+    made = outputs([0.0] * 6, [[0.0]] * 6, torch.ones(6, 1, 2, 2))
+    told = whole.coarse_loss(dataclasses.replace(made, coarse=nats * whole.coarse), dims=4)
+    assert told == (1 + 3 + 5) / 3 / 4
+    parts = []
+    for start in range(0, 6, 3):  # two coarse rows here, one there
+        plan = Fakes.of_rows(kinds, start, 3, cpu, total=6)
+        assert plan.coarse is not None and plan.coarse_share == 1 / 2
+        own = nats[start : start + 3] * plan.coarse
+        parts.append(plan.coarse_loss(dataclasses.replace(made, coarse=own), dims=4))
+    assert sum(parts) / 2 == told
+    assert whole.coarse_loss(made, dims=4) == 0, "a part without any"
 
 
 def test_samples_take_their_rows():

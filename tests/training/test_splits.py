@@ -33,6 +33,11 @@ CASES: dict[str, tuple[str, ...]] = {
         "model.pyramid=1x1 4 8 16", "adversary.loss=minimax", "adversary.critic=patch",
         "training.batch_size=6", KINDS,
     ),
+    "coarse": (
+        *BEGUN, "model.pyramid=1x1 4x1 8x1 ...", "model.fine_temperature=0.5",
+        "adversary.fakes=[coarse, fitted, reconstructions]", "adversary.coarse_distortion=0.7",
+        "training.batch_size=6", "adversary.critic=patch", "adversary.feature_matching=16",
+    ),
     "one row each": (*BEGUN, "training.batch_size=2", "adversary.critic=patch"),
     # A critic of the whole picture compares rows in fours, which is what a part of 8 has.
     "classes": (
@@ -116,7 +121,7 @@ def same(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> None:
         )  # fmt: skip
 
 
-PARTS = {"three kinds": (2, 3, 6), "one row each": (2,)}
+PARTS = {"three kinds": (2, 3, 6), "coarse": (2, 6), "one row each": (2,)}
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 from dataclasses import replace
 
+import pytest
 import torch
 
 from hiresvae import images
@@ -40,6 +41,16 @@ def test_a_drawn_code_has_the_grain_of_that_sample(make_painter, pictures):
     assert near(decode(painter, both[1:]), painter.reconstruct(pictures))
     assert near(decode(painter, both[:1]), painter.sample(1, seed=7))
     assert drawn(make_painter(), 7).grain == {}
+
+
+@pytest.mark.parametrize("fine", [0.0, 0.5])
+def test_a_drawn_code_is_that_sample_where_fine_rungs_are_kept_back(make_painter, fine):
+    painter = make_painter(pyramid="1x1 4x2 8x1 16", fine_temperature=fine)
+    assert near(decode(painter, drawn(painter, 7)), painter.sample(1, seed=7))
+    assert drawn(painter, 7).latents[1].any() == (fine > 0)
+    wild = make_painter(pyramid="1x1 4x2 8x1 16")
+    given, squared = (1, fine), (1, fine * fine)
+    assert near(painter.sample(2, temperature=given), wild.sample(2, temperature=squared))
 
 
 def test_what_is_fine_follows_what_is_coarse(make_painter, pictures):
