@@ -4,10 +4,11 @@ from collections.abc import Callable
 from itertools import accumulate
 
 from hiresvae import checks_adversary
+from hiresvae.adversarial import GROUP
 from hiresvae.errors import UserError
 from hiresvae.labelling import parse_labels
 from hiresvae.pyramid import parse_pyramid, rung_sides
-from hiresvae.settings import GROUP, Settings
+from hiresvae.settings import Settings
 
 # The three convolutions of the classic backbone leave 1 pixel of 12; the first takes every other.
 SMALLEST_CLASSIC = 12

@@ -1,8 +1,9 @@
 """Settings of an adversary that exclude one another, or what the model is."""
 
+from hiresvae.adversarial import PAIRED, PATCH_LEVEL
 from hiresvae.errors import UserError
 from hiresvae.pyramid import parse_pyramid, rung_sides
-from hiresvae.settings import PAIRED, PATCH_LEVEL, Settings
+from hiresvae.settings import Settings
 
 
 def _distortion(settings: Settings) -> None:

@@ -7,12 +7,13 @@ from pathlib import Path
 import pytest
 import torch
 
+from hiresvae.adversarial import AdversarySettings
 from hiresvae.adversary.discriminator import Discriminator
 from hiresvae.checks import check
 from hiresvae.configuration import load_settings
 from hiresvae.models.vae import VAE
 from hiresvae.pyramid import parse_pyramid
-from hiresvae.settings import AdversarySettings, Settings
+from hiresvae.settings import Settings
 
 FOLDER = Path(__file__).parents[1] / "configs"
 CONFIGS = sorted(FOLDER.glob("*.yaml"))

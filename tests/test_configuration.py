@@ -5,6 +5,7 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as examples
 from hypothesis import strategies as st
 
+from hiresvae.adversarial import AdversarySettings
 from hiresvae.configuration import (
     MAX_BYTES,
     dump_settings,
@@ -14,7 +15,7 @@ from hiresvae.configuration import (
     settings_table,
 )
 from hiresvae.errors import UserError
-from hiresvae.settings import AdversarySettings, Settings
+from hiresvae.settings import Settings
 
 
 @pytest.fixture

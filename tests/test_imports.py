@@ -16,7 +16,8 @@ ROOT = Path(hiresvae.__file__).parent
 BASE = (
     {"errors", "settings", "images", "colour", "seeding", "hub"}
     | {"batching", "held_memory", "pyramid", "plain_yaml", "checks", "checks_adversary"}
-    | {"devices", "labelling", "model_folder", "paths", "section", "autoencoding", "configuration"}
+    | {"devices", "labelling", "model_folder", "paths", "section", "configuration"}
+    | {"autoencoding", "adversarial"}
 )  # fmt: skip
 KNOW_NO_MODEL = {"data", "metrics", "run"}
 # From the ground up; a room imports from its own floor and from those below.

@@ -8,8 +8,8 @@ ones beside them) both raise it here.
 import torch
 from torch import Tensor, nn
 
+from hiresvae.adversarial import AdversarySettings
 from hiresvae.adversary.augment import MOST
-from hiresvae.settings import AdversarySettings
 
 TARGET = 0.6
 """Sign statistic above which the critic is taken to be too certain."""

@@ -8,12 +8,12 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
+from hiresvae.adversarial import AdversarySettings
 from hiresvae.adversary import losses
 from hiresvae.adversary.augment import Change
 from hiresvae.adversary.averages import Averages
 from hiresvae.adversary.discriminator import Judgement
 from hiresvae.seeding import Noise
-from hiresvae.settings import AdversarySettings
 
 OF_ORIGINALS = ("feature_matching", "classifier_matching")
 """Terms that hold a reconstruction against its original: a distortion, not a verdict."""

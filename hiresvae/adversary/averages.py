@@ -12,8 +12,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import one_hot
 
+from hiresvae.adversarial import AdversarySettings
 from hiresvae.adversary.discriminator import Discriminator
-from hiresvae.settings import AdversarySettings
 
 LEAST = 0.5
 """Pictures that must be left of a class, after fading, for its mean to count."""

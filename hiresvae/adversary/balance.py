@@ -5,8 +5,8 @@ from dataclasses import replace
 import torch
 from torch import Tensor, nn
 
+from hiresvae.adversarial import AdversarySettings
 from hiresvae.adversary.adversary import Verdict
-from hiresvae.settings import AdversarySettings
 
 TINY = 1e-12
 """Keeps a ratio of norms finite; the cap rules long before."""

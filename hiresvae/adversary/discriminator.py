@@ -6,12 +6,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from hiresvae.adversarial import GROUP, PATCH_LEVEL, AdversarySettings
 from hiresvae.adversary import spectral
 from hiresvae.blocks.layers import activate, conv, linear
 from hiresvae.models.encoder import Trunk
 from hiresvae.models.vae import widths_at
 from hiresvae.pyramid import parse_pyramid
-from hiresvae.settings import GROUP, PATCH_LEVEL, AdversarySettings
 
 
 @dataclass(frozen=True)

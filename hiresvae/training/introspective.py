@@ -14,13 +14,13 @@ import torch
 from torch import Tensor
 from torch.func import functional_call
 
+from hiresvae.adversarial import IntrospectiveSettings
 from hiresvae.adversary.balance import scaled_gradient
 from hiresvae.distributions.likelihoods import LocationScaleHead
 from hiresvae.models.contract import Outputs
 from hiresvae.models.draws import FromPrior, Given, Together
 from hiresvae.models.vae import VAE, stacked
 from hiresvae.seeding import Noise
-from hiresvae.settings import IntrospectiveSettings
 from hiresvae.training.running_prior import RunningGaussian
 
 

@@ -10,8 +10,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from hiresvae.adversarial import PAIRED, AdversarySettings, IntrospectiveSettings
 from hiresvae.models.contract import Outputs
-from hiresvae.settings import PAIRED, AdversarySettings, IntrospectiveSettings, ModelSettings
+from hiresvae.settings import ModelSettings
 
 
 def kl_weight(settings: ModelSettings, share: float) -> float:

@@ -1,9 +1,9 @@
 import pytest
 import torch
 
+from hiresvae.adversarial import AdversarySettings
 from hiresvae.adversary.adaptive import EVERY, AugmentProbability, certainty
 from hiresvae.adversary.augment import MOST
-from hiresvae.settings import AdversarySettings
 
 
 def adaptive(images: int = 1000) -> AugmentProbability:

@@ -4,10 +4,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from hiresvae.adversarial import AdversarySettings
 from hiresvae.adversary.adversary import Adversary, Verdict
 from hiresvae.adversary.discriminator import Discriminator, Judgement
 from hiresvae.seeding import Noise, Shard
-from hiresvae.settings import AdversarySettings
 
 LOSSES = ("relativistic", "non_saturating", "hinge", "least_squares")
 PAIRED = torch.tensor([True, False, True, False])

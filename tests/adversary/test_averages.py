@@ -2,9 +2,9 @@ import pytest
 import torch
 from torch import Tensor
 
+from hiresvae.adversarial import AdversarySettings
 from hiresvae.adversary.averages import Averages, RunningMeans
 from hiresvae.adversary.discriminator import Discriminator
-from hiresvae.settings import AdversarySettings
 
 LABELS = torch.tensor([0, 1, 0, 2, 1, 0, 2, 1])
 CHOSEN = torch.tensor([False, True] * 4)

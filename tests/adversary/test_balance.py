@@ -1,9 +1,9 @@
 import pytest
 import torch
 
+from hiresvae.adversarial import AdversarySettings
 from hiresvae.adversary.adversary import Verdict
 from hiresvae.adversary.balance import Balance, gradient_at
-from hiresvae.settings import AdversarySettings
 
 
 def balance(**chosen):

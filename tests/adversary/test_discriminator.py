@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from hiresvae.adversarial import AdversarySettings
 from hiresvae.adversary.discriminator import (
     BANDS,
     GROUP,
@@ -13,7 +14,6 @@ from hiresvae.adversary.discriminator import (
     spread,
     with_detail,
 )
-from hiresvae.settings import AdversarySettings
 
 
 def make(classes: int = 0, channels: int = 3, size: int = 16, **chosen: Any) -> Discriminator:

@@ -6,11 +6,11 @@ import pytest
 import torch
 from torch import Tensor
 
+from hiresvae.adversarial import AdversarySettings
 from hiresvae.adversary.adversary import Adversary, Verdict
 from hiresvae.adversary.averages import Averages
 from hiresvae.adversary.discriminator import Discriminator
 from hiresvae.seeding import Noise, Shard
-from hiresvae.settings import AdversarySettings
 
 LABELS = torch.tensor([0, 1, 1, 0, 1, 0, 0, 1])
 PAIRED = torch.tensor([True, False] * 4)

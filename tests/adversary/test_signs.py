@@ -10,11 +10,11 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from hiresvae.adversarial import AdversarySettings
 from hiresvae.adversary.adversary import Adversary
 from hiresvae.adversary.averages import Averages
 from hiresvae.adversary.discriminator import Judgement
 from hiresvae.seeding import Noise, Shard
-from hiresvae.settings import AdversarySettings
 
 REAL = [[0.5, -0.5], [1.0, 0.25], [-0.75, 0.5], [0.25, 1.0]]
 BASE = [[1.0, 0.5], [-0.5, 0.75], [0.25, -1.0], [0.75, 0.5]]

@@ -3,9 +3,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
+from hiresvae.adversarial import AdversarySettings
 from hiresvae.adversary import spectral
 from hiresvae.adversary.discriminator import Discriminator
-from hiresvae.settings import AdversarySettings
 
 
 def make(**chosen: bool | str) -> Discriminator:

@@ -5,13 +5,8 @@ from peer import AbsentError
 from plain_loop import plain_training
 from rounds import in_turn
 
-from hiresvae.settings import (
-    AdversarySettings,
-    DataSettings,
-    ModelSettings,
-    Settings,
-    TrainingSettings,
-)
+from hiresvae.adversarial import AdversarySettings
+from hiresvae.settings import DataSettings, ModelSettings, Settings, TrainingSettings
 
 
 class Told:

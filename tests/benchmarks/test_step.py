@@ -3,14 +3,9 @@ import torch
 
 from benchmarks import step
 from benchmarks.clocks import Operations
+from hiresvae.adversarial import AdversarySettings
 from hiresvae.models.vae import VAE
-from hiresvae.settings import (
-    AdversarySettings,
-    DataSettings,
-    ModelSettings,
-    Settings,
-    TrainingSettings,
-)
+from hiresvae.settings import DataSettings, ModelSettings, Settings, TrainingSettings
 from hiresvae.training import footprint
 
 

@@ -18,18 +18,13 @@ from accelerate.tracking import GeneralTracker
 from accelerate.utils import LoggerType
 from PIL import Image
 
+from hiresvae.adversarial import AdversarySettings
 from hiresvae.cli import main
 from hiresvae.commands.train import _accelerator, _log_to, less_memory
 from hiresvae.configuration import load_settings
 from hiresvae.errors import UserError
 from hiresvae.run import RunFolder
-from hiresvae.settings import (
-    AdversarySettings,
-    DataSettings,
-    ModelSettings,
-    Settings,
-    TrainingSettings,
-)
+from hiresvae.settings import DataSettings, ModelSettings, Settings, TrainingSettings
 
 
 def test_a_folder_of_other_settings_is_refused_and_stays(trained, train, content, refused):

@@ -5,8 +5,9 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
+from hiresvae.adversarial import AdversarySettings
 from hiresvae.errors import UserError
-from hiresvae.settings import AdversarySettings, Settings, TrainingSettings
+from hiresvae.settings import Settings, TrainingSettings
 from hiresvae.training import guard as module
 from hiresvae.training.guard import KNOWN, RELEASE, Guard, is_good, spread, step_unless
 from hiresvae.training.optim import make_optimizer

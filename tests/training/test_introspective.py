@@ -5,10 +5,10 @@ import copy
 import pytest
 import torch
 
+from hiresvae.adversarial import IntrospectiveSettings
 from hiresvae.configuration import validate
 from hiresvae.models.vae import VAE
 from hiresvae.seeding import Noise, Shard
-from hiresvae.settings import IntrospectiveSettings
 from hiresvae.training.introspective import Introspection, encoder_names, falling
 from hiresvae.training.running_prior import RunningGaussian
 

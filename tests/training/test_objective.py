@@ -4,8 +4,9 @@ from dataclasses import replace
 import pytest
 import torch
 
+from hiresvae.adversarial import AdversarySettings
 from hiresvae.models.contract import Outputs
-from hiresvae.settings import AdversarySettings, ModelSettings
+from hiresvae.settings import ModelSettings
 from hiresvae.training.objective import (
     Fakes,
     adversary_share,

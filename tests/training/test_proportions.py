@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Normal, kl_divergence
 
+from hiresvae.adversarial import AdversarySettings
 from hiresvae.adversary.adversary import Adversary
 from hiresvae.adversary.discriminator import Judgement
 from hiresvae.distributions.gaussian import DiagonalGaussian
@@ -20,7 +21,7 @@ from hiresvae.models.contract import Outputs
 from hiresvae.models.draws import FromPosterior
 from hiresvae.models.vae import VAE
 from hiresvae.seeding import Noise, Shard
-from hiresvae.settings import AdversarySettings, ModelSettings, TermSettings
+from hiresvae.settings import ModelSettings, TermSettings
 from hiresvae.training.objective import Fakes, bound_loss
 from hiresvae.training.perceptual import feature_distance
 from hiresvae.training.sharpening import make_sharpening

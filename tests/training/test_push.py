@@ -8,13 +8,14 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from hiresvae.adversarial import AdversarySettings
 from hiresvae.adversary.adversary import Adversary
 from hiresvae.adversary.discriminator import Judgement
 from hiresvae.models.contract import Drawn, Outputs, Walk
 from hiresvae.models.draws import FromPosterior
 from hiresvae.models.vae import VAE
 from hiresvae.seeding import Noise, Shard
-from hiresvae.settings import AdversarySettings, ModelSettings
+from hiresvae.settings import ModelSettings
 from hiresvae.training.introspective import encoder_names
 from hiresvae.training.objective import Fakes
 from hiresvae.training.push import Push, held
