@@ -106,12 +106,12 @@ def test_every_ladder_is_there_and_has_rungs_on_several_sides():
     for name in LADDERS:
         settings = load_settings(FOLDER / f"{name}.yaml")
         levels = parse_pyramid(settings.model.pyramid, settings.data.size)
-        assert sum(level.rungs for level in levels) >= 8
+        assert sum(level.rungs for level in levels) >= (4 if name.endswith("hybrid") else 8)
         assert sum(level.rungs > 0 for level in levels) >= 3
 
 
 @pytest.mark.parametrize("name", ["monet", "faces"])
-def test_a_hybrid_is_the_ladder_with_the_adversary_but_for_what_that_is_shown(name):
+def test_a_hybrid_has_the_adversary_of_one_rung_but_for_what_that_is_shown(name):
     hybrid = load_settings(FOLDER / f"{name}_hybrid.yaml")
     partner = load_settings(FOLDER / f"{name}_cvaegan.yaml")
     assert hybrid.adversary is not None and partner.adversary is not None
@@ -121,7 +121,6 @@ def test_a_hybrid_is_the_ladder_with_the_adversary_but_for_what_that_is_shown(na
     assert (hybrid.data, hybrid.training) == (partner.data, partner.training)
     if name == "monet":
         ladder = load_settings(FOLDER / "monet_ladder.yaml")
-        assert ladder.model.pyramid == hybrid.model.pyramid
         assert (ladder.data, ladder.training) == (hybrid.data, hybrid.training)
         assert ladder.adversary is None
 

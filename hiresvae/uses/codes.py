@@ -149,8 +149,19 @@ def drawn(
         if number >= len(top)
     ]
     weights = None if labels is None else one_hot(labels, painter.model.classes).float()
-    grain = {name: noise(name, *still.shape[1:]) for name, still in _still(painter, 1).items()}
-    return Codes([*top, *lower], weights, grain)
+    return Codes([*top, *lower], weights, drawn_grain(painter, noise))
+
+
+def drawn_grain(painter: PictureModel, noise: NormalNoise, words: str = "") -> dict[str, Tensor]:
+    """Returns the grain of drawn pictures, ``(n, 1, side, side)`` by stream.
+
+    Args:
+        painter: of the pictures; without grain there is none.
+        noise: standard normal numbers of the pictures.
+        words: before the names of the streams that are asked of it.
+    """
+    still = _still(painter, 1)
+    return {name: noise(words + name, *layer.shape[1:]) for name, layer in still.items()}
 
 
 def _still(painter: PictureModel, count: int) -> dict[str, Tensor]:

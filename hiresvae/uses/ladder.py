@@ -13,7 +13,7 @@ from hiresvae.errors import UserError
 from hiresvae.generator import PictureModel
 from hiresvae.models.draws import Temperature, check_temperature, temperature_at
 from hiresvae.seeding import picture_noise
-from hiresvae.uses.codes import Codes, decode
+from hiresvae.uses.codes import Codes, decode, drawn_grain
 
 
 def check_keep(painter: PictureModel, keep: int) -> None:
@@ -69,7 +69,8 @@ def resampled(
 ) -> Tensor:
     """Returns pictures with the first rungs kept, the rest drawn: uint8 ``(N, draws, C, S, S)``.
 
-    Draw j of picture i depends on (seed, i, j) only. Grain stays: it is no rung's.
+    Draw j of picture i depends on (seed, i, j) only. Grain is drawn anew as well; it is all that
+    differs where a model draws fine rungs at their likeliest (``model.fine_temperature`` 0).
 
     Args:
         painter: a model of two rungs or more.
@@ -85,7 +86,7 @@ def resampled(
     check_keep(painter, keep)
     check_temperature(temperature, len(codes.latents))
     noise = picture_noise(seed, list(range(len(codes))), painter.device)
-    made = []
+    spread, made = painter.model.temperatures(temperature), []
     for draw in range(draws):
         drawn = [
             noise(f"draw {draw} of rung {rung}", *codes.latents[rung].shape[1:])
@@ -93,11 +94,11 @@ def resampled(
         ]
         top = _suiting(painter, codes, keep, drawn, temperature)
         lower = [
-            temperature_at(temperature, rung) * drawn[rung - keep]
-            for rung in range(keep + len(top), len(codes.latents))
+            spread[rung] * drawn[rung - keep] for rung in range(keep + len(top), len(codes.latents))
         ]
         latents = [*codes.latents[:keep], *top, *lower]
-        made.append(decode(painter, replace(codes, latents=latents)))
+        grain = drawn_grain(painter, noise, f"draw {draw} of ")
+        made.append(decode(painter, replace(codes, latents=latents, grain=grain)))
     return torch.stack(made, 1)
 
 

@@ -102,8 +102,18 @@ def test_grain_is_fine_and_stays_with_its_picture(make_painter):
     still = [*codes.latents[:2], *(torch.zeros_like(z) for z in codes.latents[2:])]
     expected = decode(ladder, Codes(still, grain=codes.grain))
     assert near(coarse_to_fine(ladder, codes)[:, 2], expected)
-    assert near(resampled(ladder, codes, 2, draws=1, temperature=0.0)[:, 0], expected)
     assert not near(decode(ladder, Codes(still)), expected), "the grain is seen"
+    anew = resampled(ladder, codes, 2, draws=2, temperature=0.0)
+    assert not near(anew[:, 0], expected) and not near(anew[:, 0], anew[:, 1]), "and drawn anew"
+
+
+def test_fine_rungs_that_samples_leave_alone_are_left_alone_in_draws(make_painter, pictures):
+    words = {"pyramid": "1x1 4x2 8x1 16", "top_rungs": 2}
+    kept = make_painter(**words, fine_temperature=0.0)
+    codes = encode(kept, pictures[:2])
+    alike = resampled(kept, codes, 2, draws=2)
+    assert near(alike[:, 0], coarse_to_fine(kept, codes)[:, 2]) and near(alike[:, 0], alike[:, 1])
+    assert not near(resampled(make_painter(**words), codes, 2, draws=2), alike)
 
 
 @pytest.mark.parametrize(("keep", "near_by"), [(0, "1"), (4, "3"), (9, "3")])
