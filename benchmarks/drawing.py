@@ -21,7 +21,7 @@ def painter_of(settings: Settings, device: str) -> PictureModel:
     classes = CLASSES if settings.model.conditional else 0
     model, _ = build(settings, 3, classes)
     model = model.to(device).eval().requires_grad_(False)
-    dim = math.prod(model.latent_shapes[0])
+    dim = model.top_dim
     prior = Density("standard", torch.zeros(1), torch.zeros(1, dim), torch.eye(dim)[None])
     names = tuple(map(str, range(classes)))
     return PictureModel(model, prior, names, (1 / CLASSES,) * classes, settings)
@@ -77,7 +77,8 @@ class Sampling(_Painted):
             top = painter.latents(numbers, labels=labels)
         with clock("decoder"):
             noise = picture_noise(0, numbers, painter.device)
-            walk = painter.model.walk(FromPrior(noise, 1.0, top), labels, len(numbers), noise)
+            draw = FromPrior(noise, painter.model.temperatures(), top)
+            walk = painter.model.walk(draw, labels, len(numbers), noise)
             made = painter.model.likelihood(walk.head).mean
         with clock("to bytes"):
             to_uint8(made).cpu().contiguous()

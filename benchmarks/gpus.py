@@ -20,7 +20,6 @@ Usage:
 """
 
 import argparse
-import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple, cast
@@ -118,15 +117,20 @@ def _operations(
     if chosen is not None:
         fakes = Fakes.of_rows(chosen.fakes, 0, count, images.device)
         if len(fakes.sampled):
-            top = torch.empty(len(fakes.sampled), math.prod(vae.latent_shapes[0]))
+            top = torch.empty(len(fakes.sampled), vae.top_dim)
             top_labels = None if labels is None else labels[fakes.sampled]
     noise = _Empty(count)
     with FlopCounterMode(display=False) as counter:
         outputs = vae(
             images, labels, noise=noise.normal, top=top, top_labels=top_labels,
             top_noise=None if top is None else _Empty(len(top)).normal,
+            top_rows=None if fakes is None else fakes.sampled,
+            own=None if fakes is None else fakes.coarse,
+            coarse=chosen is not None and chosen.coarse_distortion > 0,
         )  # fmt: skip
         loss = outputs.distortion.sum() + outputs.rate.sum()
+        if fakes is not None and outputs.coarse is not None:
+            loss = loss + fakes.coarse_loss(outputs, dims=1)
         if critic is not None and chosen is not None and fakes is not None:
             adversary = _Unobserved(chosen, Averages(chosen, critic))
             mixed, drawn = fakes.mix(outputs), cast(Noise, noise)

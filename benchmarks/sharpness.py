@@ -138,6 +138,7 @@ def contest(
         for who, job in equal.items():
             if who == slowest:
                 timed[who] = job
+                plans.content.pop(job.name, None)  # of another clock
                 continue
             images = plans.images(job, slowest, speed[who], seconds)
             timed[who] = again(job, f"{who}, equal seconds", images, seed)
@@ -283,6 +284,10 @@ def parse(words: Sequence[str] | None) -> argparse.Namespace:
         arguments.seeds = [int(seed) for seed in arguments.seeds.split(",")]
     except ValueError:
         parser.error(f"--seeds {arguments.seeds!r}: whole numbers with commas between, such as 0,1")
+    if arguments.seconds is not None and arguments.family:
+        parser.error(
+            "--seconds is for all at equal seconds; --ablate and --diets are at equal images"
+        )
     if arguments.seconds is not None and not 0 < arguments.seconds < float("inf"):
         parser.error(f"--seconds {arguments.seconds:g}: more than 0, such as 960")
     return arguments

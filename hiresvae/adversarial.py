@@ -112,7 +112,7 @@ class AdversarySettings(Section):
         0.0,
         ge=0.0,
         description="weight of the pixels' likelihood given the top rungs alone, in the rows that "
-        "are 'coarse' of fakes, beside the bound",
+        "are 'coarse' of fakes, beside the bound, from start on",
     )
     augment: list[Literal["color", "translation", "cutout", "mirror", "turns", "affine"]] = Field(
         ["translation"],

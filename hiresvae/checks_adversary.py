@@ -153,6 +153,13 @@ def _coarse(settings: Settings) -> None:
             "so there is none to be drawn; nearest valid: 'reconstructions', or a ladder such as "
             "model.pyramid '1x1 4x1 8x1 ...'"
         )
+    if adversary.coarse_distortion > 0 and model.scale in ("optimal", "learned"):
+        if model.likelihood in ("gaussian", "laplace"):
+            raise UserError(
+                f"adversary.coarse_distortion is {adversary.coarse_distortion:g}, but model.scale "
+                f"is {model.scale!r}, which follows what all rungs make of a picture; nearest "
+                "valid: a number, such as 0.08"
+            )
     if adversary.reaches != "encoder":
         raise UserError(
             f"adversary.fakes has 'coarse', but adversary.reaches is {adversary.reaches!r}; "

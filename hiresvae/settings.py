@@ -119,7 +119,8 @@ class ModelSettings(Section):
         1.0,
         ge=0.0,
         description="spread of the rungs below those in samples, of training too, as a share of "
-        "their priors'; 0: the most likely, so that they serve reconstructions alone",
+        "their priors' and of any temperature; 0: the most likely, whatever the temperature, so "
+        "that they serve reconstructions alone",
     )
     kl_warmup: float = Field(
         0.1, ge=0.0, le=1.0, description="share of training over which beta rises from 0"

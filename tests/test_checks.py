@@ -242,6 +242,14 @@ CLASSES = {"model__conditional": True, "data__labels": "set"}
             r"coarse_distortion is 0.5, .* no 'coarse'; nearest valid: \['coarse', 'fitted'\], or",
         ),
         (
+            {
+                "model__pyramid": "1x1 4x1 ...",
+                "adversary__coarse_distortion": 0.5,
+                "adversary__fakes": ["coarse"],
+            },
+            "model.scale is 'optimal', which follows .* nearest valid: a number, such as 0.08",
+        ),
+        (
             {"model__pyramid": "1x1 4x1 ...", "model__top_rungs": 2, "model__fine_temperature": 0},
             "fine_temperature is 0, but no rung of this model lies below .* nearest valid: 1",
         ),

@@ -239,6 +239,7 @@ class VAE(Staged):
         top_noise: NormalNoise | None = None,
         top_rows: Tensor | None = None,
         own: Tensor | None = None,
+        coarse: bool = False,
     ) -> Outputs:
         """Returns all that a training step needs, in one pass of the encoder and one of the walk.
 
@@ -255,6 +256,7 @@ class VAE(Staged):
             top_rows: int64 ``(M,)``, a row of the images for each of those.
             own: bool ``(M,)``, of those the ones whose top rungs are what the encoder sees in that
                 row, in place of ``top``.
+            coarse: whether the distortion of these is wanted.
         """
         count = images.shape[0]
         stochastic = noise if self.settings.stochastic else None
@@ -277,9 +279,9 @@ class VAE(Staged):
         walk = self.walk(draw, labels, rows, grain)
         likelihood = self.likelihood(walk.head[:count])
         drawn_anew = None if top is None else self.likelihood(walk.head[count:])
-        coarse = None
-        if drawn_anew is not None and top_rows is not None and own is not None:
-            coarse = -self.stage(drawn_anew.log_prob, images[top_rows]) * own
+        told = None
+        if coarse and drawn_anew is not None and top_rows is not None and own is not None:
+            told = -self.stage(drawn_anew.log_prob, images[top_rows]) * own
         rate = torch.stack([drawn.rate() for drawn in walk.drawn], dim=1)
         return Outputs(
             distortion=-self.stage(likelihood.log_prob, images),
@@ -289,5 +291,5 @@ class VAE(Staged):
             top=self.top_vector(walk.drawn, count),
             sample=None if drawn_anew is None else drawn_anew.mean,
             latents=[drawn.z[:count] for drawn in walk.drawn],
-            coarse=coarse,
+            coarse=told,
         )

@@ -271,6 +271,7 @@ class Step:
             top_noise=rows_of(noise.normal, rows),
             top_rows=rows,
             own=fakes.coarse,
+            coarse=self.adversary is not None and self.adversary.settings.coarse_distortion > 0,
         )
 
     def _judge(

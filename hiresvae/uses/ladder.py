@@ -69,8 +69,9 @@ def resampled(
 ) -> Tensor:
     """Returns pictures with the first rungs kept, the rest drawn: uint8 ``(N, draws, C, S, S)``.
 
-    Draw j of picture i depends on (seed, i, j) only. Grain is drawn anew as well; it is all that
-    differs where a model draws fine rungs at their likeliest (``model.fine_temperature`` 0).
+    Draw j of picture i depends on (seed, i, j) only. Grain is drawn anew as well; below the top
+    rungs it is all that differs where the others are at their likeliest (``model.fine_temperature``
+    0).
 
     Args:
         painter: a model of two rungs or more.

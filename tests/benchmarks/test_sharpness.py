@@ -67,11 +67,17 @@ def test_seconds_that_are_asked_for_are_those_of_all(finished):
     main([*words[:-1], f"--out={others}", "--seconds=0.5"])
     plans = json.loads((others / kept.name / "equal_seconds.json").read_text())
     assert {plan["seconds"] for plan in plans.values()} == {0.5} and len(plans) == 2
-    trained = {
-        name: json.loads((others / kept.name / f"{name}.json").read_text())
-        for name in (path.stem for path in (others / kept.name).glob("*equal_seconds-*.json"))
+    runs = {
+        one["title"]: one
+        for one in json.loads((others / kept.name / "summary.json").read_text())["runs"]
     }
-    assert len(trained) == 2, "the slowest, too"
+    for name, plan in plans.items():
+        wanted = 0.5 * plan["images_per_second"]
+        assert 0 <= wanted - plan["images"] < 8 or plan["images"] == 8, (
+            "whole batches, one at least"
+        )
+        who = name.partition("-")[0]
+        assert runs[f"{who}, equal seconds"]["images"] == plan["images"], "the slowest, too"
 
 
 def test_figures_table_and_reports_are_written(finished):
@@ -227,9 +233,13 @@ def test_mistakes_are_one_sentence(capsys):
             main([*words, "--dry-run"])
         assert caught.value.code == 2
         assert said in capsys.readouterr().err
-    for word, said in (("--seeds=a", "whole numbers"), ("--seconds=0", "more than 0")):
+    for words, said in (
+        (["--seeds=a"], "whole numbers"),
+        (["--seconds=0"], "more than 0"),
+        (["--seconds=9", "--ablate"], "at equal images"),
+    ):
         with pytest.raises(SystemExit), in_words():
-            parse([word])
+            parse(words)
         assert said in capsys.readouterr().err
 
 

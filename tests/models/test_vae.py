@@ -179,7 +179,7 @@ def test_a_coarse_fake_has_the_top_of_its_row_and_the_rest_of_a_sample(
     rows, own = torch.tensor([3, 1, 2]), torch.tensor([True, False, True])
     given, lower = torch.randn(3, model.top_dim), Noise(0, 1, Shard(3, 0, 3)).normal
     out = model(
-        images, noise=noise, top=given, top_noise=lower, top_rows=rows, own=own
+        images, noise=noise, top=given, top_noise=lower, top_rows=rows, own=own, coarse=True
     )  # fmt: skip
     plain = model(images, noise=noise)
     torch.testing.assert_close(out.reconstruction, plain.reconstruction, rtol=1e-4, atol=1e-4)

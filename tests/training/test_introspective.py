@@ -7,19 +7,23 @@ import torch
 
 from hiresvae.adversarial import IntrospectiveSettings
 from hiresvae.configuration import validate
+from hiresvae.models.draws import FromPrior
 from hiresvae.models.vae import VAE
-from hiresvae.seeding import Noise, Shard
+from hiresvae.seeding import Noise, Shard, generator
 from hiresvae.training.introspective import Introspection, encoder_names, falling
 from hiresvae.training.running_prior import RunningGaussian
 
 ROWS = 4
 
 
-def build(pyramid="auto", *, likelihood="gaussian", conditional=False, **chosen):
+def build(
+    pyramid="auto", *, likelihood="gaussian", conditional=False, fine_temperature=1.0, **chosen
+):
     torch.manual_seed(0)
     raw = {
         "width": 4, "max_width": 8, "latent_dim": 6, "rung_dim": 2, "pyramid": pyramid,
         "likelihood": likelihood, "conditional": conditional, "mixtures": 2,
+        "fine_temperature": fine_temperature,
     }  # fmt: skip
     settings = validate({"model": raw}).model
     vae = VAE(settings, size=16, channels=3, classes=3 if conditional else 0)
@@ -72,6 +76,29 @@ def test_the_encoder_raises_the_rate_of_what_is_made_and_the_decoder_lowers_it(p
         ]
     change = rates[1] - rates[0]
     assert (change > 0).all() if side == "encoder" else (change.sum() < 0), change
+
+
+def test_samples_keep_to_the_models_temperature():
+    made = {}
+    for fine in (0.0, 1.0):
+        vae, introspection = build("1x1 4x1 8x1 16", fakes="standard", fine_temperature=fine)
+        with torch.no_grad():
+            for name, parameter in vae.named_parameters():
+                parameter += 0.05 * torch.randn(parameter.shape, generator=generator(0, name, 0))
+            images, noise = numbers()
+            outputs = vae(images, noise=noise.normal)
+            pair = introspection.make(outputs, None, noise)
+            top = noise.normal("introspective top", introspection.running.means.shape[1])
+
+            def lower(stream, *shape, noise=noise):
+                return noise.normal(f"introspective {stream}", *shape)
+
+            draw = FromPrior(lower, vae.temperatures(), vae.top_parts(top))
+            expected = vae.likelihood(vae.walk(draw, None, ROWS, lower).head).mean
+        torch.testing.assert_close(pair[ROWS:], expected, rtol=1e-4, atol=1e-4)
+        made[fine] = pair
+    torch.testing.assert_close(made[0.0][:ROWS], made[1.0][:ROWS], rtol=1e-4, atol=1e-4)
+    assert (made[0.0][ROWS:] - made[1.0][ROWS:]).abs().max() > 1e-3
 
 
 @pytest.mark.parametrize("pyramid", ["auto", "1x1 4 8 16"])

@@ -35,7 +35,8 @@ CASES: dict[str, tuple[str, ...]] = {
     ),
     "coarse": (
         *BEGUN, "model.pyramid=1x1 4x1 8x1 ...", "model.fine_temperature=0.5",
-        "adversary.fakes=[coarse, fitted, reconstructions]", "adversary.coarse_distortion=0.7",
+        "adversary.fakes=[coarse, fitted, reconstructions]", "model.scale=0.3",
+        "adversary.coarse_distortion=0.7",
         "training.batch_size=6", "adversary.critic=patch", "adversary.feature_matching=16",
     ),
     "one row each": (*BEGUN, "training.batch_size=2", "adversary.critic=patch"),

@@ -412,3 +412,27 @@ def test_steps_with_penalties_are_exact_whatever_else_is_shortened(make_trainer,
             seen.clear()
             trainer.step(number)
             assert seen == expected
+
+
+def test_the_distortion_of_coarse_fakes_is_learnt_by_its_weight(make_trainer, monkeypatch):
+    def descending(module, lr, *_):
+        return torch.optim.SGD(module.parameters(), lr=lr)
+
+    monkeypatch.setattr("hiresvae.training.trainer.make_optimizer", descending)
+    ends = {}
+    for weight in (0.0, 0.5, 1.0):
+        trainer = make_trainer(
+            "adversary.start=0", "adversary.ramp=0", "training.clip=null", "training.lr_warmup=0",
+            "training.lr=1e-3", "model.pyramid=1x1 4x1 8x1 ...", "model.scale=0.3",
+            "adversary.fakes=[coarse, fitted]", f"adversary.coarse_distortion={weight}",
+        )  # fmt: skip
+        trainer._set_rates(1.0)
+        told = trainer.step(0)
+        assert ("coarse_nats_per_dim" in told) == (weight > 0)
+        ends[weight] = {name: p.detach().clone() for name, p in trainer.vae.named_parameters()}
+    moved = {w: {n: p - ends[0.0][n] for n, p in end.items()} for w, end in ends.items()}
+    for name, whole in moved[1.0].items():
+        size = whole.abs().max().item()
+        torch.testing.assert_close(moved[0.5][name] * 2, whole, rtol=2e-2, atol=1e-6 + 2e-2 * size)
+    for part in ("encoder", "decoder.head"):
+        assert any(m.abs().max() > 0 for n, m in moved[1.0].items() if n.startswith(part)), part

@@ -92,7 +92,7 @@ def test_the_label_is_coarse(make_painter, pictures):
     assert coarse_to_fine(ladder, codes).shape == (2, 5, 3, 16, 16)
 
 
-def test_grain_is_fine_and_stays_with_its_picture(make_painter):
+def test_grain_is_fine_stays_with_its_picture_and_is_drawn_with_the_rest(make_painter):
     ladder = make_painter(pyramid="1x1 4x2 8x1 16", grain=True)
     codes = Codes.joined([drawn(ladder, 1), drawn(ladder, 2)])
     own = decode(ladder, codes)
