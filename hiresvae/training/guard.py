@@ -54,6 +54,7 @@ def spread(real: Tensor, *kinds: Tensor) -> Tensor:
     """Returns the least variance over a batch of made pictures beside that of real ones ``()``.
 
     Reconstructions and samples are apart: together they would hide that all samples became one.
+    What is coarse has a picture's own, so it is no sample here.
 
     Args:
         real: ``(M, C, H, W)``.

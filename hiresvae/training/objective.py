@@ -107,6 +107,7 @@ class Fakes:
         reconstructed: int64 ``(n - m,)``, all others.
         standard: bool ``(m,)``, which of these samples come from N(0, I).
         coarse: bool ``(m,)``, which have the top rungs of the row's picture; None: none has.
+        invented: int64 ``(k,)``, which of these samples no picture has a part in.
         paired_share: share of what is made of the rows' own pictures in the batch of all processes.
         coarse_share: share of the coarse ones in it.
     """
@@ -116,6 +117,7 @@ class Fakes:
     reconstructed: Tensor
     standard: Tensor
     coarse: Tensor | None
+    invented: Tensor
     paired_share: float
     coarse_share: float
 
@@ -170,6 +172,9 @@ def _plan(
         torch.tensor(reconstructed, dtype=torch.int64, device=device),
         torch.tensor([chosen[i] == "standard" for i in sampled], dtype=torch.bool, device=device),
         torch.tensor(coarse, device=device) if any(coarse) else None,
+        torch.tensor(
+            [i for i, own in enumerate(coarse) if not own], dtype=torch.int64, device=device
+        ),
         sum(map(batch.count, PAIRED)) / max(1, len(batch)),
         batch.count("coarse") / max(1, len(batch)),
     )

@@ -220,8 +220,8 @@ class Step:
                 logs["adversary_weight"] = (ramp or 0.0) * weight * self.balance.ratio
             sums["means"] = verdict.observed
             made = [outputs.reconstruction]
-            if outputs.sample is not None and len(outputs.sample) > 1:
-                made.append(outputs.sample)
+            if outputs.sample is not None and len(fakes.invented) > 1:
+                made.append(outputs.sample[fakes.invented])
             if len(images) > 1:  # one picture differs from nobody, which is no collapse
                 logs["fake_spread"] = spread(images, *made)
             with self.accelerator.autocast():

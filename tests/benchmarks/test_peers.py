@@ -209,7 +209,7 @@ def test_ours_are_told_by_name_and_fit_the_default_side():
     jobs = peers.jobs_of(peers.parse([]))
     assert [job.title for job in jobs] == ["monet_cvaegan", "monet_vae", "monet_hybrid"]
     rungs = jobs[2].settings().model.pyramid
-    assert "4x2" in rungs, "a ladder is among them"
+    assert "8x1" in rungs, "a ladder is among them"
 
 
 def test_what_is_for_one_peer_is_not_for_others():

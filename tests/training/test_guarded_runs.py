@@ -152,6 +152,24 @@ def test_a_step_whose_gradient_explodes_does_not_count_in_what_is_told(make_trai
     assert all(value.isnan() for value in lost.values())
 
 
+def test_coarse_fakes_do_not_hide_that_all_samples_became_one(make_trainer, monkeypatch):
+    trainer = make_trainer(
+        "adversary.start=0", "model.pyramid=1x1 4x1 8x1 ...", "adversary.fakes=[coarse, fitted]"
+    )
+    step = trainer.step
+    assert step(0)["fake_spread"] > 0
+    forward = step._forward
+
+    def collapsed(*inputs, **more):
+        outputs = forward(*inputs, **more)
+        sample = outputs.sample.clone()
+        sample[1::2] = sample[1]
+        return dataclasses.replace(outputs, sample=sample)
+
+    monkeypatch.setattr(step, "_forward", collapsed)
+    assert step(1)["fake_spread"] == 0
+
+
 def test_gradients_of_each_term_are_told_where_they_meet(make_trainer):
     trainer = make_trainer("adversary.start=0", "adversary.ramp=0", "model.kl_warmup=0")
     trainer._set_rates(1.0)

@@ -153,6 +153,7 @@ def test_what_is_coarse_has_an_original_and_is_drawn():
     assert plan.coarse is not None and plan.coarse.tolist() == [False, True, False, True]
     assert plan.paired_share == 4 / 6
     assert plan.coarse_share == 2 / 6
+    assert plan.invented.tolist() == [0, 2], "of the samples"
     assert Fakes.of_rows(["fitted"], 0, 2, torch.device("cpu")).coarse is None
 
 
