@@ -186,9 +186,10 @@ class PictureModel:
         Args:
             count: how many.
             **chosen: seed, prior ("fitted" or "standard"), temperature (scales the spread of all
-                rungs, or of each from the top; below 1 safer, above 1 wilder), truncation (share of
-                the way from the prior's mean, 0 to 1; see `latents`), label (a name), batch_size
-                (at most), start (number of the first picture).
+                rungs, or of each from the top; below 1 safer, above 1 wilder; fine rungs times the
+                model's ``fine_temperature``), truncation (share of the way from the prior's mean, 0
+                to 1; see `latents`), label (a name), batch_size (at most), start (number of the
+                first picture).
         """
         if count < 1:
             raise UserError(f"number of samples {count}: at least 1 is needed")
