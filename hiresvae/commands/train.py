@@ -191,6 +191,7 @@ def _trained(
 def _accelerator(settings: Settings, run: RunFolder, device: str | None, processes: int) -> Any:
     import torch
     from accelerate import Accelerator
+    from accelerate.state import AcceleratorState
     from accelerate.utils import InitProcessGroupKwargs
 
     from hiresvae.devices import usable_kinds
@@ -209,6 +210,9 @@ def _accelerator(settings: Settings, run: RunFolder, device: str | None, process
         )
     # Several processes without a GPU know of one another only where the CPU is asked for.
     without = kind is None and processes > 1 and usable_kinds() == ["cpu"]
+    # Accelerate holds the first precision of a Python for ever, which may train more than once.
+    if processes == 1 and AcceleratorState._shared_state.get("_mixed_precision") != precision:
+        AcceleratorState._reset_state()
     accelerator = Accelerator(
         cpu=kind == "cpu" or without,
         mixed_precision=precision,

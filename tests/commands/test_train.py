@@ -382,3 +382,14 @@ def test_a_batch_in_more_parts_is_the_same_only_to_a_critic_that_sees_its_groups
     words = less_memory(settings, processes=1)
     why = "the same result, a batch in parts" if same else "a batch in parts"
     assert f"training.accumulation 2 ({why})" in words
+
+
+def test_a_second_training_in_one_python_may_have_another_precision(train, tmp_path):
+    for name, precision in (("half", "bf16"), ("whole", "no"), ("again", "bf16")):
+        run = train(
+            tmp_path / name,
+            "training.images=8",
+            "adversary=null",
+            f"training.precision={precision}",
+        )
+        assert (run / "model" / "model.safetensors").is_file()
