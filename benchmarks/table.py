@@ -226,6 +226,12 @@ TABLES = {
         {"hybrid": 65_336, "cvaegan": 84_872, "ladder": 86_712, "vae": 221_464},
     ),
     "lfw_32_four": four("faces, 32 px", "lfw_32", 48_000),
+    "lfw_32_seconds": four(
+        "faces, 32 px, equal seconds",
+        "lfw_32",
+        48_000,
+        {"cvaegan": 65_880, "ladder": 67_312, "vae": 171_912},
+    ),
     "ablation": _ablation(
         12_000,
         "without grain",
