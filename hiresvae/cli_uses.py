@@ -64,7 +64,8 @@ def interpolate(
     ],
     out: Annotated[Path, typer.Option(help="File: .png .jpg .webp .gif, or .mp4 (extra video).")],
     steps: Annotated[
-        int | None, typer.Option(min=2, help="Pictures a leg; 9 in a strip, 24 in a film.")
+        int | None,
+        typer.Option(min=2, max=10_000, help="Pictures a leg; 9 in a strip, 24 in a film."),
     ] = None,
     way: Annotated[Way, typer.Option(help="A straight line, or an arc.")] = Way.spherical,
     rungs: Annotated[
@@ -153,7 +154,7 @@ def edit(
     source: Annotated[
         str | None, typer.Option(help="Where examples come from; the model's data unless told.")
     ] = None,
-    steps: Annotated[int, typer.Option(min=2, help="Strengths in the sheet.")] = 5,
+    steps: Annotated[int, typer.Option(min=2, max=1000, help="Strengths in the sheet.")] = 5,
     identity: Annotated[
         bool | None,
         typer.Option(

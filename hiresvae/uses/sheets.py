@@ -16,6 +16,8 @@ Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
 
 INK, PALE = (40, 40, 40), (110, 110, 110)
 STILL = ("png", "jpg", "webp")
+LARGEST = 80_000_000
+"""Pixels of the largest sheet: Pillow warns of larger pictures when they are opened again."""
 
 
 def enlarged(pictures: Tensor, scale: int) -> list[Image.Image]:
@@ -58,6 +60,9 @@ def sheet(
         names: words left of the rows.
         scale: times to enlarge; None makes small pictures about 96 pixels wide.
         gaps: columns after which there is more room.
+
+    Raises:
+        UserError: it would be larger than any program shows.
     """
     side = next(cell.shape[-1] for row in rows for cell in row if cell is not None)
     scale = fitting_scale(side, 96) if scale is None else scale
@@ -71,8 +76,13 @@ def sheet(
     left += gap if names else 0
     top = int(letters * 1.6) if headings else 0
     lefts = [left + i * (cell + gap) + wide * sum(g <= i for g in gaps) for i in range(columns)]
-    height = top + len(rows) * (cell + gap) - gap
-    paper = Image.new("RGB", (lefts[-1] + cell, height), "white")
+    width, height = lefts[-1] + cell, top + len(rows) * (cell + gap) - gap
+    if width * height > LARGEST:
+        raise UserError(
+            f"a sheet of {width:,} x {height:,} pixels is larger than {LARGEST // 10**6} million; "
+            "nearest valid: fewer pictures or steps, a smaller --scale, or (of interpolate) a film"
+        )
+    paper = Image.new("RGB", (width, height), "white")
     pen = ImageDraw.Draw(paper)
     for x, words in zip(lefts, headings, strict=False):
         middle = (x + cell / 2, top / 2)
