@@ -18,6 +18,8 @@ INK, PALE = (40, 40, 40), (110, 110, 110)
 STILL = ("png", "jpg", "webp")
 LARGEST = 80_000_000
 """Pixels of the largest sheet: Pillow warns of larger pictures when they are opened again."""
+LARGEST_FILM = 500_000_000
+"""Pixels of all frames of a film together, which are held in memory."""
 
 
 def enlarged(pictures: Tensor, scale: int) -> list[Image.Image]:
@@ -116,8 +118,14 @@ def save_movie(frames: Tensor, path: Path, *, fps: float = 20, scale: int = 1) -
         scale: times to enlarge.
 
     Raises:
-        UserError: an MP4 is asked for without the extra.
+        UserError: an MP4 is asked for without the extra, or the film would fill the memory.
     """
+    pixels = len(frames) * frames[0, 0].numel() * scale**2
+    if pixels > LARGEST_FILM:
+        raise UserError(
+            f"a film of {pixels / 1e6:,.0f} million pixels is larger than "
+            f"{LARGEST_FILM // 10**6} million; nearest valid: fewer --steps, or a smaller --scale"
+        )
     path.parent.mkdir(parents=True, exist_ok=True)
     images = enlarged(frames, scale)
     with aside(path) as file:
