@@ -122,7 +122,7 @@ def measure(
         sections: of settings.
         side: of the pictures.
         batch: pictures for which memory is told.
-        most: GiB that the two small steps may use.
+        most: GiB that the small steps may use.
         expected: bytes a picture, by which it is decided beforehand.
     """
     settings = Settings.model_validate({"data": {"size": side}, **sections})
@@ -132,9 +132,9 @@ def measure(
     parameters = sum(p.numel() for p in model.parameters())
     row: dict[str, Any] = {"model": kind, "side": side, "parameters": parameters}
     row |= {"memory_gib": None, "seconds_a_picture": None, "bytes_a_picture": None}
-    if STATES * parameters + 2 * expected > most * 2**30:
+    if STATES * parameters + 4 * expected > most * 2**30:
         return row
-    cost = footprint(settings, 3, 0, counts=(1, 2))
+    cost = footprint(settings, 3, 0)
     return row | {
         "memory_gib": round(cost.memory(batch) / 2**30, 3),
         "bytes_a_picture": cost.each,

@@ -20,11 +20,9 @@ from hiresvae.training.step import Networks, Step, Sums
 from hiresvae.training.trainer import build
 
 CPU = torch.device("cpu")
-COUNTS, ONCE, LARGE = (2, 4), (2,), 256
-"""Pictures in the small steps; the difference is what two more pictures cost. Above a side of 256
-px only the first is done, as at 1024 px each picture takes 4.5 GB, beside which gradients are
-nothing: what is there at the worst moment and not between steps counts as the pictures'. Not one
-picture and two: the critic sees a sample in every other row."""
+LARGE = 256
+"""Above this side in px one small step tells enough, as at 1024 px each picture takes 4.5 GB, beside
+which gradients are nothing."""
 
 
 @dataclass(frozen=True)
@@ -64,7 +62,7 @@ def footprint(
         counts: pictures in the two steps, the larger last, or in a single one; None: as the side
             allows.
     """
-    counts = counts or (COUNTS if settings.data.size <= LARGE else ONCE)
+    counts = counts or counts_at(settings.data.size)
     peaks = []
     for count in counts:
         with PeakMemory() as memory:
@@ -83,6 +81,24 @@ def footprint(
         heavy = _seconds(do, penalty=True)
         seconds += (heavy - seconds) / adversary.penalty_every
     return Footprint(peaks[0] - each * counts[0], each, seconds / counts[-1], do.step.after)
+
+
+def counts_at(side: int) -> tuple[int, ...]:
+    """Returns of how many pictures the small steps are; the difference is what pictures cost.
+
+    Never one picture: the critic sees a sample in every other row. Of small pictures more, or what
+    is there at the worst moment would be the gradients of all weights and no pictures. Where there
+    is one step alone, what is there at the worst moment and not between steps counts as theirs.
+
+    Args:
+        side: of the pictures, in pixels.
+
+    Example:
+        >>> counts_at(32), counts_at(256), counts_at(512)
+        ((8, 16), (2, 4), (2,))
+    """
+    few = 2 * min(4, max(1, 128 // side))
+    return (few, 2 * few) if side <= LARGE else (few,)
 
 
 def _seconds(do: "SmallStep", *, penalty: bool) -> float:

@@ -1,4 +1,5 @@
 import gc
+from pathlib import Path
 
 import pytest
 import torch
@@ -8,6 +9,7 @@ from hiresvae.training import footprint as module
 from hiresvae.training.footprint import Footprint, SmallStep, footprint
 from hiresvae.training.peak import PeakMemory
 
+CONFIGS = Path(__file__).parents[2] / "configs"
 AT_WORK = ["adversary.start=0", "adversary.ramp=0"]
 KINDS = {
     "with an adversary": [*AT_WORK, "adversary.balance=gradient_ratio"],
@@ -64,6 +66,27 @@ def test_two_small_steps_tell_the_memory_of_a_large_one(tiny, make_trainer, kind
             trainer.step(0, measure=True)
     assert estimate.memory(32) == pytest.approx(memory.peak, rel=0.2)
     assert estimate.seconds > 0
+
+
+@pytest.mark.parametrize(
+    ("config", "changes"),
+    [
+        ("mnist_ladder", []),
+        ("monet_ladder", ["data.size=32", "model.max_width=384"]),
+        ("monet_hybrid", ["data.size=32", "training.gradient_checkpointing=true"]),
+    ],
+)
+def test_gradients_of_heavy_networks_hide_no_picture(config, changes):
+    """Of small pictures few are nothing beside them, and would seem to cost nothing."""
+    settings = load_settings(CONFIGS / f"{config}.yaml", changes)
+    channels = 1 if config == "mnist_ladder" else 3
+    estimate = footprint(settings, channels, 0)
+    gc.collect()
+    with PeakMemory() as memory:
+        do = SmallStep(settings, channels, 0, 32)
+        for _ in range(2):
+            do(penalty=True, measure=True)
+    assert estimate.memory(32) == pytest.approx(memory.peak, rel=0.15)
 
 
 @pytest.mark.parametrize("count", [4, 96])
