@@ -9,7 +9,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, Self, TypeVar
+from typing import Any, Literal, Self, TypeVar, get_args
 
 import torch
 from safetensors.torch import save_file
@@ -28,6 +28,7 @@ from hiresvae.models.draws import (
     FromPrior,
     Given,
     Temperature,
+    check_latents,
     check_temperature,
     temperature_at,
 )
@@ -119,18 +120,25 @@ class PictureModel:
 
         Truncation psi then moves them towards the prior's mean, ``m + psi (z - m)`` (Karras et al.
         2019, arXiv 1812.04948, appendix B). A temperature narrows each component of a mixture
-        about its own mean and all rungs alike; this moves the components, and those rungs alone.
+        about its own mean; this moves the components, and those rungs alone.
+
+        Raises:
+            UserError: there is no such prior.
         """
+        if prior not in (known := get_args(PriorName)):
+            raise UserError(f"prior {prior!r} is not known; {nearest(prior, known)}")
         shapes, given = self.model.top_shapes, picture_noise(seed, numbers, self.device)
-        noise = [given(f"prior {number}", *shape) for number, shape in enumerate(shapes)]
+        noise = [
+            temperature_at(temperature, number) * given(f"prior {number}", *shape)
+            for number, shape in enumerate(shapes)
+        ]
         if prior == "standard":
-            spreads = [temperature_at(temperature, number) for number in range(len(noise))]
-            return [truncation * spread * z for spread, z in zip(spreads, noise, strict=True)]
+            return [truncation * z for z in noise]
         choice = torch.stack(
             [torch.rand((), generator=generator(seed, "component", i)) for i in numbers]
         )
         vector = torch.cat([z.flatten(1) for z in noise], 1)
-        flat = self.prior.sample(vector, choice, temperature_at(temperature, 0), labels)
+        flat = self.prior.sample(vector, choice, labels)
         if truncation != 1:
             center = self.prior.center(len(numbers), labels).to(flat.device)
             flat = torch.lerp(center, flat, truncation)
@@ -280,8 +288,10 @@ class PictureModel:
             labels: int64 ``(N,)``; a conditional model needs them.
 
         Raises:
-            UserError: the model is conditional and there are no labels, or they do not fit.
+            UserError: the latents are of other shapes, or the model is conditional and there are
+                no labels, or they do not fit.
         """
+        check_latents(latents, self.model.latent_shapes)
         count = len(latents[0])
         chosen = None
         if self.conditional:

@@ -47,15 +47,14 @@ class Density:
         self,
         noise: Tensor,
         choice: Tensor,
-        temperature: float = 1.0,
         labels: Tensor | None = None,
     ) -> Tensor:
         """Returns latents ``(n, D)``: a component's mean plus its scaled noise.
 
         Args:
-            noise: standard normal numbers ``(n, D)``.
+            noise: standard normal numbers ``(n, D)``; scaled, they narrow each component, and 0
+                gives its mean.
             choice: uniform numbers in [0, 1) ``(n,)`` that pick the component.
-            temperature: scales the spread of each component; 0 gives its mean.
             labels: int64 ``(n,)``; takes the place of ``choice`` if the kind is classes, and is
                 ignored otherwise.
         """
@@ -70,21 +69,19 @@ class Density:
         for m in torch.unique(component).tolist():
             rows = component == m
             spread[rows] = draws[rows] @ tril[min(m, len(tril) - 1)].T
-        return (self.means.double()[component] + temperature * spread).float().to(noise.device)
+        return (self.means.double()[component] + spread).float().to(noise.device)
 
     def complete(
         self,
         known: Tensor,
         noise: Tensor,
-        temperature: float = 1.0,
         labels: Tensor | None = None,
     ) -> Tensor:
         """Returns the rest of latents of which the first numbers are known, drawn to fit them.
 
         Args:
             known: ``(n, d)``.
-            noise: standard normal numbers ``(n, D - d)``.
-            temperature: scales the spread of what is left open.
+            noise: standard normal numbers ``(n, D - d)``; scaled, they narrow what is left open.
             labels: int64 ``(n,)`` of the components, if the kind is classes; else each row's is the
                 one under which the known numbers are likeliest.
         """
@@ -103,7 +100,7 @@ class Density:
             root = self.scale_tril[min(m, len(self.scale_tril) - 1)].double()
             off = (given[rows] - mean[:first]).T
             white = torch.linalg.solve_triangular(root[:first, :first], off, upper=False)
-            spread = temperature * draws[rows] @ root[first:, first:].T
+            spread = draws[rows] @ root[first:, first:].T
             rest[rows] = mean[first:] + white.T @ root[first:, :first].T + spread
         return rest.float().to(noise.device)
 

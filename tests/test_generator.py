@@ -181,14 +181,19 @@ def test_pictures_are_encoded_and_remade_as_memory_holds(painter, cats, holding)
     originals = torch.from_numpy(painter.data().pictures[:9].copy())
     codes, remade = painter.encode(originals), painter.reconstruct(originals)
     holding(painter, 2)
-    assert torch.equal(painter.reconstruct(originals), remade)
+    assert alike(painter.reconstruct(originals), remade)
     for z, of_all in zip(painter.encode(originals), codes, strict=True):
         torch.testing.assert_close(z, of_all)
     labelled = torch.from_numpy(cats.data().pictures[:9].copy())
     guessed, remade = cats.guess_labels(labelled), cats.reconstruct(labelled)
     holding(cats, 2)
-    assert torch.equal(cats.reconstruct(labelled), remade), "so are those whose labels it guesses"
-    assert torch.equal(cats.reconstruct(labelled, guessed), remade)
+    assert alike(cats.reconstruct(labelled), remade), "so are those whose labels it guesses"
+    assert alike(cats.reconstruct(labelled, guessed), remade)
+
+
+def alike(pictures, others):
+    """Sums of another batch size may be rounded otherwise, which moves a value by one at most."""
+    return int((pictures.int() - others.int()).abs().max()) <= 1
 
 
 def test_memory_that_holds_no_picture_says_what_can_be_done(painter, refused, holding, monkeypatch):
@@ -232,6 +237,17 @@ def test_pictures_of_another_shape_are_refused(painter, refused):
         painter.reconstruct(torch.zeros(1, 3, 8, 8, dtype=torch.uint8))
     with refused("at least 1"):
         painter.sample(0)
+
+
+def test_latents_and_priors_that_are_none_of_its_own_are_refused(painter, cats, refused):
+    with refused("rung 0 have the shape (1, 3)", "nearest valid: (1, 8, 1, 1)"):
+        painter.decode([torch.zeros(1, 3)])
+    with refused("rung 0 have the shape (1, 3)"):
+        cats.decode([torch.zeros(1, 3)], torch.zeros(1, dtype=torch.int64))
+    with refused("prior 'fited' is not known", "did you mean 'fitted'?"):
+        painter.sample(2, prior="fited")
+    with refused("prior 'foo'", "valid are 'fitted', 'standard'"):
+        painter.latents([0], prior="foo")
 
 
 def test_labels_are_drawn_as_often_as_they_came_or_as_asked(cats):

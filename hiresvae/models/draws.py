@@ -44,6 +44,30 @@ def check_temperature(temperature: Temperature, rungs: int) -> None:
         )
 
 
+def check_latents(latents: Sequence[Tensor], shapes: Sequence[tuple[int, ...]]) -> None:
+    """Refuses latents ``(N, D, h, w)`` that are not of a model's rungs, from the top.
+
+    Args:
+        latents: of the first rungs, one at least.
+        shapes: ``(D, h, w)`` of every rung.
+
+    Raises:
+        UserError: names what was given and the nearest valid.
+    """
+    if not 1 <= len(latents) <= len(shapes):
+        raise UserError(
+            f"latents of {len(latents)} rungs do not fit; nearest valid: of "
+            f"{min(max(len(latents), 1), len(shapes))}, of this model's {len(shapes)}"
+        )
+    count = latents[0].shape[0] if latents[0].dim() else 0
+    for number, (z, shape) in enumerate(zip(latents, shapes, strict=False)):
+        if tuple(z.shape) != (count, *shape):
+            raise UserError(
+                f"latents of rung {number} have the shape {tuple(z.shape)}; nearest valid: "
+                f"{(count, *shape)} (pictures, channels, height, width)"
+            )
+
+
 @dataclass(frozen=True)
 class FromPosterior:
     """The latents of given pictures: to reconstruct, and to train.

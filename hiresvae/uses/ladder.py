@@ -11,7 +11,7 @@ from torch import Tensor
 
 from hiresvae.errors import UserError
 from hiresvae.generator import PictureModel
-from hiresvae.models.draws import Temperature, check_temperature, temperature_at
+from hiresvae.models.draws import Temperature, check_temperature
 from hiresvae.seeding import picture_noise
 from hiresvae.uses.codes import Codes, decode, drawn_grain
 
@@ -93,18 +93,16 @@ def resampled(
             noise(f"draw {draw} of rung {rung}", *codes.latents[rung].shape[1:])
             for rung in range(keep, len(codes.latents))
         ]
-        top = _suiting(painter, codes, keep, drawn, temperature)
-        lower = [
-            spread[rung] * drawn[rung - keep] for rung in range(keep + len(top), len(codes.latents))
-        ]
-        latents = [*codes.latents[:keep], *top, *lower]
+        drawn = [wide * z for wide, z in zip(spread[keep:], drawn, strict=True)]
+        top = _suiting(painter, codes, keep, drawn)
+        latents = [*codes.latents[:keep], *top, *drawn[len(top) :]]
         grain = drawn_grain(painter, noise, f"draw {draw} of ")
         made.append(decode(painter, replace(codes, latents=latents, grain=grain)))
     return torch.stack(made, 1)
 
 
 def _suiting(
-    painter: PictureModel, codes: Codes, keep: int, noise: list[Tensor], temperature: Temperature
+    painter: PictureModel, codes: Codes, keep: int, noise: list[Tensor]
 ) -> list[Tensor]:
     """Returns latents of the rungs that the prior describes together with those that are kept."""
     count = max(0, painter.model.settings.top_rungs - keep)
@@ -112,7 +110,7 @@ def _suiting(
         return []
     labels = None if codes.labels is None else codes.labels.argmax(1)
     kept, draws = codes.vector(keep), torch.cat([z.flatten(1) for z in noise[:count]], 1)
-    rest = painter.prior.complete(kept, draws, temperature_at(temperature, 0), labels)
+    rest = painter.prior.complete(kept, draws, labels)
     return painter.model.top_parts(torch.cat([kept, rest], 1))[keep:]
 
 

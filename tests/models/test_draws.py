@@ -5,7 +5,14 @@ import torch
 from torch import Tensor, nn
 
 from hiresvae.errors import UserError
-from hiresvae.models.draws import FromPosterior, FromPrior, Given, Together, check_temperature
+from hiresvae.models.draws import (
+    FromPosterior,
+    FromPrior,
+    Given,
+    Together,
+    check_latents,
+    check_temperature,
+)
 from hiresvae.models.vae import VAE
 from hiresvae.seeding import Noise, Shard
 
@@ -113,3 +120,20 @@ def test_together_equals_the_two_separate_walks(model: VAE, images: Tensor):
         torch.testing.assert_close(drawn.z, torch.cat([a.z, b.z]), rtol=1e-5, atol=1e-5)
         # Samples have no rate: only the pictures' rows count.
         torch.testing.assert_close(drawn.rate(), a.rate(), rtol=1e-5, atol=1e-5)
+
+
+def test_latents_of_other_shapes_name_the_nearest(refused):
+    shapes = [(6, 1, 1), (2, 4, 4)]
+    top, below = torch.zeros(3, 6, 1, 1), torch.zeros(3, 2, 4, 4)
+    for fitting in ([top], [top, below]):
+        check_latents(fitting, shapes)
+    with refused("rung 0 have the shape (3, 6)", "nearest valid: (3, 6, 1, 1)"):
+        check_latents([top.flatten(1)], shapes)
+    with refused("rung 1 have the shape (2, 2, 4, 4)", "nearest valid: (3, 2, 4, 4)"):
+        check_latents([top, below[:2]], shapes)
+    with refused("of 0 rungs", "nearest valid: of 1"):
+        check_latents([], shapes)
+    with refused("of 3 rungs", "nearest valid: of 2"):
+        check_latents([top, below, below], shapes)
+    with refused("shape ()"):
+        check_latents([torch.zeros(())], shapes)

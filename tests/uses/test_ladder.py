@@ -64,6 +64,23 @@ def test_rungs_that_the_prior_describes_together_are_drawn_to_suit_one_another(
     assert not near(warm[:, 0], warm[:, 1])
 
 
+def test_each_rung_that_the_prior_describes_has_its_own_temperature(make_painter, pictures):
+    joint = make_painter(pyramid="1x1 4x2 8x1 16", top_rungs=3)
+    numbers = range(4)
+    for cold in range(3):
+        chosen = [0.0 if rung == cold else 1.0 for rung in range(4)]
+        top = joint.latents(list(numbers), temperature=chosen)
+        assert [len({tuple(z.flatten().tolist()) for z in rung}) for rung in top] == [
+            1 if rung == cold else 4 for rung in range(3)
+        ]
+    codes = encode(joint, pictures[:3])
+    still = resampled(joint, codes, 1, draws=2, temperature=(1.0, 0.0, 0.0, 0.0))
+    assert near(still[:, 0], still[:, 1])
+    for moving in ((0.0, 1.0, 0.0, 0.0), (0.0, 0.0, 1.0, 0.0), (0.0, 0.0, 0.0, 1.0)):
+        drawn = resampled(joint, codes, 1, draws=2, temperature=moving)
+        assert not near(drawn[:, 0], drawn[:, 1])
+
+
 def test_a_draw_depends_on_seed_picture_and_number_only(ladder, codes):
     whole = resampled(ladder, codes, 1, draws=3, seed=5)
     assert near(resampled(ladder, codes[:2], 1, draws=2, seed=5), whole[:2, :2])
