@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from hiresvae.devices import exact_products
-from hiresvae.errors import UserError
+from hiresvae.errors import OwnError, UserError, is_lost_process, is_out_of_memory
 from hiresvae.metrics.cache import digest
 from hiresvae.metrics.chunks import by_chunk
 from hiresvae.metrics.weights import at_home, find_weights
@@ -179,6 +179,7 @@ def extract(
 
     Raises:
         TypeError: the pictures are not uint8.
+        UserError: the user's own network does not take them, or gives anything but ``(N, D)``.
     """
     from rich.console import Console
     from rich.progress import Progress
@@ -193,12 +194,48 @@ def extract(
             images = part.expand(-1, 3, -1, -1)
             images = images.float() if network.side is None else _resize(images, network.side)
             images = images.to(network.device, memory_format=torch.channels_last)
-            rows = network.call(images).float()
+            rows = _rows(network, images)
             bar.advance(task, len(part))
             return rows
 
         with torch.inference_mode(), exact_products():
             return by_chunk(of, pictures, size=batch)
+
+
+def _rows(network: FeatureNetwork, images: Tensor) -> Tensor:
+    """Returns what a network says of float pictures, float32 ``(N, D)``.
+
+    Raises:
+        UserError: it does not take them, or what it gives is nothing that can be measured.
+    """
+    wanted = (
+        f"it must map float pictures (N, 3, H, W) in [0, 255], here {tuple(images.shape)}, to "
+        f"finite float features (N, D), here ({len(images)}, D)"
+    )
+    try:
+        found = network.call(images)
+    except RuntimeError as error:
+        if network.is_inception or is_out_of_memory(error) or is_lost_process(error):
+            raise
+        # Where a scripted network fails its words are a traceback; the last line says why.
+        reason = str(error).strip().splitlines()[-1:] or [type(error).__name__]
+        raise OwnError(f"{network.name} failed ({reason[0].strip()}): {wanted}") from error
+    fault = _fault(found, len(images))
+    if fault:  # one process alone may meet it: each says its own
+        raise OwnError(f"{network.name} gave {fault}: {wanted}")
+    rows: Tensor = found.float()
+    return rows
+
+
+def _fault(found: Any, count: int) -> str:
+    """Returns what is wrong with the features of so many pictures; nothing if they are usable."""
+    if not isinstance(found, Tensor):
+        return f"no tensor but a {type(found).__name__}"
+    if found.ndim != 2 or len(found) != count or not found.shape[1]:
+        return f"a tensor of shape {tuple(found.shape)}"
+    if not found.is_floating_point():
+        return f"numbers of the kind {str(found.dtype).removeprefix('torch.')}"
+    return "" if found.float().isfinite().all() else "numbers that are not finite"
 
 
 def features_key(pictures: Tensor, network: FeatureNetwork) -> str:

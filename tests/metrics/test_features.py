@@ -58,6 +58,37 @@ def script(module: torch.nn.Module, path: Path) -> Path:
     return path
 
 
+class Output(torch.nn.Module):
+    """A network whose output is of another kind than features are."""
+
+    def __init__(self, kind: str) -> None:
+        super().__init__()
+        self.kind = kind
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        means = x.mean(dim=[2, 3])
+        if self.kind == "places":
+            return means[:, :, None, None]
+        if self.kind == "one number":
+            return means[:, 0]
+        if self.kind == "scalar":
+            return means.mean()
+        if self.kind == "fewer rows":
+            return means[:1]
+        if self.kind == "no columns":
+            return means[:, :0]
+        if self.kind == "whole numbers":
+            return means.long()
+        if self.kind == "not finite":
+            return means / 0
+        return x.flatten(1) @ torch.ones(7, 4)  # a fixed side
+
+
+class Several(torch.nn.Module):
+    def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        return x.mean(dim=[2, 3]), x
+
+
 def pictures(n: int = 5, channels: int = 3, side: int = 12) -> torch.Tensor:
     rng = torch.Generator().manual_seed(0)
     return torch.randint(0, 256, (n, channels, side, side), generator=rng, dtype=torch.uint8)
@@ -135,6 +166,36 @@ def test_a_file_that_is_no_network_is_the_users_mistake(tmp_path) -> None:
     broken.write_bytes(b"half a file")
     with pytest.raises(UserError, match="whole"):
         load_network(str(broken))
+
+
+@pytest.mark.parametrize(
+    ("kind", "words"),
+    [
+        ("places", r"gave a tensor of shape \(5, 3, 1, 1\)"),
+        ("one number", r"gave a tensor of shape \(5,\)"),
+        ("scalar", r"gave a tensor of shape \(\)"),
+        ("fewer rows", r"gave a tensor of shape \(1, 3\)"),
+        ("no columns", r"gave a tensor of shape \(5, 0\)"),
+        ("whole numbers", "gave numbers of the kind int64"),
+        ("not finite", "gave numbers that are not finite"),
+        ("another side", r"failed \(.*mat1 and mat2"),
+        ("several", "gave no tensor but a tuple"),
+    ],
+)
+def test_a_network_that_gives_no_features_is_refused(tmp_path, kind, words) -> None:
+    module = Several() if kind == "several" else Output(kind)
+    network = load_network(str(script(module, tmp_path / "own.pt")))
+    with pytest.raises(UserError, match=rf"^own\.pt {words}.*: it must map .* \(5, D\)$"):
+        extract(pictures(5), network)
+
+
+def test_memory_that_ends_is_no_fault_of_the_network(tmp_path) -> None:
+    def call(images: torch.Tensor) -> torch.Tensor:
+        raise RuntimeError("CUDA out of memory")
+
+    network = features.FeatureNetwork("own.pt", "", call, None, torch.device("cpu"))
+    with pytest.raises(RuntimeError, match=r"^CUDA out of memory"):
+        extract(pictures(), network)
 
 
 def test_floats_are_refused(tmp_path) -> None:
