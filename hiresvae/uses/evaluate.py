@@ -14,7 +14,14 @@ from hiresvae.run import explained, write_json
 from hiresvae.settings import MetricSettings
 from hiresvae.uses.evaluate_folders import measure_folders
 from hiresvae.uses.evaluate_model import measure_model
-from hiresvae.uses.plan import GROUPS, LEAST_PICTURES, OF_FEATURES, Plan, chosen_groups
+from hiresvae.uses.plan import (
+    GROUPS,
+    LEAST_PICTURES,
+    OF_FEATURES,
+    OF_FEATURES_ALONE,
+    Plan,
+    chosen_groups,
+)
 from hiresvae.uses.processes import connect, is_first
 
 # Raised when a figure is computed in another way or a new one is added: what was kept is made anew.
@@ -59,7 +66,8 @@ def evaluate(
 
     Raises:
         UserError: a folder of pictures without a reference, an empty one, too few samples, an
-            unknown group, a feature file that cannot be read, or a file that cannot be written.
+            unknown group, a feature file that cannot be read, nothing that was asked for can be
+        measured, or a file that cannot be written.
     """
     begun = time.monotonic()
     if iwae < 0:
@@ -93,11 +101,15 @@ def evaluate(
         plan.network = feature_network(
             chosen.features if features is None else features, device, plan
         )
+        if plan.network is None and plan.groups <= OF_FEATURES_ALONE:
+            raise _nothing(plan)
     if painter is not None:
         figures, counts = measure_model(painter, reference, device, plan)
     else:
         assert isinstance(model, str) and reference is not None
         figures, counts = measure_folders(Path(model).expanduser(), reference, plan)
+    if not figures:
+        raise _nothing(plan)
     report = {
         "model": model if isinstance(model, str) else model.settings.name,
         "reference": None if reference is None else str(reference),
@@ -115,6 +127,12 @@ def evaluate(
     if is_first():
         write_json(out, report)
     return report
+
+
+def _nothing(plan: Plan) -> UserError:
+    """Returns what to say where no figure of the groups that were asked for can be had."""
+    asked = ",".join(name for name in GROUPS if name in plan.groups)
+    return UserError(f"nothing of --metrics {asked} can be measured: {'; '.join(plan.notes)}")
 
 
 def _try_to_write(out: Path) -> None:

@@ -20,7 +20,8 @@ GROUPS = {
     "memory": "nearest training pictures, MiFID",
     "likelihood": "ELBO, IWAE, bits/dim, KL of each rung, active units",
 }
-OF_FEATURES = {"distance", "coverage", "diversity", "memory"}
+OF_FEATURES_ALONE = {"distance", "coverage"}
+OF_FEATURES = OF_FEATURES_ALONE | {"diversity", "memory"}
 # Fewer pictures of a kind than this say nothing.
 LEAST_PICTURES = 8
 

@@ -44,6 +44,27 @@ def test_without_weights_the_rest_runs_and_one_line_says_so(tmp_path) -> None:
     assert not [name for name in report["figures"] if "fid" in name]
 
 
+def test_where_nothing_asked_for_can_be_measured_there_is_no_report(
+    tmp_path, folders, scenes
+) -> None:
+    reals, out = folders("reals", scenes(9, 4)), tmp_path / "f.json"
+    args = {"samples": 20, "device": "cpu"}
+    with pytest.raises(UserError, match=f"nothing of --metrics distance .*{features.INCEPTION}"):
+        evaluate("m", out, metrics="distance", **args)
+    for model, reference in (("m", None), (str(reals), reals)):
+        with pytest.raises(UserError, match=r"nothing of --metrics distance,coverage .*features=n"):
+            evaluate(
+                model, out, metrics="coverage,distance", features="none", reference=reference,
+                **args,
+            )  # fmt: skip
+    with pytest.raises(UserError, match=r"nothing of --metrics memory .*need not be those trained"):
+        evaluate("m", out, metrics="memory", features="none", reference=reals, **args)
+    assert not out.exists()
+    # Variety is of pixels, too.
+    evaluate("m", out, metrics="diversity,distance", features="none", **args)
+    assert out.exists()
+
+
 def test_mistakes_are_sentences(tmp_path) -> None:
     out = tmp_path / "f.json"
     (tmp_path / "fakes").mkdir()
@@ -103,11 +124,11 @@ def test_the_settings_say_what_is_not_told(tmp_path, stub, network, monkeypatch)
         metrics={"samples": 9, "features": network},  # type: ignore[arg-type]
     )
     monkeypatch.setattr(stub, "settings", chosen)
-    args = {"metrics": "coverage", "device": "cpu"}
+    args = {"metrics": "coverage,diversity", "device": "cpu"}
     report = evaluate("m", tmp_path / "f.json", **args)
     assert report["counts"]["samples"] == 9 and report["features"]["name"] == "patches.pt"
     told = evaluate("m", tmp_path / "f.json", samples=11, features="none", **args)
-    assert told["features"] is None and told["figures"] == {}
+    assert told["features"] is None and "coverage_fitted" not in told["figures"]
     monkeypatch.setattr(stub, "settings", Settings(metrics={"samples": 4}))  # type: ignore[arg-type]
     with pytest.raises(UserError, match="samples=4 is too few"):
         evaluate("m", tmp_path / "f.json", **args)
