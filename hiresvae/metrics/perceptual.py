@@ -19,8 +19,8 @@ from hiresvae.devices import exact_products
 from hiresvae.errors import UserError
 from hiresvae.images import to_float
 from hiresvae.metrics.chunks import by_chunk
-from hiresvae.metrics.features import file_sha256
-from hiresvae.metrics.weights import find_weights
+from hiresvae.metrics.features import file_sha256, known_picture
+from hiresvae.metrics.weights import at_home, find_weights
 
 # By the name in lpips: the file at torchvision's address, its megabytes.
 BACKBONES = {
@@ -29,6 +29,10 @@ BACKBONES = {
     "squeeze": ("squeezenet1_1-b8a52dc0.pth", 5),
 }
 ADDRESS = "https://download.pytorch.org/models"
+# Sides of a known picture, and how far it is from its mirror image by the published backbone.
+# Of the others no answer is known, and any file of the right shapes is taken.
+ANSWERS = {"squeeze": ((256, 0.44789), (64, 0.35104))}
+TOLERANCE = 2e-3
 # What figures are of.
 MEASURED = "squeeze"
 # Below this side nothing is left of a picture before the backbone's last layer.
@@ -82,7 +86,8 @@ def load_module(net: str) -> tuple[nn.Module, Path]:
     """Returns the package's network, frozen, in evaluation mode and on the CPU, and its file.
 
     Raises:
-        UserError: the backbone's weights are nowhere, broken or of another network.
+        UserError: the backbone's weights are nowhere, broken or of another network, or they answer
+            a known picture otherwise than the published ones.
     """
     path = find_backbone(net)
     import lpips
@@ -106,7 +111,31 @@ def load_module(net: str) -> tuple[nn.Module, Path]:
         raise UserError(
             f"{path} cannot be read as the weights of LPIPS's {net}: is the file whole?"
         ) from error
-    return network.requires_grad_(False).eval(), path
+    network.requires_grad_(False).eval()
+    if not answers_as_lpips(network, net):
+        raise UserError(
+            f"{at_home(path)} holds other weights than LPIPS's {net} is defined on: it answers a "
+            f"known picture otherwise; put torchvision's {ADDRESS}/{path.name} in its place"
+        )
+    return network, path
+
+
+def answers_as_lpips(network: nn.Module, net: str) -> bool:
+    """Returns whether a network has LPIPS's distances, by a known picture and its mirror image.
+
+    Random weights of the right shapes have distances, too, that nobody could tell from true ones.
+
+    Args:
+        network: two float ``(1, 3, H, W)`` in [-1, 1] to their distance; on the CPU.
+        net: its backbone; one without a known answer is believed.
+    """
+    with torch.inference_mode():
+        for side, answer in ANSWERS.get(net, ()):
+            picture = known_picture(side) / 127.5 - 1
+            # Not a number is not near, either.
+            if not abs(float(network(picture, picture.flip(3))) - answer) < TOLERANCE:
+                return False
+    return True
 
 
 def load_lpips(device: torch.device | str = "cpu") -> PerceptualNetwork:

@@ -35,7 +35,7 @@ def places(tmp_path, monkeypatch) -> None:
 
 
 @pytest.fixture
-def backbone(tmp_path, monkeypatch) -> Path:
+def stranger(tmp_path, monkeypatch) -> Path:
     """Random weights with the names and shapes of the real ones."""
     import torchvision
 
@@ -45,6 +45,13 @@ def backbone(tmp_path, monkeypatch) -> Path:
     torch.save(torchvision.models.squeezenet1_1().state_dict(), path)
     monkeypatch.setenv("HIRESVAE_WEIGHTS", str(path.parent))
     return path
+
+
+@pytest.fixture
+def backbone(stranger, monkeypatch) -> Path:
+    """The same, whose answers are believed."""
+    monkeypatch.setattr(perceptual, "answers_as_lpips", lambda *_: True)
+    return stranger
 
 
 def scenes(n: int = 3, side: int = 32, channels: int = 3) -> torch.Tensor:
@@ -117,6 +124,26 @@ def test_a_broken_file_is_the_users_to_mend(backbone) -> None:
     torch.save({"something": torch.zeros(1)}, backbone)
     with pytest.raises(UserError, match="whole"):
         load_lpips()
+
+
+def test_random_weights_under_the_backbone_s_name_are_refused(stranger) -> None:
+    with pytest.raises(
+        UserError, match=r"squeezenet1_1.* holds other weights than LPIPS's squeeze"
+    ):
+        load_lpips()
+
+
+def test_the_answer_must_be_near_and_a_number_at_every_side() -> None:
+    answers = dict(perceptual.ANSWERS["squeeze"])
+
+    def says(net: str = "squeeze", **changed: float) -> bool:
+        told = answers | {int(side): value for side, value in changed.items()}
+        network = lambda a, b: torch.tensor(told[a.shape[-1]])  # noqa: E731
+        return perceptual.answers_as_lpips(network, net)
+
+    assert says() and says(**{"256": 0.4485})
+    assert not says(**{"256": 0.45}) and not says(**{"64": 0.2}) and not says(**{"64": np.nan})
+    assert says("vgg", **{"256": 0.1}), "of that one no answer is known"
 
 
 @needs_weights
