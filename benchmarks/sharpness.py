@@ -23,6 +23,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from asked import refuse_unmeasurable
 from command_line import parser_of
 from trials import Bench, Job, again, in_batches, quiet_speed, say
 
@@ -196,8 +197,7 @@ def vary(bench: Bench, whole: Job, family: str, seeds: Sequence[int]) -> None:
         seeds: of the trainings.
     """
     skipped = []
-    for title, changes in FAMILIES[family].items():
-        one = Job(title, whole.config, (*whole.changes, *changes), whole.images, whole.seed)
+    for title, one in variants(whole, family).items():
         if title.startswith("without") and one.settings() == whole.settings():
             skipped.append(title)
             say(f"{title}: left out already, nothing to compare")
@@ -205,6 +205,19 @@ def vary(bench: Bench, whole: Job, family: str, seeds: Sequence[int]) -> None:
         for seed in seeds:
             bench.do(again(one, one.title, one.images, seed))
     bench.write(family, {"seeds": list(seeds), "absent_already": skipped})
+
+
+def variants(whole: Job, family: str) -> dict[str, Job]:
+    """Returns the jobs of a family by title.
+
+    Args:
+        whole: the training that they are variants of.
+        family: of `FAMILIES`.
+    """
+    return {
+        title: Job(title, whole.config, (*whole.changes, *changes), whole.images, whole.seed)
+        for title, changes in FAMILIES[family].items()
+    }
 
 
 def refuse_unfair(jobs: Mapping[str, Job]) -> None:
@@ -227,12 +240,16 @@ def chosen(arguments: argparse.Namespace) -> dict[str, Job]:
     """Returns the jobs that the arguments name, by contestant, checked.
 
     Raises:
-        UserError: an unknown contestant, or one without its configuration.
+        UserError: an unknown contestant, one without its configuration, too few or too many.
     """
     present = [who for who, file in CONTESTANTS.items() if (arguments.configs / file).is_file()]
     names = arguments.contestants.split(",") if arguments.contestants else present
     if arguments.family and not arguments.contestants:
         names = ["cvaegan"]
+    if arguments.family and len(names) > 1:
+        raise UserError(
+            f"--contestants {','.join(names)!r}: --ablate and --diets take one, such as cvaegan"
+        )
     budget = BUDGETS[arguments.budget]
     data = (f"data.source={arguments.data}", f"data.size={arguments.size}", *DATA[arguments.data])
     jobs = {}
@@ -243,12 +260,14 @@ def chosen(arguments: argparse.Namespace) -> dict[str, Job]:
             who,
             arguments.configs / CONTESTANTS[who],
             (*budget.changes, *data, *arguments.set),
-            arguments.images or budget.images,
+            budget.images if arguments.images is None else arguments.images,
             arguments.seeds[0],
         )
     if len(jobs) < 2 and not arguments.family:
         raise UserError(f"--contestants {','.join(names)!r} is one alone; name 2 of {present}")
     refuse_unfair(jobs)
+    for one in variants(jobs[names[0]], arguments.family).values() if arguments.family else ():
+        one.settings()
     return jobs
 
 
@@ -281,9 +300,13 @@ def parse(words: Sequence[str] | None) -> argparse.Namespace:
     add("--dry-run", action="store_true", help="tell what would be trained, and stop")
     arguments = parser.parse_args(words)
     try:
-        arguments.seeds = [int(seed) for seed in arguments.seeds.split(",")]
-    except ValueError:
-        parser.error(f"--seeds {arguments.seeds!r}: whole numbers with commas between, such as 0,1")
+        arguments.seeds = seeds_of(arguments.seeds)
+    except ValueError as error:
+        parser.error(f"--seeds {arguments.seeds!r}: {error}, such as 0,1")
+    if arguments.images is not None and arguments.images < 1:
+        parser.error(f"--images {arguments.images}: 1 or more; left out it is the budget's")
+    if arguments.samples is None:
+        arguments.samples = BUDGETS[arguments.budget].samples
     if arguments.seconds is not None and arguments.family:
         parser.error(
             "--seconds is for all at equal seconds; --ablate and --diets are at equal images"
@@ -293,18 +316,37 @@ def parse(words: Sequence[str] | None) -> argparse.Namespace:
     return arguments
 
 
+def seeds_of(words: str) -> list[int]:
+    """Returns the seeds that are named with commas between.
+
+    Raises:
+        ValueError: what they must be.
+
+    Example:
+        >>> seeds_of("0,3")
+        [0, 3]
+    """
+    if not all(seed.strip().isdecimal() for seed in words.split(",")):
+        raise ValueError("whole numbers of 0 or more with commas between")
+    seeds = [int(seed) for seed in words.split(",")]
+    if len(set(seeds)) < len(seeds):
+        raise ValueError("each once")
+    return seeds
+
+
 @in_words()
 def main(words: Sequence[str] | None = None) -> None:
     """Runs the benchmark that the command line asks for."""
     arguments = parse(words)
     jobs = chosen(arguments)
+    refuse_unmeasurable(arguments.samples, arguments.features, arguments.metrics)
     title = f"{arguments.data.replace(':', '_')}_{arguments.size}_{arguments.budget}"
     if arguments.family:
         title += f"_{next(iter(jobs))}"
     bench = Bench(
         arguments.runs / title,
         arguments.out / title,
-        arguments.samples or BUDGETS[arguments.budget].samples,
+        arguments.samples,
         arguments.features,
         arguments.metrics,
     )

@@ -243,6 +243,48 @@ def test_mistakes_are_one_sentence(capsys):
         assert said in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("word", "said"),
+    [
+        ("--samples=3", "take 8 or more"),
+        ("--samples=0", "take 8 or more"),
+        ("--metrics=foo", "'foo' is no group"),
+        ("--features=/no/network.pt", "nor a TorchScript file"),
+        (f"--features={__file__}", "cannot be read as TorchScript"),
+        ("--images=0", "--images 0: 1 or more"),
+        ("--seeds=0,0", "each once"),
+        ("--seeds=0,-1", "0 or more"),
+    ],
+)
+@pytest.mark.parametrize("dry", [["--dry-run"], []])
+def test_what_cannot_be_measured_is_refused_before_anything_is_trained(
+    word, said, dry, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.setattr(trials.Bench, "do", lambda *_: pytest.fail("began"))
+    folders = [f"--runs={tmp_path / 'runs'}", f"--out={tmp_path / 'results'}"]
+    with pytest.raises(SystemExit) as caught:
+        main([*TINY, *folders, "--metrics=all", word, *dry])
+    told = capsys.readouterr().err
+    assert caught.value.code == 2 and said in told and "Traceback" not in told
+    assert not list(tmp_path.iterdir())
+
+
+def test_features_that_no_figure_needs_are_not_read(capsys):
+    main([*TINY, "--features=/no/network.pt", "--dry-run"])
+    assert "seeds [0]" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("family", ["ablate", "diets"])
+def test_variants_are_of_one_contestant_and_all_of_them_fit(family, refused, monkeypatch):
+    words = [f"--{family}", "--contestants=vae,cvaegan"]
+    with refused("'vae,cvaegan'", "take one"):
+        chosen(parse(words))
+    table = {"everything": [], "without": ["model.widht=3"]}
+    monkeypatch.setitem(sharpness.FAMILIES, {"ablate": "ablation"}.get(family, family), table)
+    with refused("model.width"):
+        chosen(parse([f"--{family}"]))
+
+
 def test_a_dry_run_tells_and_trains_nothing(tmp_path, capsys):
     main(["--dry-run", "--budget=hour", "--data=monet", "--seeds=0,3", f"--runs={tmp_path}"])
     said = capsys.readouterr().out

@@ -1,0 +1,18 @@
+import pytest
+from asked import refuse_unmeasurable
+
+
+def test_what_evaluate_refuses_is_refused_before(refused, network):
+    with refused("take 8 or more"):
+        refuse_unmeasurable(7, "none", "all")
+    with refused("did you mean 'texture'?"):
+        refuse_unmeasurable(8, "none", "textures")
+    with refused("nor a TorchScript file"):
+        refuse_unmeasurable(8, f"{network}.gone", "distance")
+    refuse_unmeasurable(8, network, "all")
+    refuse_unmeasurable(8, f"{network}.gone", "texture,paired")
+
+
+def test_a_network_that_is_not_named_is_not_looked_for(monkeypatch):
+    monkeypatch.setattr("asked.feature_network", lambda *_: pytest.fail("looked for"))
+    refuse_unmeasurable(8, "auto", "all")
