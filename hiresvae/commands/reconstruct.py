@@ -2,12 +2,14 @@
 
 import itertools
 import json
+from collections.abc import Iterable
 from pathlib import Path
 
 import torch
 
 from hiresvae import images
-from hiresvae.errors import UserError
+from hiresvae.data.reading import reason
+from hiresvae.errors import UserError, printable
 from hiresvae.generator import load
 from hiresvae.metrics.paired import psnr
 from hiresvae.run import explained, write_whole
@@ -34,8 +36,10 @@ def run(*, model: str, paths: list[Path], out: Path, device: str | None = None) 
     names = distinct([name for part in found for name in part.names])
     skipped = [entry for part in found for entry in part.skipped]
     if not names:
-        why = f" ({skipped[0][0]}: {skipped[0][1]})" if skipped else ""
-        raise UserError(f"no pictures to reconstruct in {', '.join(map(str, paths))}{why}")
+        raise UserError(
+            f"no pictures to reconstruct in {', '.join(map(str, paths))}{reason(skipped)}"
+        )
+    tell(skipped)
     originals = torch.cat([part.pictures for part in found])
     remade = painter.reconstruct(originals)
     errors = psnr(remade, originals)
@@ -53,11 +57,17 @@ def run(*, model: str, paths: list[Path], out: Path, device: str | None = None) 
             name: {"psnr_db": round(float(error), 3)}
             for name, error in zip(names, errors, strict=True)
         },
-        "skipped": [{"name": name, "reason": reason} for name, reason in skipped],
+        "skipped": [{"name": name, "reason": words} for name, words in skipped],
     }
     write_whole(out / "reconstruct.json", json.dumps(report, indent=2) + "\n")
     print(f"{len(remade)} pictures, mean PSNR {errors.mean():.2f} dB; sheet in {out / 'sheet.png'}")
     return out / "reconstruct.json"
+
+
+def tell(skipped: Iterable[tuple[str, str]]) -> None:
+    """Prints names and reasons of what could not be used, a line each."""
+    for name, words in skipped:
+        print(printable(f"skipped {name}: {words}"))
 
 
 def distinct(names: list[str]) -> list[str]:

@@ -8,14 +8,15 @@ from PIL import Image
 from torch import Tensor
 
 from hiresvae import images
-from hiresvae.commands.reconstruct import distinct
+from hiresvae.commands.reconstruct import distinct, tell
 from hiresvae.data.decode import UnreadableError, brightness, whole
 from hiresvae.data.folders import read_file
-from hiresvae.errors import UserError, printable
+from hiresvae.data.reading import reason
+from hiresvae.errors import UserError
 from hiresvae.generator import PictureModel, load
 from hiresvae.run import explained
 from hiresvae.uses.codes import read
-from hiresvae.uses.restore import restore
+from hiresvae.uses.restore import LARGEST, restore
 
 ENDINGS = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff")
 
@@ -43,7 +44,8 @@ def run(
         model: run folder or model folder.
         paths: pictures, or folders of pictures.
         out: folder of the result.
-        mask: picture that is white where the others are to be filled in.
+        mask: picture that is white where the others are to be filled in; it is scaled to those of
+            its shape, and those of another are skipped.
         resize: bring pictures to the model's size instead of working in tiles.
         answers: different answers, whose mean is taken and whose spread is the uncertainty; of a
             model without noise the first is taken and the others are of other views, see
@@ -55,14 +57,16 @@ def run(
     """
     painter = load(model, device=device)
     files = files_in(paths)
-    written, skipped = [], []
+    white = None if mask is None else _white(mask)
+    written: list[Path] = []
+    skipped: list[tuple[str, str]] = []
     for name, file in zip(distinct([path.name for path in files]), files, strict=True):
         try:
-            picture = read(painter, file).pictures[0] if resize else whole_picture(painter, file)
-        except (UnreadableError, OSError, IndexError) as error:
-            skipped.append(f"{file}: {error}")
+            picture = _resized(painter, file) if resize else whole_picture(painter, file)
+            hole = None if white is None else _hole(white, picture.shape[2], picture.shape[1])
+        except (UnreadableError, OSError) as error:
+            skipped.append((str(file), str(error)))
             continue
-        hole = None if mask is None else _mask(mask, picture.shape[1], picture.shape[2])
         found = restore(
             painter, picture, hole, answers=answers, rounds=rounds, steps=steps, seed=seed
         )
@@ -78,10 +82,9 @@ def run(
             if len(found.answers) > 1:
                 images.save(_uncertainty(found.spread), out / f"{stem}_uncertainty.png")
         written.append(path)
-    for words in skipped:
-        print(printable(f"skipped {words}"))
+    tell(skipped)
     if not written:
-        raise UserError(f"no pictures to restore in {', '.join(map(str, paths))}")
+        raise UserError(f"no pictures to restore in {', '.join(map(str, paths))}{reason(skipped)}")
     words = "; bright is unsure in NAME_uncertainty.png" if answers > 1 else ""
     if mask is not None and answers > 1:
         what = "the mean" if painter.model.settings.stochastic else "the first"
@@ -112,20 +115,52 @@ def files_in(paths: list[Path]) -> list[Path]:
 
 
 def whole_picture(painter: PictureModel, file: Path) -> Tensor:
-    """Returns a picture at its own size, uint8 ``(C, H, W)``."""
-    return torch.from_numpy(whole(read_file(file), 1 if painter.model.channels == 1 else 3))
+    """Returns a picture at its own size, uint8 ``(C, H, W)``.
+
+    Raises:
+        UnreadableError: it is none, or larger than what `hiresvae.uses.restore` works on.
+        OSError: the file cannot be read.
+    """
+    raw = read_file(file)
+    return torch.from_numpy(whole(raw, 1 if painter.model.channels == 1 else 3, LARGEST))
 
 
-def _mask(path: Path, height: int, width: int) -> Tensor:
-    """Returns where a mask is white, bool ``(H, W)``; it is scaled to the picture."""
+def _resized(painter: PictureModel, file: Path) -> Tensor:
+    """Returns a picture as the model takes it, uint8 ``(C, S, S)``."""
+    found = read(painter, file)
+    if not found.names:
+        raise UnreadableError(found.skipped[0][1] if found.skipped else "no picture")
+    return found.pictures[0]
+
+
+def _white(path: Path) -> Image.Image:
+    """Returns a mask at its own size: 255 where it is white, else 0."""
     try:
-        grey = brightness(read_file(path)).resize((width, height), Image.Resampling.NEAREST)
+        white = brightness(read_file(path)).point(lambda level: 255 * (level > 127))
     except (OSError, UnreadableError) as error:
         raise UserError(f"--mask {path} cannot be read as a picture ({error})") from error
-    hole = torch.from_numpy(np.array(grey) > 127)
-    if not hole.any():
+    if white.getbbox() is None:
         raise UserError(f"--mask {path} has no white: white is what will be filled in")
-    return hole
+    return white
+
+
+def _hole(white: Image.Image, width: int, height: int) -> Tensor:
+    """Returns where a mask is white, bool ``(H, W)``, scaled to a picture of its shape.
+
+    Raises:
+        UnreadableError: the picture is of another shape, or so small that no white is left.
+    """
+    wide, high = white.size
+    # By a pixel of the mask: scaling has rounded one side of it.
+    if min(abs(wide * height / width - high), abs(high * width / height - wide)) > 1:
+        raise UnreadableError(
+            f"--mask has {wide} x {high} pixels, and {width} x {height} are another shape; nearest "
+            f"valid: a mask of {width} x {height}, or that at another scale"
+        )
+    hole = np.array(white.resize((width, height), Image.Resampling.NEAREST)) > 0
+    if not hole.any():
+        raise UnreadableError(f"--mask has no white left at {width} x {height} pixels")
+    return torch.from_numpy(hole)
 
 
 def _uncertainty(spread: Tensor) -> Tensor:

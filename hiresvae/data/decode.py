@@ -2,6 +2,8 @@
 
 import contextlib
 import io
+import threading
+import warnings
 import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -13,6 +15,7 @@ from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
 MAX_PIXELS = 100_000_000
 # Named, so that no file can reach a plugin that starts another program (EPS does).
 FORMATS = ("PNG", "JPEG", "MPO", "GIF", "BMP", "TIFF", "WEBP", "AVIF", "JPEG2000", "PPM", "ICO")
+_WARNINGS = threading.Lock()  # what is done with warnings is one for all threads
 
 One = bytes | np.ndarray
 """An encoded file, or pixels uint8 ``(H, W)`` or ``(C, H, W)``."""
@@ -88,18 +91,19 @@ def attempt(read: Callable[[], Raw], framing: Framing) -> Decoded | str:
         return f"cannot be read: {error or type(error).__name__}"
 
 
-def whole(raw: One, channels: Literal["auto", 1, 3] = "auto") -> np.ndarray:
+def whole(raw: One, channels: Literal["auto", 1, 3] = "auto", most: int = MAX_PIXELS) -> np.ndarray:
     """Returns the picture as `decode` does but neither cut nor scaled, uint8 ``(C, H, W)``.
 
     Args:
         raw: the file or its pixels.
         channels: 1, 3, or auto: as many as the file has.
+        most: pixels that a file may have.
 
     Raises:
-        UnreadableError: as `decode` does.
+        UnreadableError: as `decode` does, or the file has more pixels.
     """
     with _explained():
-        image = _picture(raw, channels)
+        image = _picture(raw, channels, most)
         return np.array(_planes(image.convert("RGB") if channels == 3 else image), order="C")
 
 
@@ -147,9 +151,9 @@ def _explained() -> Iterator[None]:
         raise UnreadableError(f"broken: {error or type(error).__name__}") from error
 
 
-def _picture(raw: One, channels: Literal["auto", 1, 3]) -> Image.Image:
+def _picture(raw: One, channels: Literal["auto", 1, 3], most: int = MAX_PIXELS) -> Image.Image:
     """Returns the picture upright in mode L or RGB, in mode L where one channel is wanted."""
-    image = _plain(_upright(_open(raw)) if isinstance(raw, bytes) else _from_pixels(raw))
+    image = _plain(_upright(_open(raw, most)) if isinstance(raw, bytes) else _from_pixels(raw))
     return image.convert("L") if channels == 1 else image
 
 
@@ -171,17 +175,22 @@ def _decoded(pixels: np.ndarray, framing: Framing, size: tuple[int, int]) -> Dec
     return Decoded(np.ascontiguousarray(pixels), size)
 
 
-def _open(raw: bytes) -> Image.Image:
+def _open(raw: bytes, most: int = MAX_PIXELS) -> Image.Image:
     if not raw:
         raise UnreadableError("empty file")
     Image.init()
     try:
         built_in = [name for name in FORMATS if name in Image.OPEN]
-        image = Image.open(io.BytesIO(raw), formats=built_in)
+        # Pillow warns of pictures that we take, and of those that we refuse in our own words.
+        with _WARNINGS, warnings.catch_warnings():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            image = Image.open(io.BytesIO(raw), formats=built_in)
     except UnidentifiedImageError as error:
         raise UnreadableError("not a picture") from error
-    if image.width * image.height > MAX_PIXELS:
-        raise UnreadableError(f"gigantic: {image.width} x {image.height} pixels")
+    if image.width * image.height > most:
+        raise UnreadableError(
+            f"gigantic: {image.width} x {image.height} pixels, more than {most // 10**6} million"
+        )
     image.load()
     return image
 

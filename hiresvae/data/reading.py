@@ -1,6 +1,6 @@
 """Pictures that a person points at, decoded as a model expects them; nothing is stored."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -70,6 +70,16 @@ def read_pictures(
             pixels.append(outcome.pixels)
     stacked = np.stack(pixels) if pixels else np.zeros((0, channels, size, size), np.uint8)
     return Read(names, torch.from_numpy(stacked), skipped)
+
+
+def reason(skipped: Sequence[tuple[str, str]]) -> str:
+    """Returns why the first of these could not be used, for the end of a sentence; "" of none.
+
+    Example:
+        >>> reason([("a.png", "empty file"), ("b.png", "not a picture")])
+        ' (a.png: empty file)'
+    """
+    return f" ({skipped[0][0]}: {skipped[0][1]})" if skipped else ""
 
 
 def _items(path: Path) -> Iterable[Item]:

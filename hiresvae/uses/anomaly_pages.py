@@ -5,19 +5,20 @@ they know. What a page is held against is the model's own picture of it, made ti
 seams; of a model that was trained to take stains away, what differs is the stains.
 """
 
+import contextlib
 from collections.abc import Iterator
 
 import torch
 from torch import Tensor
 
-from hiresvae.data.decode import whole
+from hiresvae.data.decode import UnreadableError, whole
 from hiresvae.data.pictures import find_source
 from hiresvae.data.sources import choose
 from hiresvae.data.tiles import page_of
 from hiresvae.generator import PictureModel
 from hiresvae.images import to_float, to_uint8
 from hiresvae.uses.anomaly import heat
-from hiresvae.uses.restore import restore
+from hiresvae.uses.restore import LARGEST, restore
 
 
 def page_errors(painter: PictureModel, page: Tensor, seed: int = 0) -> tuple[Tensor, Tensor]:
@@ -47,7 +48,10 @@ def page_heat(squares: Tensor, level: float) -> Tensor:
 
 
 def held_out_pages(painter: PictureModel, most: int) -> Iterator[Tensor]:
-    """Yields the pages of the training source that were held out, uint8 ``(C, H, W)``, ``most``."""
+    """Yields the pages of the training source that were held out, uint8 ``(C, H, W)``, ``most``.
+
+    Those larger than what `hiresvae.uses.restore` works on are left out.
+    """
     settings, data = painter.settings, painter.data()
     held = {page_of(data.names[i]) for i in data.held_out}
     items = choose(find_source(settings.data, settings.inputs).items(), settings.data.limit)
@@ -55,4 +59,5 @@ def held_out_pages(painter: PictureModel, most: int) -> Iterator[Tensor]:
     for _, item in zip(range(most), found, strict=False):
         raw = item.read()
         one = raw[0] if isinstance(raw, tuple) else raw
-        yield torch.from_numpy(whole(one, 1 if painter.model.channels == 1 else 3))
+        with contextlib.suppress(UnreadableError):
+            yield torch.from_numpy(whole(one, 1 if painter.model.channels == 1 else 3, LARGEST))

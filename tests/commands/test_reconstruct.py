@@ -34,7 +34,8 @@ def test_each_picture_has_a_file_a_figure_and_a_place(trained, pictures, tmp_pat
     assert [entry["name"].split("/")[-1] for entry in report["skipped"]] == ["broken.png"]
     with Image.open(out / "sheet.png") as sheet:
         assert sheet.size == (6 * 18 - 2, 16), "three pairs side by side"
-    assert "3 pictures, mean PSNR" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "3 pictures, mean PSNR" in said and "broken.png: not a picture\n" in said
 
 
 def test_single_files_and_several_paths(labelled, pictures, tmp_path):

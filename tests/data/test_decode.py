@@ -173,11 +173,17 @@ def png(width: int, height: int) -> bytes:
     return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + data + chunk(b"IEND", b"")
 
 
-@pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
 @pytest.mark.parametrize("side", [10_001, 12_000, 60_000])
 def test_gigantic_pictures_are_refused_by_their_header(side: int) -> None:
     with pytest.raises(UnreadableError, match="gigantic"):
         decode(png(side, side), Framing(8))
+
+
+def test_a_large_picture_is_judged_by_us_and_not_warned_of() -> None:
+    with pytest.raises(UnreadableError, match="9700 x 9700 pixels, more than 64 million"):
+        whole(png(9_700, 9_700), 3, 64_000_000)
+    with pytest.raises(UnreadableError, match="truncated"):
+        whole(png(9_700, 9_700), 1)
 
 
 @pytest.mark.filterwarnings("ignore")
