@@ -8,10 +8,11 @@ from pathlib import Path
 import torch
 
 from hiresvae import images
-from hiresvae.commands.reconstruct import distinct
+from hiresvae.commands.reconstruct import distinct, tell
 from hiresvae.commands.restore import files_in, whole_picture
 from hiresvae.data.decode import UnreadableError
-from hiresvae.errors import UserError, printable
+from hiresvae.data.reading import reason
+from hiresvae.errors import UserError
 from hiresvae.generator import PictureModel, load
 from hiresvae.run import explained, write_whole
 from hiresvae.uses.anomaly import (
@@ -98,10 +99,9 @@ def run(
     names = [name for part in found for name in part.names]
     skipped = [entry for part in found for entry in part.skipped]
     if not names:
-        raise UserError(f"no pictures in {', '.join(map(str, paths))}")
+        raise UserError(f"no pictures in {', '.join(map(str, paths))}{reason(skipped)}")
+    tell(skipped)
     common = _usual(painter, reference)
-    if not len(common):
-        raise UserError(NONE_USUAL)
     usual = scores(painter, common, draws=draws, seed=seed)
     got = scores(painter, pictures, draws=draws, seed=seed)
     heats = heat(got.squares, usual.squares)
@@ -119,8 +119,6 @@ def run(
     _report(out, by, quantile, names, chosen, known, figures)
     if heatmaps is not None:
         _heatmaps(painter, pictures, names, heats, heatmaps)
-    for name, reason in skipped:
-        print(printable(f"skipped {name}: {reason}"))
     return out
 
 
@@ -146,16 +144,12 @@ def _run_pages(
             f"--by {by!r}, but this model was trained on tiles (data.crop) and whole pictures are "
             "judged by their error; nearest valid: --by error"
         )
-    if reference is None:
-        common = list(held_out_pages(painter, USUAL_PAGES))
-    else:
-        common = [page for _, page in _pages(painter, [reference], USUAL_PAGES)]
-    if not common:
-        raise UserError(NONE_USUAL)
+    common = _usual_pages(painter, reference)
     squares = [page_errors(painter, page, seed)[1] for page in common]
     level = float(torch.cat([one.flatten() for one in squares]).mean())
     names, errors, hottest, itself = [], [], [], []
-    for name, page in _pages(painter, paths):
+    skipped: list[tuple[str, str]] = []
+    for name, page in _pages(painter, paths, skipped):
         again, wrong = page_errors(painter, page, seed)
         heated = page_heat(wrong, level)
         names.append(name)
@@ -167,11 +161,14 @@ def _run_pages(
             above = overlay(page, heated / heated.median().clamp_min(1))
             _save_heat(heatmaps, name, torch.cat([_coloured(page), _coloured(again), above], 2))
     if not names:
-        raise UserError(f"no pictures in {', '.join(map(str, paths))}")
+        raise UserError(f"no pictures in {', '.join(map(str, paths))}{reason(skipped)}")
     figures = {"mean_squared_error": [f"{error:.6f}" for error in errors], "largest_heat": hottest}
     usual = torch.stack([one.mean() for one in squares])
     if any(all(row) for row in itself):
-        raise UserError(f"a page is its own and only measure of what is usual: {NONE_USUAL}")
+        raise UserError(
+            "a page is its own and only measure of what is usual: give --reference FOLDER with "
+            "others beside it"
+        )
     itself_of = torch.tensor(itself)
     _report(out, by, quantile, names, torch.stack(errors), usual, figures, itself_of)
     return out
@@ -214,15 +211,22 @@ def _report(
 
 
 def _pages(
-    painter: PictureModel, paths: list[Path], most: int | None = None
+    painter: PictureModel,
+    paths: list[Path],
+    skipped: list[tuple[str, str]],
+    most: int | None = None,
 ) -> Iterator[tuple[str, torch.Tensor]]:
-    """Yields pictures at their own size, uint8 ``(C, H, W)``, by distinct names."""
+    """Yields pictures at their own size, uint8 ``(C, H, W)``, by distinct names.
+
+    What cannot be used is told, and put into ``skipped`` by name and reason.
+    """
     files = files_in(paths)[:most]
     for name, file in zip(distinct([path.name for path in files]), files, strict=True):
         try:
             yield name, whole_picture(painter, file)
-        except (UnreadableError, OSError, IndexError) as error:
-            print(printable(f"skipped {file}: {error}"))
+        except (UnreadableError, OSError) as error:
+            skipped.append((str(file), str(error)))
+            tell(skipped[-1:])
 
 
 def _figures(got: Scores, draws: int) -> dict[str, list[str]]:
@@ -271,12 +275,44 @@ def _table(columns: dict[str, list[str]], order: list[int]) -> str:
 
 
 def _usual(painter: PictureModel, reference: Path | None) -> torch.Tensor:
+    """Returns pictures that say what is usual, uint8 ``(N, C, S, S)``.
+
+    Raises:
+        UserError: there are none.
+    """
     if reference is not None:
-        return read(painter, reference).pictures[:USUAL]
+        found = read(painter, reference)
+        if not found.names:
+            raise _none_in(reference, found.skipped)
+        tell(found.skipped)
+        return found.pictures[:USUAL]
     from hiresvae.uses.reals import Reals
 
     real = Reals.of(painter.data(), painter.model.size)
-    return real.held_out[:USUAL] if real.has_held_out else real.held_out[:0]
+    if not real.has_held_out or not len(real.held_out):
+        raise UserError(NONE_USUAL)
+    return real.held_out[:USUAL]
+
+
+def _usual_pages(painter: PictureModel, reference: Path | None) -> list[torch.Tensor]:
+    """Does the same for pages, each uint8 ``(C, H, W)``."""
+    if reference is None:
+        held_out = list(held_out_pages(painter, USUAL_PAGES))
+        if not held_out:
+            raise UserError(NONE_USUAL)
+        return held_out
+    skipped: list[tuple[str, str]] = []
+    found = [page for _, page in _pages(painter, [reference], skipped, USUAL_PAGES)]
+    if not found:
+        raise _none_in(reference, skipped)
+    return found
+
+
+def _none_in(reference: Path, skipped: list[tuple[str, str]]) -> UserError:
+    return UserError(
+        f"--reference {reference} has no picture that can be used{reason(skipped)}; give a folder "
+        "of usual pictures, or leave it for those held out in training"
+    )
 
 
 def _heatmaps(

@@ -7,10 +7,10 @@ from typing import Any
 from torch import Tensor
 
 from hiresvae import images
-from hiresvae.commands.reconstruct import distinct
+from hiresvae.commands.reconstruct import distinct, tell
 from hiresvae.errors import UserError, nearest
 from hiresvae.generator import PictureModel, load
-from hiresvae.metrics.identity import BOXES, Box, check_box, load_identity
+from hiresvae.metrics.identity import BOXES, Box, IdentityNetwork, check_box, load_identity
 from hiresvae.run import explained, write_whole
 from hiresvae.uses.attributes import Examples, of_data, two_folders
 from hiresvae.uses.codes import Inputs, decode, gather
@@ -74,7 +74,12 @@ def run(
     if face_box is not None:
         check_box(face_box)
     painter = load(model, device=device)
+    if identity is None:
+        faces = painter.settings.data.source in BOXES
+        identity = faces or features is not None or face_box is not None
+    network = _network(painter, features, face_box) if identity else None
     inputs = gather(painter, paths)
+    tell(inputs.skipped)
     edit, count = _edit(painter, attribute, method, keep, csv, having, lacking, source)
     both = edit.label is None or edit.other is not None
     if strength < 0 and not both:
@@ -111,10 +116,10 @@ def run(
         "change_by_strength": change,
         "skipped": [{"name": name, "reason": reason} for name, reason in inputs.skipped],
     }
-    known_faces = painter.settings.data.source in BOXES
-    asked = known_faces or features is not None or face_box is not None
-    if asked if identity is None else identity:
-        report["identity"] = _identity(painter, inputs, strip, change, features, face_box)
+    if isinstance(network, IdentityNetwork):
+        report["identity"] = _identity(painter, inputs, strip, change, network)
+    elif network is not None:
+        report["identity"] = {"missing": network}
     write_whole(out / "edit.json", json.dumps(report, indent=2) + "\n")
     print(f"{len(final)} pictures, {attribute} by {strength:+g}; sheet in {out / 'sheet.png'}")
     if "missing" in report.get("identity", {}):
@@ -158,28 +163,36 @@ def _edit(
     return edit, len(examples.pictures)
 
 
-def _identity(
-    painter: PictureModel,
-    inputs: Inputs,
-    strip: Tensor,
-    change: dict[str, Any],
-    features: Path | None,
-    box: Box | None,
-) -> dict[str, Any]:
-    """Puts into the change of each strength how far faces moved; returns what that is measured by.
+def _network(
+    painter: PictureModel, features: Path | None, box: Box | None
+) -> IdentityNetwork | str:
+    """Returns what tells people apart.
 
     Without the weights of MobileFaceNet that is a sentence: the rest of the report stands alone.
+
+    Raises:
+        UserError: another network was named, and cannot be had.
     """
     if features is None and box is None:
         box = BOXES.get(painter.settings.data.source)
     try:
-        network = load_identity(
+        return load_identity(
             "auto" if features is None else str(features), box=box, device=painter.device
         )
     except UserError as error:
         if features is not None:
             raise
-        return {"missing": str(error)}
+        return str(error)
+
+
+def _identity(
+    painter: PictureModel,
+    inputs: Inputs,
+    strip: Tensor,
+    change: dict[str, Any],
+    network: IdentityNetwork,
+) -> dict[str, Any]:
+    """Puts into the change of each strength how far faces moved; returns the measure used."""
     people = yardstick(painter, network, inputs.pictures)
     unedited = decode(painter, inputs.codes)
     rows = kept(network, strip, unedited, inputs.pictures, people)

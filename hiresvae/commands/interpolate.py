@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from hiresvae import images
+from hiresvae.commands.reconstruct import tell
 from hiresvae.errors import UserError
 from hiresvae.generator import load
 from hiresvae.run import explained
@@ -54,9 +55,8 @@ def run(
     painter = load(model, device=device)
     count = len(painter.model.latent_shapes)
     moving = _rungs(rungs, count)
-    inputs = gather(painter, keys, temperature=temperature)
-    if len(inputs.names) < 2:
-        raise UserError(f"interpolate needs two pictures, but {keys} are one")
+    inputs = gather(painter, keys, temperature=temperature, each=True)
+    tell(inputs.skipped)
     if loop:
         inputs = inputs.closed()
     steps = steps or (9 if ending in STILL else 24)

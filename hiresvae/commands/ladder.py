@@ -6,6 +6,7 @@ from pathlib import Path
 from torch import Tensor
 
 from hiresvae import images
+from hiresvae.commands.reconstruct import tell
 from hiresvae.errors import UserError
 from hiresvae.generator import load
 from hiresvae.run import explained
@@ -52,6 +53,7 @@ def run(
         raise UserError(f"--draws {draws}: at least 1 is needed")
     keys = keys or [f"{SAMPLE}{seed + i}" for i in range(SAMPLES)]
     inputs = gather(painter, keys, temperature=temperature)
+    tell(inputs.skipped)
     if len(inputs.names) > MOST:
         raise UserError(
             f"{len(inputs.names)} pictures make a sheet too large to look at; nearest valid: {MOST}"

@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn.functional import one_hot
 
 from hiresvae.batching import in_batches
-from hiresvae.data.reading import Read, read_pictures
+from hiresvae.data.reading import Read, read_pictures, reason
 from hiresvae.errors import UserError
 from hiresvae.generator import PictureModel, PriorName
 from hiresvae.images import to_uint8
@@ -221,7 +221,11 @@ class Inputs:
 
 
 def gather(
-    painter: PictureModel, specs: Sequence[str], *, temperature: Temperature = 1.0
+    painter: PictureModel,
+    specs: Sequence[str],
+    *,
+    temperature: Temperature = 1.0,
+    each: bool = False,
 ) -> Inputs:
     """Returns the pictures that are meant and their codes.
 
@@ -229,9 +233,10 @@ def gather(
         painter: the model.
         specs: files, folders and archives of pictures, or ``sample:SEED``.
         temperature: of samples.
+        each: whether each of them must give a picture, or one of all is enough.
 
     Raises:
-        UserError: a path or a seed is wrong, or there is no picture at all.
+        UserError: a path or a seed is wrong, or there is no picture.
     """
     names: list[str] = []
     real: list[bool] = []
@@ -249,14 +254,15 @@ def gather(
             continue
         found = read(painter, Path(spec))
         skipped += found.skipped
-        if len(found.pictures):
+        if each and not found.names:
+            raise UserError(f"no picture in {spec}{reason(found.skipped)}")
+        if found.names:
             names += found.names
             real += [True] * len(found.names)
             pictures.append(found.pictures)
             codes.append(encode(painter, found.pictures))
     if not names:
-        reasons = f" ({skipped[0][0]}: {skipped[0][1]})" if skipped else ""
-        raise UserError(f"no pictures in {', '.join(specs)}{reasons}")
+        raise UserError(f"no pictures in {', '.join(specs)}{reason(skipped)}")
     return Inputs(names, torch.cat(pictures), Codes.joined(codes), real, skipped)
 
 

@@ -1,6 +1,7 @@
 """Pages of a model of tiles; pictures of one size are in `test_uses.py`."""
 
 import csv
+import shutil
 
 import numpy as np
 import pytest
@@ -103,8 +104,43 @@ def test_a_table_and_heat_maps_of_pages(run, pages, tmp_path, capsys, refused):
     assert "of 10 usual ones" in capsys.readouterr().out
     with refused("--by error"):
         anomaly.run(model=str(run), paths=[pages], out=out, device="cpu", by="bits")
-    with refused("no pictures in"):
+    with refused("no pictures in", "broken.png: not a picture"):
         anomaly.run(model=str(run), paths=[broken], out=out, by="error", device="cpu")
+
+
+@pytest.mark.parametrize(("fixture", "by"), [("run", "error"), ("trained", "score")])
+def test_what_is_no_picture_is_told_with_its_reason(
+    request, pages, tmp_path, capsys, refused, fixture, by
+):
+    model, out = str(request.getfixturevalue(fixture)), tmp_path / "scores.csv"
+    usual, empty = tmp_path / "usual", tmp_path / "empty"
+    shutil.copytree(pages, usual)
+    empty.mkdir()
+    (usual / "text.png").write_text("no picture")
+    broken = tmp_path / "broken.png"
+    broken.write_text("no picture")
+
+    def judged(*paths, reference):
+        anomaly.run(
+            model=model, paths=list(paths), out=out, reference=reference, by=by, device="cpu"
+        )
+
+    judged(pages / "1.png", broken, reference=usual)
+    said = capsys.readouterr().out
+    assert "broken.png: not a picture" in said and "text.png: not a picture" in said
+    with refused("no pictures in", "broken.png: not a picture"):
+        judged(broken, reference=usual)
+    with refused(f"--reference {broken} has no picture that can be used", "not a picture"):
+        judged(pages / "1.png", reference=broken)
+    with refused(f"--reference {empty} "):
+        judged(pages / "1.png", reference=empty)
+
+
+def test_a_page_too_large_is_skipped_by_name(run, pages, tmp_path, capsys, huge):
+    judged = [huge(9_000, 9_000), pages / "1.png"]
+    anomaly.run(model=str(run), paths=judged, out=tmp_path / "s.csv", by="error", device="cpu")
+    said = capsys.readouterr().out
+    assert "huge.png: gigantic: 9000 x 9000 pixels" in said and "of 1 pictures" in said
 
 
 def test_a_page_takes_no_part_in_drawing_its_own_line(run, pages, tmp_path, refused):

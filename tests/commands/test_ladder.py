@@ -35,6 +35,13 @@ def test_sheets_of_pictures_and_samples(laddered, tmp_path):
     assert wide[1] == narrow[1] and wide[0] - narrow[0] == 3 * (16 + 2), "6 columns, and 3"
 
 
+def test_what_is_no_picture_is_told(laddered, tmp_path):
+    broken = tmp_path / "broken\x1b.png"
+    broken.write_text("no picture")
+    words = call("ladder", laddered, broken, "sample:1", "--out", tmp_path / "out")
+    assert "skipped broken\\x1b.png: not a picture" in words and "1 pictures, " in words
+
+
 def test_samples_are_shown_where_no_picture_is_named(laddered, tmp_path):
     assert "4 pictures, 2 of 4 rungs kept" in call("ladder", laddered, "--out", tmp_path / "a")
     call("ladder", laddered, "sample:7", "--out", tmp_path / "b")

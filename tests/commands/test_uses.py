@@ -101,6 +101,19 @@ def test_interpolate_writes_strips_and_films(trained, folder, tmp_path, call, mo
     assert written == [None, *[(256, 256, 3)] * 3, "closed"]
 
 
+def test_interpolate_refuses_a_key_that_is_no_picture(trained, folder, tmp_path, call, refused):
+    from hiresvae.commands.interpolate import run
+
+    bad, strip = folder / "bad.png", tmp_path / "way.png"
+    bad.write_text("no picture")
+    for keys in (["sample:1", str(bad), "sample:2"], ["sample:1", str(bad)]):
+        with refused(f"no picture in {bad} (bad.png: not a picture)"):
+            run(model=str(trained), keys=keys, out=strip, device="cpu")
+    assert not strip.exists()
+    words = call("interpolate", trained, folder, "sample:1", "--steps", 2, "--out", strip)
+    assert "bad.png: not a picture" in words and "3 x 2 pictures" in words
+
+
 def test_edit_writes_pictures_a_sheet_and_a_report(trained, folder, tmp_path, call):
     out = tmp_path / "out"
     call("edit", trained, folder, "sample:4", "--attribute", "brightness", "--out", out)
@@ -123,6 +136,21 @@ def test_edit_tells_whether_faces_stay_the_same(trained, folder, tmp_path, call,
     rows = [entry["identity"] for entry in report["change_by_strength"].values()]
     assert len(rows) == 3 and rows[1]["from_reconstruction"] < rows[2]["from_reconstruction"]
     assert rows[1]["from_original"] > 0
+
+
+def test_edit_writes_nothing_where_the_network_cannot_be_had(trained, folder, tmp_path, refused):
+    from hiresvae.commands.edit import run
+
+    chosen = {"attribute": "brightness", "out": tmp_path / "out", "device": "cpu"}
+    with refused("0.png"):
+        run(model=str(trained), paths=["sample:1"], features=folder / "0.png", **chosen)
+    assert not (tmp_path / "out").exists()
+
+
+def test_edit_tells_what_is_no_picture(trained, folder, tmp_path, call):
+    (folder / "bad.png").write_text("no picture")
+    said = call("edit", trained, folder, "--attribute", "brightness", "--out", tmp_path / "out")
+    assert "skipped " in said and "bad.png: not a picture" in said
 
 
 def test_edit_without_the_network_reports_the_rest(trained, folder, tmp_path, call, monkeypatch):
