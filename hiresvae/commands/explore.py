@@ -2,6 +2,7 @@
 
 import webbrowser
 
+from hiresvae.errors import Terminated
 from hiresvae.explore.server import Explorer
 from hiresvae.explore.studio import Studio, furnish
 from hiresvae.generator import load
@@ -37,5 +38,7 @@ def run(
             webbrowser.open(server.url)
         try:
             server.serve_forever()
+        except Terminated:
+            raise  # the one that has an exit code of its own
         except KeyboardInterrupt:
             print("ended")

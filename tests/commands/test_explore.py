@@ -3,6 +3,7 @@ import socket
 import pytest
 
 from hiresvae.cli import main
+from hiresvae.errors import Terminated
 from hiresvae.explore.server import Explorer
 
 
@@ -34,6 +35,15 @@ def test_it_says_where_the_page_is(trained, ended, capsys, monkeypatch):
     assert "http://127.0.0.1:" in said and "Ctrl-C" in said and not ended
     assert call(monkeypatch, trained) == 0
     assert len(ended) == 1 and ended[0].startswith("http://127.0.0.1:")
+
+
+def test_sigterm_has_its_own_code(trained, ended, capsys, monkeypatch):
+    def terminate(self):
+        raise Terminated
+
+    monkeypatch.setattr(Explorer, "serve_forever", terminate)
+    assert call(monkeypatch, trained, "--no-browser") == 143
+    assert "stopped by SIGTERM" in capsys.readouterr().err
 
 
 def test_mistakes_are_one_sentence_and_code_2(trained, ended, capsys, monkeypatch, tmp_path):
