@@ -31,6 +31,8 @@ def find_folder(name: str, which: Literal["best", "last"] = "last") -> Path:
         UserError: there is no model of that name, or it cannot be looked at.
     """
     if name.startswith(hub.PREFIX):
+        if which == "best":
+            raise _no_best(name)
         return hub.download(name.removeprefix(hub.PREFIX), FILES)
     with readable(f"model {name!r}"):
         return _folder_of(name, which)
@@ -38,14 +40,10 @@ def find_folder(name: str, which: Literal["best", "last"] = "last") -> Path:
 
 def _folder_of(name: str, which: Literal["best", "last"]) -> Path:
     path = Path(name)
-    if which == "best" and path.exists():
+    if which == "best" and (path.exists() or name in shipped()):
         if (path / "model_best" / "config.json").is_file():
             return path / "model_best"
-        raise UserError(
-            f"{name!r} keeps no best model: only a run folder does, from its first snapshot on, "
-            "unless metrics.keep_best is 'none' or fewer than 2 pictures are held out; nearest "
-            "valid: the last"
-        )
+        raise _no_best(name)
     if (path / "model" / "config.json").is_file():
         return path / "model"
     if (path / "config.json").is_file():
@@ -63,6 +61,20 @@ def _folder_of(name: str, which: Literal["best", "last"]) -> Path:
     raise UserError(f"{name!r} is no run folder and no model folder: it has no config.json")
 
 
+def _no_best(name: str) -> UserError:
+    return UserError(
+        f"{name!r} keeps no best model: only a run folder does, from its first snapshot on, "
+        "unless metrics.keep_best is 'none' or fewer than 2 pictures are held out; nearest "
+        "valid: the last"
+    )
+
+
+def _of_a_run(folder: Path) -> bool:
+    """Says whether a model folder lies in the folder of the run that trained it."""
+    folder = folder.resolve()
+    return folder.name in ("model", "model_best") and (folder.parent / "config.yaml").is_file()
+
+
 def shipped() -> list[str]:
     """Returns the names of the models that come with the package."""
     return sorted(path.parent.name for path in SHIPPED.glob("*/config.json"))
@@ -73,7 +85,8 @@ class Words:
     """What ``config.json``, ``labels.json`` and the card of a model folder say.
 
     Attributes:
-        settings: of the run that trained it.
+        settings: of the run that trained it; read from elsewhere than that run's folder, without
+            ``data.cache``: whoever gave a model away does not decide where files are written.
         size: side of the pictures.
         channels: 1 or 3.
         images_seen: in training.
@@ -108,12 +121,17 @@ def read_words(folder: Path) -> Words:
         settings = validate(dict(config["settings"]))
     except SettingsError as error:
         raise UserError(f"model folder {folder}: config.json: {error}") from error
+    if not _of_a_run(folder):
+        data = settings.data.model_copy(update={"cache": None})
+        settings = settings.model_copy(update={"data": data})
     size, channels = int(config["size"]), int(config["channels"])
     if not 1 <= size <= MAX_SIZE or channels not in (1, 3):
         raise ValueError(f"config.json: pictures of {size} px in {channels} channels")
     classes = tuple(str(name) for name in labels["classes"])
     shares = tuple(float(share) for share in labels["shares"])
-    if len(shares) != (len(classes) if settings.model.conditional else 0):
+    if shares and not settings.model.conditional:
+        raise ValueError("labels.json: shares of labels, but the model was trained without labels")
+    if settings.model.conditional and len(shares) != len(classes):
         raise ValueError(f"labels.json: {len(shares)} shares for {len(classes)} labels")
     if not all(0 <= share <= 1 for share in shares):
         raise ValueError("labels.json: a share is not between 0 and 1")
