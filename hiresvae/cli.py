@@ -124,6 +124,7 @@ def sample(
         float,
         typer.Option(
             min=0.0,
+            max=1.0,
             callback=finite,
             help="Below 1, the top latents move towards the mean of the whole prior.",
         ),

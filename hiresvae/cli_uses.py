@@ -233,7 +233,8 @@ def latent(
         str | None, typer.Option(help="Whose pictures; the model's data unless told.")
     ] = None,
     label: Annotated[
-        str | None, typer.Option(help="Label of the pictures of sheet and traversals.")
+        str | None,
+        typer.Option(help="Label of the pictures of sheet and traversals; the first unless told."),
     ] = None,
     seed: Seed = 0,
     device: Device = None,
@@ -331,7 +332,8 @@ def restore(
     paths: Annotated[list[Path], typer.Argument(metavar="PATH...", help="Pictures or folders.")],
     out: Annotated[Path, typer.Option(help="Folder of the result.")] = Path("restored"),
     mask: Annotated[
-        Path | None, typer.Option(help="Picture that is white where to fill in.")
+        Path | None,
+        typer.Option(help="Picture that is white where to fill in; scaled to those of its shape."),
     ] = None,
     resize: Annotated[
         bool, typer.Option("--resize", help="Bring to the model's size; else work in tiles.")

@@ -36,7 +36,8 @@ def run(
         rows: latents in the traversals.
         limit: pictures encoded at most.
         source: whose pictures, as ``data.source``; None: those it was trained on.
-        label: label of the pictures of sheet and traversals, for a conditional model.
+        label: label of the pictures of sheet and traversals, for a conditional model; None: the
+            first.
         seed: of t-SNE and UMAP.
         device: None takes what there is.
 
