@@ -1,6 +1,5 @@
 """Trainings that are compared: each done once, continued where it was broken off, and tabled."""
 
-import json
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -8,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from records import recorded
 
 from hiresvae.configuration import dump_settings, load_settings
 from hiresvae.errors import UserError
@@ -107,7 +107,9 @@ class Bench:
         if not finished(run, settings):
             self._train(run, settings)
         painter = load(run)
-        report = evaluation(painter, str(run), self.file(job), self.asked, painter.data().key)
+        report = evaluation(
+            painter, str(run), self.file(job), self.asked, painter.data().key, older=True
+        )
         record = {
             "title": job.title,
             "seed": job.seed,
@@ -145,7 +147,7 @@ class Bench:
         from hiresvae.uses.compare import compare
 
         runs, kept = [str(self.run(job)) for job in jobs], [self.file(job) for job in jobs]
-        say(f"report: {write(compare(runs, kept, **self.asked), self.results / name)}")
+        say(f"report: {write(compare(runs, kept, **self.asked, older=True), self.results / name)}")
 
 
 def again(job: Job, title: str, images: int, seed: int) -> Job:
@@ -164,11 +166,15 @@ def in_batches(images: float, batch_size: int) -> int:
 
 
 def finished(run: Path, settings: Settings) -> bool:
-    """Whether a run folder holds the end of exactly this training."""
+    """Whether a run folder holds the end of exactly this training.
+
+    Raises:
+        UserError: what it says of its model is cut short.
+    """
     model, config = run / "model" / "config.json", run / "config.yaml"
     if not (model.is_file() and config.is_file()):
         return False
-    seen = json.loads(model.read_text(encoding="utf-8"))["images_seen"]
+    seen = recorded(model, "images_seen")["images_seen"]
     same = config.read_text(encoding="utf-8") == dump_settings(settings)
     return bool(same and seen >= settings.training.images)
 

@@ -18,7 +18,7 @@ from hiresvae.metrics.spectrum import radial_power
 from hiresvae.run import write_json
 from hiresvae.settings import Settings
 from hiresvae.uses.curves import Training, read_training
-from hiresvae.uses.evaluate import RECIPE, evaluate
+from hiresvae.uses.evaluate import RECIPE, evaluate, networks_found
 from hiresvae.uses.figures import thumbnails
 from hiresvae.uses.verdict import winner
 
@@ -142,6 +142,7 @@ def compare(
     seed: int = 0,
     device: str | None = None,
     fresh: bool = False,
+    older: bool = False,
 ) -> Comparison:
     """Evaluates models of the same data and returns them side by side.
 
@@ -155,6 +156,7 @@ def compare(
         seed: see there; also of the samples shown.
         device: see there.
         fresh: evaluate anew whatever is kept.
+        older: see `evaluation`.
 
     Raises:
         UserError: fewer than two models, or models of different pictures.
@@ -173,7 +175,9 @@ def compare(
     contestants = []
     names = distinct(models)
     for name, model, file, painter, data in zip(names, models, kept, painters, every, strict=True):
-        report = evaluation(painter, model, file, asked, data.key, device=device, fresh=fresh)
+        report = evaluation(
+            painter, model, file, asked, data.key, device=device, fresh=fresh, older=older
+        )
         contestants.append(_contestant(name, model, painter, report, unseen, reals, seed))
     power = radial_power(unseen)
     # A picture is no news of itself, so that there is nothing to say where none is held out.
@@ -198,6 +202,7 @@ def evaluation(
     *,
     device: str | None = None,
     fresh: bool = False,
+    older: bool = False,
 ) -> dict[str, Any]:
     """Returns the report of `evaluate`, from its file if that answers the same question.
 
@@ -209,7 +214,12 @@ def evaluation(
         data_key: of the pictures.
         device: where to evaluate.
         fresh: evaluate whatever is kept.
+        older: also take what an older version kept, which did not write down its networks.
     """
+
+    def found() -> dict[str, Any]:
+        return {"networks": networks_found(asked["features"], asked["metrics"])}
+
     question = {**asked, "weights": fingerprint(painter), "data": data_key}
     question |= {"hiresvae": hiresvae.__version__, "recipe": RECIPE}
     if not fresh and file.is_file():
@@ -217,9 +227,11 @@ def evaluation(
             report: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
         except ValueError:
             report = {}
-        if report.get("asked") == question:
+        kept = report.get("asked")
+        if kept == question | found() or (older and kept == question):
             return report
-    report = {**evaluate(model, file, device=device, **asked), "asked": question}
+    report = evaluate(model, file, device=device, **asked)
+    report |= {"asked": question | found()}  # some may have been downloaded meanwhile
     write_json(file, report)
     return report
 

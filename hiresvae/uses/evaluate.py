@@ -9,7 +9,8 @@ from typing import Any
 from hiresvae import generator
 from hiresvae.devices import choose_device
 from hiresvae.errors import UserError
-from hiresvae.metrics.features import FeatureNetwork, load_network
+from hiresvae.metrics.features import FeatureNetwork, file_sha256, find_inception, load_network
+from hiresvae.metrics.perceptual import MEASURED, find_backbone
 from hiresvae.run import explained, write_json
 from hiresvae.settings import MetricSettings
 from hiresvae.uses.evaluate_folders import measure_folders
@@ -167,6 +168,36 @@ def feature_network(features: str, device: str, plan: Plan) -> FeatureNetwork | 
             raise
         plan.notes.append(str(error))
         return None
+
+
+def networks_found(features: str, metrics: str) -> dict[str, str | None]:
+    """Returns the SHA-256 of the files of networks that an evaluation would measure by.
+
+    Nothing is downloaded, and no file is loaded: whether it is what its name says is not known.
+
+    Args:
+        features: as of `evaluate`, but never None.
+        metrics: as of `evaluate`.
+
+    Returns:
+        ``features`` and ``lpips``; None for one that is not asked for, or not there.
+    """
+    groups = chosen_groups(metrics)
+    own = None if groups.isdisjoint(OF_FEATURES) else Path(features).expanduser()
+    try:
+        if own is not None and features == "auto":
+            own = find_inception(download=False)
+    except UserError:
+        own = None
+    try:
+        lpips = find_backbone(MEASURED, download=False) if "paired" in groups else None
+    except UserError:
+        lpips = None
+    found = {"features": None if features == "none" else own, "lpips": lpips}
+    return {
+        name: file_sha256(path) if path is not None and path.is_file() else None
+        for name, path in found.items()
+    }
 
 
 def _is_pictures(model: str) -> bool:

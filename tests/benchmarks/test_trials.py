@@ -3,7 +3,7 @@ import json
 import numpy as np
 import pytest
 import yaml
-from trials import Job, by_figure, finished, in_batches, markdown, measured, quiet_speed
+from trials import Bench, Job, by_figure, finished, in_batches, markdown, measured, quiet_speed
 
 from hiresvae.configuration import dump_settings, load_settings
 
@@ -65,6 +65,43 @@ def test_only_exactly_this_training_is_finished(trained, tmp_path):
     (tmp_path / "model").mkdir()
     (tmp_path / "model" / "config.json").write_text(json.dumps({"images_seen": 64}))
     assert not finished(tmp_path, settings)
+
+
+def test_a_model_cut_short_is_one_sentence_and_made_anew_from_the_checkpoint(
+    train, tmp_path, refused
+):
+    run = train(tmp_path / "run", "training.images=64")
+    settings = load_settings(run / "config.yaml")
+    model = run / "model" / "config.json"
+    whole = model.read_text()
+    for broken in (whole[:-20], "{}", "[]"):
+        model.write_text(broken)
+        with refused(str(model), "delete it"):
+            finished(run, settings)
+    model.unlink()
+    assert not finished(run, settings)
+    train(run, "training.images=64")
+    assert finished(run, settings) and model.read_text() == whole
+
+
+def test_a_run_that_was_evaluated_by_an_older_version_is_not_measured_again(
+    trained, tiny, tmp_path, monkeypatch
+):
+    calls = []
+
+    def fake(model, file, **asked):
+        calls.append(asked)
+        return {"figures": {}}
+
+    monkeypatch.setattr("hiresvae.uses.compare.evaluate", fake)
+    monkeypatch.setattr("trials.finished", lambda *_: True)
+    bench, job = Bench(tmp_path, tmp_path, 16, "none", "texture"), Job("a", tiny, (), 128, 0)
+    bench.run(job).symlink_to(trained)
+    bench.do(job)
+    kept = json.loads(bench.file(job).read_text())
+    assert kept["asked"].pop("networks") == {"features": None, "lpips": None}
+    bench.file(job).write_text(json.dumps(kept))
+    assert bench.do(job)["evaluation"] == bench.file(job).name and len(calls) == 1
 
 
 def test_what_slows_a_training_down_for_a_while_is_not_its_speed(tmp_path):
