@@ -136,18 +136,20 @@ def _coarse(settings: Settings) -> None:
     adversary, model = settings.adversary, settings.model
     if adversary is None:
         return
-    if "coarse" not in adversary.fakes:
-        if adversary.coarse_distortion > 0:
-            raise UserError(
-                f"adversary.coarse_distortion is {adversary.coarse_distortion:g}, but "
-                f"adversary.fakes {adversary.fakes} has no 'coarse'; nearest valid: "
-                f"{['coarse', *adversary.fakes]}, or a weight of 0"
-            )
-        return
     rungs = 1
     if model.backbone == "pyramid":
         rungs = len(rung_sides(model.pyramid, settings.data.size))
-    if rungs <= model.top_rungs:
+    lower = rungs > model.top_rungs
+    if "coarse" not in adversary.fakes:
+        if adversary.coarse_distortion > 0:
+            fakes = f"{['coarse', *adversary.fakes]}, or a weight of 0"
+            raise UserError(
+                f"adversary.coarse_distortion is {adversary.coarse_distortion:g}, but "
+                f"adversary.fakes {adversary.fakes} has no 'coarse'; nearest valid: "
+                + (fakes if lower else "a weight of 0, as all rungs of this model are top rungs")
+            )
+        return
+    if not lower:
         raise UserError(
             f"adversary.fakes has 'coarse', but all rungs of this model ({rungs}) are top rungs, "
             "so there is none to be drawn; nearest valid: 'reconstructions', or a ladder such as "

@@ -100,7 +100,10 @@ def labelled(train: Callable[..., Path], tmp_path_factory: pytest.TempPathFactor
 
 @pytest.fixture(scope="session")
 def compared(
-    trained: Path, train: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory
+    trained: Path,
+    train: Callable[..., Path],
+    network: str,
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> Any:
     """The tiny training beside a plain VAE of the same data, whose name is somebody's prank."""
     from hiresvae.uses.compare import compare
@@ -108,7 +111,7 @@ def compared(
     folder = tmp_path_factory.mktemp("compared")
     plain = train(folder / STRANGE, "adversary=null", "training.images=64")
     kept = [folder / "tiny.json", folder / "plain.json"]
-    asked = {"samples": 16, "features": "none", "metrics": "all"}
+    asked = {"samples": 16, "features": network, "metrics": "all"}
     return compare([str(trained), str(plain)], kept, **asked)
 
 
@@ -247,8 +250,8 @@ def refused() -> Callable[..., contextlib.AbstractContextManager[None]]:
     return context
 
 
-@pytest.fixture
-def network(tmp_path: Path) -> str:
+@pytest.fixture(scope="session")
+def network(tmp_path_factory: pytest.TempPathFactory) -> str:
     """A TorchScript file of 27 features."""
     import torch
 
@@ -256,7 +259,7 @@ def network(tmp_path: Path) -> str:
         def forward(self, x: torch.Tensor) -> torch.Tensor:
             return torch.nn.functional.adaptive_avg_pool2d(x / 255, 3).flatten(1)
 
-    path = tmp_path / "patches.pt"
+    path = tmp_path_factory.mktemp("features") / "patches.pt"
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # TorchScript is deprecated
         torch.jit.script(Patches()).save(str(path))

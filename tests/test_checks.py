@@ -239,6 +239,14 @@ CLASSES = {"model__conditional": True, "data__labels": "set"}
         ),
         (
             {"adversary__coarse_distortion": 0.5, "adversary__fakes": ["fitted"]},
+            "coarse_distortion is 0.5, .* no 'coarse'; nearest valid: a weight of 0, as all rungs",
+        ),
+        (
+            {
+                "model__pyramid": "1x1 4x1 ...",
+                "adversary__coarse_distortion": 0.5,
+                "adversary__fakes": ["fitted"],
+            },
             r"coarse_distortion is 0.5, .* no 'coarse'; nearest valid: \['coarse', 'fitted'\], or",
         ),
         (

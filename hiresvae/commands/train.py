@@ -31,9 +31,13 @@ PATIENCE = timedelta(days=2)
 _FREE: Any = {
     "name": True,
     "data": {"cache": True, "device_cache": True},
-    "training": {"images", "tick", "snapshot", "checkpoint", "trackers"},
+    "training": {
+        "images", "tick", "snapshot", "checkpoint", "trackers",
+        # The same steps with less memory, as is advised where it ran out.
+        "accumulation", "gradient_checkpointing",
+    },
     "metrics": True,
-}
+}  # fmt: skip
 
 
 def train(

@@ -1,7 +1,7 @@
 """Which of several measured values is the better one, said only where their intervals allow it.
 
 Some figures can be won without better pictures: noise and sharpening raise them. One of these is
-better only where the distances of patches and features, which see through both, say the same.
+better only where features, which see through both, were measured, and say the same as patches.
 
 Light: figures are what an evaluation's JSON holds, so that tables need neither torch nor a model.
 """
@@ -32,8 +32,9 @@ def direction(figure: Mapping[str, Any]) -> str:
 def winner(name: str, models: Sequence[Mapping[str, Mapping[str, Any]]]) -> int | None:
     """Returns which model is better in a figure than every other, or None where that is not said.
 
-    As `best`; a figure of `FOOLED` also needs witnesses, one at least that was measured of all
-    models, and the same model must have the best value of each.
+    As `best`; a figure of `FOOLED` also needs witnesses: the kernel distance of features, measured
+    of all models, and no other measured one may have its best value in another model. Patches alone
+    are no witness: each trick brings those of a blurred picture nearer to real ones.
 
     Args:
         name: of the figure.
@@ -43,12 +44,12 @@ def winner(name: str, models: Sequence[Mapping[str, Mapping[str, Any]]]) -> int 
     if first is None or not name.startswith(FOOLED):
         return first
     said = [nearest([figures.get(one) for figures in models]) for one in witnesses(name)]
-    heard = [who for who in said if who is not None]
-    return first if heard and all(who == first for who in heard) else None
+    _, *features = said
+    return first if first in features and {*said} <= {first, None} else None
 
 
 def witnesses(name: str) -> list[str]:
-    """Returns the distances of the same pictures that neither noise nor sharpening wins.
+    """Returns the distances of the same pictures by which a winner is judged, of patches first.
 
     Example:
         >>> witnesses("sharpness_ratio_reconstructions")
@@ -57,10 +58,11 @@ def witnesses(name: str) -> list[str]:
     role = name.rpartition("_")[2]
     if role == "reconstructions":
         return ["swd_reconstructions", "rkid", "rkernel"]
-    # Pixels and features call the same samples by different names.
-    of_features = "fitted" if role == "samples" else role
+    # Pixels and features call the same samples by different names, but where a folder holds them.
     of_pixels = "samples" if role == "fitted" else role
-    return [f"swd_{of_pixels}", f"gkid_{of_features}", f"gkernel_{of_features}"]
+    of_features = ("fitted", "samples") if of_pixels == "samples" else (role,)
+    kernels = [f"g{kernel}_{one}" for one in of_features for kernel in ("kid", "kernel")]
+    return [f"swd_{of_pixels}", *kernels]
 
 
 def nearest(figures: Sequence[Mapping[str, Any] | None]) -> int | None:

@@ -50,6 +50,13 @@ def test_what_changes_no_number_may_change(train, tmp_path):
     assert "tick: 8" in (tmp_path / "run" / "config.yaml").read_text()
 
 
+def test_a_run_whose_memory_ran_out_goes_on_with_less(train, tmp_path):
+    train(tmp_path / "run", "training.images=16")
+    lean = ("training.accumulation=2", "training.gradient_checkpointing=true")
+    run = train(tmp_path / "run", "training.images=32", *lean)
+    assert "continuing" in (run / "train.log").read_text()
+
+
 def test_fresh_begins_anew_and_leaves_what_is_not_the_runs(train, content, tmp_path):
     run = tmp_path / "run"
     train(run, "training.images=32", "seed=5")

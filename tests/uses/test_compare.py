@@ -74,7 +74,8 @@ def test_a_figure_that_only_one_has_stands_there_without_the_other(compared):
 def test_noise_wins_no_sharpness(compared, monkeypatch):
     """A contestant whose sharpness is that of real pictures, but whose patches are farther off."""
     name = "sharpness_ratio_samples"
-    ranges = {name: [(0.99, 1.01), (0.4, 0.5)], "swd_samples": [(1, 1), (2, 2)]}
+    ranges = {name: [(0.99, 1.01), (0.4, 0.5)]}
+    ranges |= {one: [(1, 1), (2, 2)] for one in ("swd_samples", "gkernel_fitted")}
     for what, both in ranges.items():
         for one, (low, high) in zip(compared.contestants, both, strict=True):
             old = one.evaluation["figures"][what]
@@ -135,6 +136,51 @@ def test_what_is_measured_is_kept_until_the_question_or_the_weights_change(
     file.write_text("{half a fi")
     evaluation(painter, "m", file, {**asked, "samples": 9}, "other data")
     assert len(calls) == 6
+
+
+def test_other_networks_are_another_question(trained, tmp_path, monkeypatch):
+    """Weights that were missing and are put where they belong, a file that is replaced."""
+    from hiresvae.metrics.features import INCEPTION
+    from hiresvae.metrics.perceptual import BACKBONES, MEASURED
+
+    calls = []
+
+    def fake(model, file, *, device, **asked):
+        calls.append(asked)
+        if asked["features"] == "auto":
+            (place / INCEPTION).write_bytes(b"downloaded")
+        return {"figures": {}}
+
+    monkeypatch.setattr(uses, "evaluate", fake)
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
+    monkeypatch.setenv("HIRESVAE_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("HIRESVAE_WEIGHTS", str(tmp_path / "weights"))
+    place, own = tmp_path / "weights", tmp_path / "own.pt"
+    place.mkdir()
+    own.write_bytes(b"first")
+    painter, file = load(trained), tmp_path / "kept.json"
+
+    def measured(features, metrics="all", **options):
+        before, asked = len(calls), {"samples": 8, "seed": 0}
+        asked |= {"features": str(features), "metrics": metrics}
+        for _ in range(2):  # the second time it is always kept
+            evaluation(painter, "m", file, asked, "data", **options)
+        return len(calls) - before
+
+    assert measured(own) == 1
+    own.write_bytes(b"second")
+    assert measured(own) == 1
+    (place / BACKBONES[MEASURED][0]).write_bytes(b"lpips")
+    assert measured(own, "distance") == 1 and measured(own) == 1
+    # What an evaluation downloads is what it measured by.
+    assert measured("auto") == 1
+    (place / INCEPTION).write_bytes(b"another")
+    assert measured("auto", "texture") == 1 and measured("auto") == 1
+    # Older versions did not say.
+    kept = json.loads(file.read_text())
+    del kept["asked"]["networks"]
+    file.write_text(json.dumps(kept))
+    assert measured("auto", older=True) == 0 and measured("auto") == 1
 
 
 def test_the_fingerprint_is_of_the_weights_and_of_nothing_else(trained):

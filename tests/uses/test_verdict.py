@@ -74,7 +74,8 @@ SHARP, DULL = (0.9, 1.1), (0.4, 0.5)
 @pytest.mark.parametrize(
     ("sharp", "dull", "expected"),
     [
-        ({"swd": 10}, {"swd": 20}, 0),
+        # Tricks, too, bring the patches of a blurred picture nearer to real ones.
+        ({"swd": 10}, {"swd": 20}, None),
         # Sharper by a trick: the patches are farther from real ones.
         ({"swd": 30}, {"swd": 20}, None),
         ({"swd": 10, "kid": 0.1}, {"swd": 20, "kid": 0.05}, None),
@@ -83,7 +84,9 @@ SHARP, DULL = (0.9, 1.1), (0.4, 0.5)
         # Nobody to witness it, or not of both.
         ({}, {}, None),
         ({"swd": 10}, {}, None),
+        ({"swd": 10, "kid": 0.01}, {"swd": 20}, None),
         ({"swd": 10, "kid": 0.01}, {"kid": 0.05}, 0),
+        ({"swd": 30, "kid": 0.01}, {"swd": 20, "kid": 0.05}, None),
     ],
 )
 def test_sharper_is_better_only_with_a_witness(sharp, dull, expected):
@@ -103,6 +106,7 @@ def test_what_no_trick_wins_needs_no_witness():
 def test_a_witness_is_of_the_same_pictures():
     assert witnesses("diversity_within_classes_fitted") == witnesses("diversity_pixels_samples")
     assert witnesses("nearest_standard") == ["swd_standard", "gkid_standard", "gkernel_standard"]
+    assert "gkid_samples" in witnesses("sharpness_ratio_samples"), "the name of a folder's figures"
     assert witnesses("sharpness_ratio_pictures")[:2] == ["swd_pictures", "gkid_pictures"]
     swd = {**figure(None, None), "value": 1.0}
     assert nearest([{**swd, "value": 2.0}, swd]) == 1
