@@ -13,6 +13,7 @@ import torch
 from peer import keep_mark, kept, mark_files, question, versions
 from peers_judge import Judge
 from peers_show import curves, markdown, sheet
+from records import recorded
 from trials import Job, again, finished, in_batches, measured, say
 from workers import worked
 
@@ -111,11 +112,18 @@ class Plans:
 
     Args:
         file: JSON that remembers.
+
+    Raises:
+        UserError: it is cut short.
     """
 
     def __init__(self, file: Path) -> None:
         self.file = file
-        self.content: dict[str, Any] = json.loads(file.read_text()) if file.is_file() else {}
+        self.content: dict[str, Any] = (
+            recorded(file, mend="delete it, and the lengths are decided anew")
+            if file.is_file()
+            else {}
+        )
 
     def put(self, key: str, value: Any) -> None:
         """Remembers."""

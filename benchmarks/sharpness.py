@@ -16,15 +16,15 @@ Usage:
 """
 
 import argparse
-import json
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from asked import refuse_unmeasurable
+from asked import refuse_files, refuse_unmeasurable
 from command_line import parser_of
+from records import recorded
 from trials import Bench, Job, again, in_batches, quiet_speed, say
 
 from hiresvae.cli_common import in_words
@@ -156,11 +156,18 @@ class Plans:
 
     Args:
         file: JSON that remembers.
+
+    Raises:
+        UserError: it is cut short.
     """
 
     def __init__(self, file: Path) -> None:
         self.file = file
-        self.content: dict[str, Any] = json.loads(file.read_text()) if file.is_file() else {}
+        self.content: dict[str, Any] = (
+            recorded(file, mend="delete it, and lengths at equal seconds are decided anew")
+            if file.is_file()
+            else {}
+        )
 
     def images(self, job: Job, slowest: str | None, speed: float, seconds: float) -> int:
         """Returns the images that a contestant makes in so many seconds.
@@ -343,6 +350,7 @@ def main(words: Sequence[str] | None = None) -> None:
     title = f"{arguments.data.replace(':', '_')}_{arguments.size}_{arguments.budget}"
     if arguments.family:
         title += f"_{next(iter(jobs))}"
+    refuse_files(runs=arguments.runs / title, out=arguments.out / title)
     bench = Bench(
         arguments.runs / title,
         arguments.out / title,

@@ -1,5 +1,5 @@
 import pytest
-from asked import refuse_unmeasurable
+from asked import refuse_files, refuse_unmeasurable
 
 
 def test_what_evaluate_refuses_is_refused_before(refused, network):
@@ -16,3 +16,11 @@ def test_what_evaluate_refuses_is_refused_before(refused, network):
 def test_a_network_that_is_not_named_is_not_looked_for(monkeypatch):
     monkeypatch.setattr("asked.feature_network", lambda *_: pytest.fail("looked for"))
     refuse_unmeasurable(8, "auto", "all")
+
+
+def test_files_are_no_folders(tmp_path, refused):
+    file = tmp_path / "file"
+    file.write_text("")
+    refuse_files(runs=tmp_path, out=tmp_path / "new" / "folder")
+    with refused(f"--out {file / 'in'}", f"{file} is a file"):
+        refuse_files(runs=tmp_path, out=file / "in")

@@ -292,6 +292,29 @@ def test_a_dry_run_tells_and_trains_nothing(tmp_path, capsys):
     assert "seeds [0, 3]" in said and not list(tmp_path.iterdir())
 
 
+def test_plans_cut_short_are_one_sentence(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(trials.Bench, "do", lambda *_: pytest.fail("began"))
+    file = results(tmp_path) / "equal_seconds.json"
+    file.parent.mkdir(parents=True)
+    file.write_text('{"vae-equal_images-64-seed0": {"images": 6')
+    with pytest.raises(SystemExit) as caught:
+        main([*TINY, f"--runs={tmp_path / 'runs'}", f"--out={tmp_path / 'results'}"])
+    told = capsys.readouterr().err
+    assert caught.value.code == 2 and "Traceback" not in told
+    assert str(file) in told and "delete it" in told
+
+
+@pytest.mark.parametrize("option", ["runs", "out"])
+def test_a_file_where_a_folder_is_needed_is_one_sentence(option, tmp_path, capsys):
+    file = tmp_path / "file"
+    file.write_text("")
+    with pytest.raises(SystemExit) as caught:
+        main([*TINY, f"--{option}={file}", "--dry-run"])
+    told = capsys.readouterr().err
+    assert caught.value.code == 2 and "Traceback" not in told
+    assert f"{file} is a file where a folder is needed" in told
+
+
 def test_plans_stay_unless_another_is_slowest(tmp_path):
     file = tmp_path / "plan.json"
     job = chosen(parse(["--contestants=vae,cvaegan"]))["vae"]
