@@ -74,6 +74,9 @@ PSNR = Row("PSNR of reconstructions of held-out pictures", "psnr_reconstructions
 PATCHES = Row(
     "patches of samples, sliced Wasserstein distance", "swd_samples", ".0f", real="floor_swd_train"
 )
+SHARP_COPIES = Row(
+    "sharpness of reconstructions", "sharpness_ratio_reconstructions", "#.2g", real="1"
+)
 PAIR = [
     SHARPNESS,
     SPECTRUM,
@@ -163,7 +166,9 @@ def four(title: str, folder: str, images: int, seconds: Mapping[str, int] | None
         seen = (seconds or {}).get(who)
         name = f"equal_images-{images}" if seen is None else f"equal_seconds-{seen}"
         columns[head] = f"{folder}_minutes/{who}-{name}-seed0.json"
-    return Table(title, columns, [*PAIR[:2], PATCHES, *PAIR[2:], *COVERING])
+    samples, copies = PAIR[2:5], PAIR[5:]
+    rows = [*PAIR[:2], PATCHES, *samples, SHARP_COPIES, *copies, *COVERING]
+    return Table(title, columns, rows)
 
 
 def _ablation(images: int, *without: str) -> Table:
@@ -185,7 +190,7 @@ TABLES = {
         {"with adversary": "quickstart.json", "plain VAE": "quickstart_vae.json"},
         [
             SHARPNESS,
-            Row("sharpness of reconstructions", "sharpness_ratio_reconstructions", "#.2g", "", "1"),
+            SHARP_COPIES,
             SPECTRUM,
             PSNR,
         ],

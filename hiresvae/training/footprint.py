@@ -21,7 +21,7 @@ from hiresvae.training.trainer import build
 
 CPU = torch.device("cpu")
 LARGE = 256
-"""Above this side in px one small step tells enough, as at 1024 px each picture takes 4.5 GB, beside
+"""Above this side in px one small step tells enough: at 1024 px each picture takes 4.5 GB, beside
 which gradients are nothing."""
 
 
