@@ -7,6 +7,7 @@ import warnings
 import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 import numpy as np
@@ -107,6 +108,22 @@ def whole(raw: One, channels: Literal["auto", 1, 3] = "auto", most: int = MAX_PI
         return np.array(_planes(image.convert("RGB") if channels == 3 else image), order="C")
 
 
+def header_size(path: Path) -> tuple[int, int] | None:
+    """Returns width and height that a file's header tells, None where it is no picture.
+
+    Nothing is decoded: the picture may be broken all the same, and may lie on its side.
+    """
+    try:
+        if not path.is_file():  # a pipe would be waited for
+            return None
+        with _WARNINGS, warnings.catch_warnings():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            with Image.open(path, formats=_formats()) as image:
+                return image.size
+    except Exception:  # Pillow's plugins raise nearly anything on a broken file
+        return None
+
+
 def brightness(raw: bytes) -> Image.Image:
     """Returns a picture's brightness alone, mode L, whatever is transparent in it.
 
@@ -178,13 +195,11 @@ def _decoded(pixels: np.ndarray, framing: Framing, size: tuple[int, int]) -> Dec
 def _open(raw: bytes, most: int = MAX_PIXELS) -> Image.Image:
     if not raw:
         raise UnreadableError("empty file")
-    Image.init()
     try:
-        built_in = [name for name in FORMATS if name in Image.OPEN]
         # Pillow warns of pictures that we take, and of those that we refuse in our own words.
         with _WARNINGS, warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            image = Image.open(io.BytesIO(raw), formats=built_in)
+            image = Image.open(io.BytesIO(raw), formats=_formats())
     except UnidentifiedImageError as error:
         raise UnreadableError("not a picture") from error
     if image.width * image.height > most:
@@ -193,6 +208,12 @@ def _open(raw: bytes, most: int = MAX_PIXELS) -> Image.Image:
         )
     image.load()
     return image
+
+
+def _formats() -> list[str]:
+    """Returns those of `FORMATS` that this Pillow knows."""
+    Image.init()
+    return [name for name in FORMATS if name in Image.OPEN]
 
 
 def _from_pixels(pixels: np.ndarray) -> Image.Image:

@@ -62,8 +62,9 @@ def evaluate(
 
     Returns:
         ``figures`` (name to figure, see :class:`~hiresvae.metrics.results.Figure`), ``notes`` (what
-        did not run and why), ``features``, ``metrics``, ``counts``, ``seed``, ``seconds`` and
-        ``seconds_by_part``, ``device``, ``versions``, ``model``, ``reference``.
+        did not run and why), ``size`` (side in pixels), ``features``, ``metrics``, ``counts``,
+        ``seed``, ``seconds`` and ``seconds_by_part``, ``device``, ``versions``, ``model``,
+        ``reference``.
 
     Raises:
         UserError: a folder of pictures without a reference, an empty one, too few samples, an
@@ -105,6 +106,7 @@ def evaluate(
         if plan.network is None and plan.groups <= OF_FEATURES_ALONE:
             raise _nothing(plan)
     if painter is not None:
+        plan.size = painter.settings.data.size
         figures, counts = measure_model(painter, reference, device, plan)
     else:
         assert isinstance(model, str) and reference is not None
@@ -116,6 +118,7 @@ def evaluate(
         "reference": None if reference is None else str(reference),
         "figures": {figure.name: figure.to_json() for figure in figures},
         "notes": plan.notes,
+        "size": plan.size,
         "features": None if plan.network is None else plan.network.to_json(),
         "metrics": [name for name in GROUPS if name in plan.groups],
         "counts": counts,

@@ -1,11 +1,10 @@
 """A folder of made pictures beside a folder of real ones."""
 
-from functools import partial
+from collections import Counter
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from hiresvae.data.decode import Framing, attempt
-from hiresvae.data.folders import read_file
-from hiresvae.errors import UserError
+from hiresvae.errors import UserError, printable
 from hiresvae.metrics.results import Figure
 from hiresvae.settings import DataSettings
 from hiresvae.uses.figures import Counts, patches_floor
@@ -22,6 +21,9 @@ from hiresvae.uses.memory_figures import memory_pixels
 from hiresvae.uses.plan import LEAST_PICTURES, Plan
 from hiresvae.uses.reals import Reals
 
+if TYPE_CHECKING:
+    from hiresvae.data import PictureData
+
 
 def measure_folders(fakes: Path, reference: Path, plan: Plan) -> tuple[list[Figure], Counts]:
     """Returns the figures of a folder's pictures beside a reference, and what was counted.
@@ -29,15 +31,20 @@ def measure_folders(fakes: Path, reference: Path, plan: Plan) -> tuple[list[Figu
     Args:
         fakes: folder of made pictures.
         reference: folder of real ones.
-        plan: what is wanted.
+        plan: what is wanted; gets the side at which was measured, and notes.
 
     Raises:
         UserError: a folder has too few pictures, or none.
     """
-    # The made pictures decide the side: they are measured as they are, the real ones are resized.
-    size = _side(fakes)
+    # The made pictures decide the side: most are measured as they are, the real ones are resized.
+    sides = _sides(fakes)
+    plan.size = size = _commonest(sides, fakes)
     with plan.timed("pictures"):
-        made, real = (_opened(folder, size, plan) for folder in (fakes, reference))
+        opened = [_open(folder, size) for folder in (fakes, reference)]
+        made, real = (Reals.of(data, size, plan.most, "reference") for data in opened)
+    told = [(fakes, one) for one in (*_resized(sides, size), *_skipped(opened[0]))]
+    told += [(reference, one) for one in (*_resized_reals(opened[1], size), *_skipped(opened[1]))]
+    plan.notes += [printable(f"{folder}: {words}") for folder, words in told]
     counts = {"pictures": len(made.train), "reference": len(real.train)}
     if min(counts.values()) < LEAST_PICTURES:
         raise UserError(
@@ -68,19 +75,66 @@ def measure_folders(fakes: Path, reference: Path, plan: Plan) -> tuple[list[Figu
     return figures + floors(of_real, plan.network, plan), counts
 
 
-def _opened(folder: Path, size: int, plan: Plan) -> Reals:
+def _open(folder: Path, size: int) -> "PictureData":
     """Returns the pictures of a folder in colour: one may be all grey and the other not."""
     from hiresvae.data import open_data
     from hiresvae.data.catalogue import as_source
 
     settings = DataSettings(source=as_source(folder), size=size, held_out=0.0, channels=3)
-    return Reals.of(open_data(settings), size, plan.most, "reference")
+    return open_data(settings)
 
 
-def _side(folder: Path) -> int:
-    """Returns the shorter side of the first readable picture in a folder, in pixels."""
-    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
-        found = attempt(partial(read_file, path), Framing(8))
-        if not isinstance(found, str):
-            return min(max(min(found.size), 8), 2048)
-    raise UserError(f"{folder} holds neither a model nor a picture")
+def _sides(folder: Path) -> Counter[int]:
+    """Returns how many pictures below a folder have which shorter side, by their headers."""
+    from hiresvae.data.decode import header_size
+    from hiresvae.data.folders import walk
+
+    sizes = (header_size(path) for path in walk(folder).files.values())
+    return Counter(min(size) for size in sizes if size is not None)
+
+
+def _commonest(sides: Counter[int], folder: Path) -> int:
+    """Returns the side that most pictures have, of several such the smallest, within bounds."""
+    if not sides:
+        raise UserError(f"{folder} holds neither a model nor a picture")
+    side = min(sides, key=lambda side: (-sides[side], side))
+    return min(max(side, 8), 2048)
+
+
+def _resized(sides: Counter[int], size: int) -> list[str]:
+    """Returns a sentence about pictures of another side than is measured, if there are any."""
+    smaller = sum(count for side, count in sides.items() if side < size)
+    larger = sum(count for side, count in sides.items() if side > size)
+    if not smaller + larger:
+        return []
+    of, span = sides.total(), f"{min(sides)} to {max(sides)} px"
+    return [
+        f"shorter sides are {span}; {smaller} of {of} pictures were enlarged to {size} px and "
+        f"{larger} reduced to it, which changes sharpness, spectrum and FID"
+    ]
+
+
+def _resized_reals(data: "PictureData", size: int) -> list[str]:
+    """Returns sentences about real pictures that had to be brought to the side of the made ones."""
+    sides = [min(found) for found in data.report.sizes.values()]
+    told = []
+    if min(sides) < size:
+        told.append(
+            f"real pictures were enlarged to {size} px (from {min(sides)} px) and are blurred: "
+            "figures favour what is blurred, too"
+        )
+    if max(sides) > size:
+        told.append(
+            f"real pictures were reduced to {size} px (from {max(sides)} px): made pictures are "
+            "compared with what is sharp at that side"
+        )
+    return told
+
+
+def _skipped(data: "PictureData") -> list[str]:
+    """Returns a sentence about files that are no pictures or broken, if there are any."""
+    skipped = data.report.skipped
+    if not skipped:
+        return []
+    name, reason = skipped[0]
+    return [f"{len(skipped)} of {data.report.found} files were skipped, first {name} ({reason})"]

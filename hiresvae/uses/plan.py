@@ -37,6 +37,7 @@ class Plan:
         iwae: importance samples.
         network: of features, or None.
         perceptual: LPIPS, or None.
+        size: side in pixels at which everything is measured, once that is known.
         notes: sentences for what did not run.
         seconds: by group.
     """
@@ -47,6 +48,7 @@ class Plan:
     iwae: int = 0
     network: FeatureNetwork | None = None
     perceptual: PerceptualNetwork | None = None
+    size: int | None = None
     notes: list[str] = field(default_factory=list)
     seconds: dict[str, float] = field(default_factory=dict)
 

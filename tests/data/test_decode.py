@@ -1,4 +1,5 @@
 import io
+import os
 import struct
 import zlib
 from collections.abc import Callable
@@ -8,7 +9,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from hiresvae.data.decode import Decoded, Framing, UnreadableError, attempt, decode, whole
+from hiresvae.data.decode import (
+    Decoded,
+    Framing,
+    UnreadableError,
+    attempt,
+    decode,
+    header_size,
+    whole,
+)
 
 RNG = np.random.default_rng(0)
 
@@ -227,3 +236,15 @@ def test_a_whole_picture_has_its_own_size(image: Image.Image, channels, expected
 def test_a_whole_picture_says_what_is_wrong_with_it() -> None:
     with pytest.raises(UnreadableError, match="empty file"):
         whole(b"", 3)
+
+
+def test_a_header_tells_the_size_of_what_may_be_broken(tmp_path):
+    file = tmp_path / "a.png"
+    Image.new("RGB", (40, 30)).save(file)
+    assert header_size(file) == (40, 30)
+    file.write_bytes(file.read_bytes()[:-20])
+    assert header_size(file) == (40, 30)
+    file.write_text("words")
+    os.mkfifo(tmp_path / "pipe")
+    for other in (file, tmp_path, tmp_path / "pipe", tmp_path / "nowhere"):
+        assert header_size(other) is None

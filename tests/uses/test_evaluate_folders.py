@@ -1,4 +1,5 @@
 import pytest
+from torchvision.transforms.functional import resize
 
 from hiresvae.uses.evaluate import evaluate
 
@@ -51,3 +52,52 @@ def test_jpeg_beside_png_is_said(tmp_path, folders, scenes) -> None:
     assert "JPEG" in report["notes"][-1]
     # The same pictures but for the compression: it is not nothing.
     assert report["figures"]["spectrum_distance_pictures"]["value"] > 0
+
+
+@pytest.fixture
+def measure(tmp_path):
+    """Measures textures of a folder beside another: (made, real) -> the report."""
+
+    def run(made, real):
+        return evaluate(
+            str(made), tmp_path / "f.json", reference=real, features="none", metrics="texture",
+            device="cpu",
+        )  # fmt: skip
+
+    return run
+
+
+def test_the_side_is_told_and_nothing_else_where_all_fit(folders, scenes, measure) -> None:
+    report = measure(folders("fakes", scenes(9, 3)), folders("reals", scenes(9, 4)))
+    assert report["size"] == 16 and report["notes"] == []
+
+
+def test_the_commonest_side_is_measured_not_that_of_the_first_file(folders, scenes, measure):
+    fakes = folders("fakes", scenes(9, 3))
+    folders("fakes/a first", resize(scenes(2, 4), 24))
+    folders("fakes/a second", resize(scenes(1, 5), 12))
+    report = measure(fakes, folders("reals", scenes(9, 4)))
+    assert report["size"] == 16 and report["counts"]["pictures"] == 12
+    (note,) = report["notes"]
+    assert str(fakes) in note and "12 to 24 px" in note
+    assert "1 of 12 pictures were enlarged to 16 px and 2 reduced" in note
+
+
+def test_real_pictures_of_another_side_are_told(folders, scenes, measure) -> None:
+    fakes = folders("fakes", scenes(9, 3))
+    small, large = (folders(str(side), resize(scenes(9, 4), side)) for side in (12, 24))
+    (note,) = measure(fakes, small)["notes"]
+    assert note.startswith(f"{small}: real pictures were enlarged to 16 px (from 12 px)")
+    (note,) = measure(fakes, large)["notes"]
+    assert note.startswith(f"{large}: real pictures were reduced to 16 px (from 24 px)")
+
+
+def test_files_that_cannot_be_read_are_counted_and_the_first_is_named(folders, scenes, measure):
+    fakes, reals = folders("fakes", scenes(9, 3)), folders("reals", scenes(9, 4))
+    (fakes / "0.png").write_bytes((fakes / "0.png").read_bytes()[:80])
+    (fakes / "\x1b[2J.png").write_bytes(b"")
+    (reals / "notes.txt").write_text("words")
+    of_made, of_real = measure(fakes, reals)["notes"]
+    assert of_made.startswith(f"{fakes}: 2 of 10 files were skipped, first ")
+    assert "\x1b" not in of_made and "\\x1b[2J.png (empty file)" in of_made
+    assert of_real == f"{reals}: 1 of 10 files were skipped, first notes.txt (not a picture)"
