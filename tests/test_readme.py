@@ -18,7 +18,7 @@ IMPORTS, CALLS = re.search(
 def test_the_calls_of_the_table_run(run, request, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     model = load(request.getfixturevalue(run), device="cpu")
-    pictures = model.sample(4, seed=0)
+    pictures = model.sample(6, seed=0)
     mask = torch.zeros(16, 16, dtype=torch.bool)
     mask[4:9, 5:11] = True
     labels = model.guess_labels(pictures) if model.conditional else None
@@ -34,10 +34,13 @@ def test_the_calls_of_the_table_run(run, request, tmp_path, monkeypatch):
             if name:
                 known[name] = found
             made.append(found)
-    assert len(made) == 9
-    between, _, moved, clean, spread, bits, plane, files, part = made
-    assert between.shape == (2, 9, 3, 16, 16) and moved.shape == (4, 3, 3, 16, 16)
-    assert clean.shape == (3, 16, 16) and (spread[mask] > 0).any() and bits.shape == (4,)
+    assert len(made) == 15
+    kept, between, _, moved, clean, spread, bits, _, heated, _, plane, moves, points, *rest = made
+    files, part = rest
+    assert kept.shape == pictures.shape and heated.shape == (6, 16, 16)
+    assert moves.shape[1:] == (9, 3, 16, 16) and points.shape == (6, 2)
+    assert between.shape == (2, 9, 3, 16, 16) and moved.shape == (6, 3, 3, 16, 16)
+    assert clean.shape == (3, 16, 16) and (spread[mask] > 0).any() and bits.shape == (6,)
     assert plane.shape == (225, 3, 16, 16) and all(file.is_file() for file in files)
     latents = [torch.zeros(1, *shape) for shape in model.model.latent_shapes]
     given = [*latents, torch.zeros(1, dtype=torch.int64)] if model.conditional else latents
