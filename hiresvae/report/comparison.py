@@ -2,6 +2,7 @@
 
 import json
 import math
+import shlex
 from collections.abc import Callable
 from typing import Any
 
@@ -11,7 +12,7 @@ from hiresvae.report.markup import Html, joined, scrolling, table, tag
 from hiresvae.report.style import CSS
 from hiresvae.report.words import GROUPS, group, listed, meaning, number
 from hiresvae.uses.compare import ABSENT, Comparison
-from hiresvae.uses.verdict import direction
+from hiresvae.uses.verdict import DIRECTIONS, direction
 
 # The page may show what it holds and nothing else: no request leaves it, no script runs.
 POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
@@ -64,14 +65,25 @@ def page(comparison: Comparison) -> str:
 
 def summary(comparison: Comparison) -> str:
     """Returns in a sentence who is better in how many figures."""
-    every, wins = comparison.figures(), comparison.wins()
+    wins = comparison.wins()
     counts = [f"{name} in {len(won)}" for name, won in wins.items()]
-    decided = sum(len(won) for won in wins.values())
-    total = sum(not name.startswith("floor_") for name in every)
+    won = {name for names in wins.values() for name in names}
+    asked = decidable(comparison)
+    undecided = sum(name not in won for name in asked)
     return (
-        f"Better beyond the 95 % intervals: {', '.join(counts)}; {total - decided} of "
-        f"{total} figures are not decided (intervals overlap, or there is none)."
+        f"Better beyond the 95 % intervals: {', '.join(counts)}; {undecided} of "
+        f"{len(asked)} figures are not decided (intervals overlap, or there is none)."
     )
+
+
+def decidable(comparison: Comparison) -> list[str]:
+    """Returns the figures in which a model can be better: no floors, and none without direction."""
+    return [
+        name
+        for name, values in comparison.figures().items()
+        if not name.startswith("floor_")
+        and any(value is not None and value["better"] in DIRECTIONS for value in values)
+    ]
 
 
 def to_json(comparison: Comparison) -> dict[str, Any]:
@@ -228,18 +240,25 @@ def _method(comparison: Comparison) -> Html:
             tag("p", "; ".join(facts), class_="pale"),
             tag("ul", *notes) if report["notes"] else Html(),
         ]
-    every = " ".join(one.model for one in comparison.contestants)
-    asked = comparison.contestants[0].evaluation["asked"]
-    options = " ".join(f"--{name} {asked[name]}" for name in QUESTION)
-    command = tag("code", f"hiresvae compare {every} --out DIR {options}")
     about = tag("p", "All numbers of this page are in report.json beside it. The command: ")
     return joined(
         [
             about,
-            scrolling(command, "the command"),
+            scrolling(tag("code", _command(comparison)), "the command"),
             tag("details", tag("summary", "Notes and versions of each evaluation"), *parts),
         ]
     )
+
+
+def _command(comparison: Comparison) -> str:
+    """Returns what makes the page again, as a shell takes it."""
+    asked = comparison.contestants[0].evaluation["asked"]
+    options = [word for name in QUESTION for word in (f"--{name}", str(asked[name]))]
+    models = [one.model for one in comparison.contestants]
+    # Where a name begins with a dash it would be an option.
+    dashed = ["--", *models] if any(one.startswith("-") for one in models) else []
+    words = [] if dashed else models
+    return shlex.join(["hiresvae", "compare", *words, "--out", "DIR", *options, *dashed])
 
 
 def _setting(value: Any) -> str:

@@ -63,6 +63,7 @@ MEANINGS = {
     "prior_gap": "distance of the latents from N(0, I)",
     "floor_spectrum_worst_train": "held-out pictures beside training pictures",
     "floor_swd_train": "training pictures beside held-out ones, as many as there are samples",
+    "floor_prior_gap": "of as many draws from N(0, I) itself: what chance makes of so few",
     "floor": "of two halves of the real pictures, which are fewer than all: what chance makes of "
     "so few, and of another set. Reconstructions, beside their own originals, can come below it",
 }

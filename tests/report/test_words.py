@@ -43,6 +43,11 @@ def test_the_longest_beginning_gives_the_meaning():
     assert meaning("rfidx") == ""
 
 
+def test_the_floor_of_the_latents_is_no_floor_of_pictures():
+    assert "draws from N(0, I)" in meaning("floor_prior_gap")
+    assert "halves" in meaning("floor_fid")
+
+
 def test_what_an_evaluation_measures_has_a_meaning(compared):
     for name in compared.figures():
         assert meaning(name), name
