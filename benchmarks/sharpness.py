@@ -8,6 +8,9 @@ Equal seconds: all train on the same number of images first. Each but the slowes
 on as many images as it makes in the seconds that the slowest took, or all in those of --seconds, by
 the speed that each had where nothing else slowed it down; what was measured is in the summary.
 
+The ladders need --size 32, or twice that and so on: 32 for all four; 28 suits fashion_mnist where
+--contestants are cvaegan,vae.
+
 Usage:
     python benchmarks/sharpness.py --budget minutes
     python benchmarks/sharpness.py --budget hour --data monet --size 64 --seeds 0,1,2
@@ -24,6 +27,7 @@ from typing import Any
 
 from asked import refuse_files, refuse_unmeasurable
 from command_line import parser_of
+from fairness import SIDES, refuse_unfair, refuse_unfit
 from records import recorded
 from trials import Bench, Job, again, in_batches, quiet_speed, say
 
@@ -73,8 +77,6 @@ DIETS: Variants = {
     "the encoder is the critic": ["adversary=null", "model.grain=false", "introspective.weight=1"],
 }
 FAMILIES = {"ablation": ABLATIONS, "diets": DIETS}
-# Whatever is compared, these sections of the settings are the same for all.
-COMMON = ("seed", "data", "prior", "training", "metrics")
 
 
 @dataclass(frozen=True)
@@ -227,22 +229,6 @@ def variants(whole: Job, family: str) -> dict[str, Job]:
     }
 
 
-def refuse_unfair(jobs: Mapping[str, Job]) -> None:
-    """Refuses contestants that differ in what is not compared.
-
-    Raises:
-        UserError: names the section and both files.
-    """
-    (first, one), *others = [(job.config.name, job.settings()) for job in jobs.values()]
-    for name, other in others:
-        for section in COMMON:
-            if getattr(one, section) != getattr(other, section):
-                raise UserError(
-                    f"{first} and {name} differ in {section!r}, which is not what is compared; "
-                    "nearest valid: the same values in both"
-                )
-
-
 def chosen(arguments: argparse.Namespace) -> dict[str, Job]:
     """Returns the jobs that the arguments name, by contestant, checked.
 
@@ -272,6 +258,7 @@ def chosen(arguments: argparse.Namespace) -> dict[str, Job]:
         )
     if len(jobs) < 2 and not arguments.family:
         raise UserError(f"--contestants {','.join(names)!r} is one alone; name 2 of {present}")
+    refuse_unfit(jobs)
     refuse_unfair(jobs)
     for one in variants(jobs[names[0]], arguments.family).values() if arguments.family else ():
         one.settings()
@@ -284,7 +271,7 @@ def parse(words: Sequence[str] | None) -> argparse.Namespace:
     add = parser.add_argument
     add("--budget", choices=BUDGETS, default="minutes", help="how long the trainings are")
     add("--data", choices=DATA, default="embedded:paintings", help="as data.source")
-    add("--size", type=int, default=32, help="side of the pictures; 28 suits fashion_mnist")
+    add("--size", type=int, default=32, help=f"side of the pictures; {SIDES}")
     add("--seeds", default="0", help="of the trainings, with commas between")
     add("--contestants", metavar="A,B", help=f"of {', '.join(CONTESTANTS)}; all that have a config")
     families = parser.add_mutually_exclusive_group()

@@ -33,11 +33,23 @@ tr { border-bottom: 1px solid var(--rule); }
 thead th { vertical-align: bottom; }
 tbody th { font-weight: 500; }
 th.group { padding-top: 1.1rem; font-weight: 700; }
+tbody th, thead th { overflow-wrap: anywhere; }
+tbody th { min-width: 8rem; }
+thead th { min-width: 4.5rem; }
 .figures tbody th { min-width: 14rem; max-width: 26rem; }
-@media (max-width: 40rem) { .figures tbody th { min-width: 9rem; } }
 .figures td { white-space: nowrap; }
 td.best { background: var(--good-paper); padding-left: 0.5rem; }
+@media (max-width: 40rem) { .scroll:has(.figures) { overflow: visible; }
+  .figures, .figures caption, .figures thead, .figures tbody { display: block; }
+  .figures thead { position: sticky; top: 0; background: var(--paper); }
+  .figures tr { display: flex; flex-wrap: wrap; column-gap: 0.6rem; }
+  .figures tbody th, .figures thead th:first-child { flex: 1 0 100%; max-width: none; }
+  .figures thead th:first-child { padding-bottom: 0; }
+  .figures tbody th { padding-bottom: 0; }
+  .figures td, .figures thead th { flex: 1 1 5rem; min-width: 0; padding-right: 0;
+    white-space: normal; overflow-wrap: anywhere; } }
 .badge { color: var(--good); font-weight: 700; font-size: 0.8rem; }
+.pictures tbody th, .pictures thead th { min-width: 0; }
 .pictures td, .pictures th { padding: 0.25rem 0.5rem 0.25rem 0; }
 img { display: block; }
 .exact { image-rendering: pixelated; }
@@ -60,6 +72,6 @@ figure { margin: 0.6rem 0; }
   margin: 0.2rem 0; font-size: 0.875rem; }
 .legend svg { display: inline; width: 28px; vertical-align: middle; }
 summary { cursor: pointer; padding: 0.4rem 0; }
-code { font-size: 0.85em; background: var(--shade); padding: 0 0.25em; border-radius: 3px; }
+code { overflow-wrap: anywhere; font-size: 0.85em; background: var(--shade); padding: 0 0.25em; border-radius: 3px; }
 @media print { nav, .skip { display: none; } .scroll { overflow: visible; } }
 """

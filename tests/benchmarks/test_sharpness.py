@@ -1,6 +1,7 @@
 import dataclasses
 import json
 
+import fairness
 import pytest
 import sharpness
 import trials
@@ -187,11 +188,16 @@ def test_contestants_differ_only_in_what_is_compared(budget, data):
     plain = settings["vae"]
     assert plain.adversary is None and settings["cvaegan"].adversary is not None
     for other in settings.values():
-        for section in ("data", "prior", "training", "metrics"):
+        for section in (
+            "seed", "data", "prior", "introspective", "terms", "code", "corruption", "training",
+            "metrics",
+        ):  # fmt: skip
             assert getattr(other, section) == getattr(plain, section)
-        shared = {"width", "max_width", "latent_dim", "blocks", "likelihood", "conditional"}
-        if other.model.pyramid == plain.model.pyramid:
-            assert other.model.model_dump(include=shared) == plain.model.model_dump(include=shared)
+        shared = {
+            "backbone", "width", "max_width", "latent_dim", "blocks", "attention", "likelihood",
+            "conditional", "stochastic", "top_rungs", "kl_warmup", "free_nats",
+        }  # fmt: skip
+        assert other.model.model_dump(include=shared) == plain.model.model_dump(include=shared)
     assert plain.data.source == data and plain.data.size == 32
     # What suits the data is not undone by the budget.
     job = jobs["cvaegan"]
@@ -218,9 +224,40 @@ def test_unfair_contestants_are_refused(tmp_path, refused):
     unfair = tmp_path / "monet_cvaegan.yaml"
     unfair.write_text("adversary: {}\n")
     assert len(chosen(parse([f"--configs={tmp_path}"]))) == 2
-    unfair.write_text("adversary: {}\nprior: {components: 3}\n")
-    with refused("monet_vae.yaml", "monet_cvaegan.yaml", "'prior'"):
+    for text, said in (
+        ("prior: {components: 3}", "'prior'"),
+        ("terms: {laplacian: 1.0}", "'terms'"),
+        ("code: {l1: 1.0}", "'code'"),
+        ("corruption: {sigma: 0.1}", "'corruption'"),
+        ("model: {latent_dim: 7}", "'model.latent_dim'"),
+        ("model: {conditional: true}", "'model.conditional'"),
+    ):
+        unfair.write_text(f"adversary: {{}}\n{text}\n")
+        with refused("monet_vae.yaml", "monet_cvaegan.yaml", said):
+            chosen(parse([f"--configs={tmp_path}"]))
+    unfair.write_text("introspective: {weight: 1.0}\n")
+    with refused("monet_vae.yaml", "monet_cvaegan.yaml", "'introspective'"):
         chosen(parse([f"--configs={tmp_path}"]))
+
+
+def test_what_the_contest_is_about_is_what_the_configurations_differ_in():
+    models = [
+        load_settings(sharpness.ROOT / "configs" / file).model.model_dump()
+        for file in CONTESTANTS.values()
+    ]
+    differing = {key for key in models[0] if any(one[key] != models[0][key] for one in models)}
+    assert differing == fairness.COMPARED
+
+
+def test_a_side_that_ladders_do_not_have_names_who_fits(refused, capsys):
+    small = ["--data=fashion_mnist", "--size=28"]
+    with refused("ladder does not fit, vae, cvaegan would", "32 for all four"):
+        chosen(parse(small))
+    assert set(chosen(parse([*small, "--contestants=cvaegan,vae"]))) == {"cvaegan", "vae"}
+    with pytest.raises(SystemExit):
+        parse(["--help"])
+    told = " ".join(capsys.readouterr().out.split())
+    assert told.count(fairness.SIDES) == 2
 
 
 def test_mistakes_are_one_sentence(capsys):
