@@ -230,7 +230,7 @@ def test_unfair_contestants_are_refused(tmp_path, refused):
         ("code: {l1: 1.0}", "'code'"),
         ("corruption: {sigma: 0.1}", "'corruption'"),
         ("model: {latent_dim: 7}", "'model.latent_dim'"),
-        ("model: {conditional: true}", "'model.conditional'"),
+        ("model: {blocks: 2}", "'model.blocks'"),
     ):
         unfair.write_text(f"adversary: {{}}\n{text}\n")
         with refused("monet_vae.yaml", "monet_cvaegan.yaml", said):
