@@ -35,7 +35,7 @@ tbody th { font-weight: 500; }
 th.group { padding-top: 1.1rem; font-weight: 700; }
 tbody th, thead th { overflow-wrap: anywhere; }
 tbody th { min-width: 8rem; }
-thead th { min-width: 4.5rem; }
+thead th { min-width: 6.5rem; }
 .figures tbody th { min-width: 14rem; max-width: 26rem; }
 .figures td { white-space: nowrap; }
 td.best { background: var(--good-paper); padding-left: 0.5rem; }
@@ -72,6 +72,7 @@ figure { margin: 0.6rem 0; }
   margin: 0.2rem 0; font-size: 0.875rem; }
 .legend svg { display: inline; width: 28px; vertical-align: middle; }
 summary { cursor: pointer; padding: 0.4rem 0; }
-code { overflow-wrap: anywhere; font-size: 0.85em; background: var(--shade); padding: 0 0.25em; border-radius: 3px; }
+code { overflow-wrap: anywhere; font-size: 0.85em; background: var(--shade); padding: 0 0.25em;
+  border-radius: 3px; }
 @media print { nav, .skip { display: none; } .scroll { overflow: visible; } }
 """

@@ -180,6 +180,23 @@ def test_a_browser_shows_it_in_the_window_s_width_and_colours(show, width, dark)
         assert (max(page.look(sheet)[:3]) < 100) == dark
 
 
+@pytest.mark.parametrize("dark", [False, True])
+def test_a_phone_shows_the_figures_of_all_models_whole(show, dark):
+    """Intervals were cut, and all models but the first out of view."""
+    right = "[...document.querySelectorAll('.figures th, .figures td, .figures small')]"
+    with show(width=390, dark=dark) as page:
+        assert page.look(f"Math.max(...{right}.map(x => x.getBoundingClientRect().right))") <= 390
+        heads = "document.querySelectorAll('.figures thead th')"
+        cells = "document.querySelector('.figures tbody tr:nth-child(2)').children"
+        places, above = (
+            [page.look(f"{row}[{i}].getBoundingClientRect().left") for i in (1, 2)]
+            for row in (cells, heads)
+        )
+        assert places == above and places[0] < places[1], "each stands below its model's name"
+        page.look("document.querySelector('.figures tbody:last-of-type').scrollIntoView()")
+        assert page.look(f"{heads}[1].getBoundingClientRect().top") >= 0, "which stays in view"
+
+
 def test_keys_are_enough(show):
     focus = "document.activeElement"
     with show(width=360, dark=False) as page:
