@@ -25,11 +25,22 @@ from hiresvae.metrics.frechet import frechet_distance
 from hiresvae.metrics.kernel import kernel_estimate
 from hiresvae.metrics.neighbours import coverage, mean_distances
 from hiresvae.metrics.paired import ms_ssim, psnr, ssim
+from hiresvae.metrics.perceptual import (
+    BACKBONES,
+    MEASURED,
+    PerceptualNetwork,
+    load_lpips,
+    lpips_distance,
+)
 from hiresvae.metrics.sharpness import sharpness_ratio
 from hiresvae.metrics.spectrum import radial_power, spectrum_distance
 from hiresvae.metrics.textures import standardised, texture_features
 from hiresvae.metrics.wasserstein import sliced_wasserstein
 
+needs_lpips = pytest.mark.skipif(
+    not (Path(os.environ.get("HIRESVAE_WEIGHTS", "nowhere")) / BACKBONES[MEASURED][0]).is_file(),
+    reason="HIRESVAE_WEIGHTS holds no SqueezeNet",
+)
 SIDE = 48
 N = 60
 Features = Callable[[torch.Tensor], np.ndarray]
@@ -96,6 +107,11 @@ def textured(reals) -> Features:
     return lambda pictures: standardised(texture_features(pictures), scale).numpy()
 
 
+@pytest.fixture(scope="module")
+def lpips() -> PerceptualNetwork:
+    return load_lpips()
+
+
 @pytest.mark.parametrize("fault", FAULTS)
 def test_more_of_a_fault_is_farther_by_every_distance(reals, others, faulty, textured, fault):
     weak, strong = faulty[fault]
@@ -121,6 +137,14 @@ def test_more_of_a_fault_is_less_alike_pair_by_pair(others, faulty, fault):
     for measure in (psnr, ssim, ms_ssim):
         same, some, much = (measure(x, others) for x in (others, weak, strong))
         assert (same > some).all() and (some > much).all(), measure
+
+
+@needs_lpips
+@pytest.mark.parametrize("fault", FAULTS)
+def test_more_of_a_fault_looks_less_alike_pair_by_pair(others, faulty, lpips, fault):
+    others, weak, strong = (x[:12] for x in (others, *faulty[fault]))
+    same, some, much = (lpips_distance(x, others, lpips) for x in (others, weak, strong))
+    assert (same == 0).all() and (some > 0).all() and (much > 1.5 * some).all()
 
 
 @pytest.mark.parametrize("fault", FAULTS)
