@@ -278,6 +278,9 @@ def run(
     common = {"device": device, "threads": torch.get_num_threads(), "asked": asked}
 
     def keep(mark: float, made: np.ndarray, facts: dict[str, Any]) -> None:
+        if made.shape[1:] != task.pictures.shape[1:]:
+            drawn, given = (" x ".join(map(str, x.shape[1:])) for x in (made, task.pictures))
+            raise AbsentError(f"its samples are {drawn}, the pictures it was given {given}")
         keep_mark(out, mark, made, {**facts, **common})
         print(f"{name}: {mark:g} s kept", flush=True)
 

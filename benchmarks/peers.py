@@ -17,10 +17,11 @@ Usage:
 
 import argparse
 import json
+import math
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -32,6 +33,7 @@ from sharpness import DATA, ROOT
 from trials import Job, say
 
 from hiresvae.cli_common import in_words
+from hiresvae.devices import choose_device
 from hiresvae.errors import UserError, nearest
 
 if TYPE_CHECKING:
@@ -83,6 +85,9 @@ def jobs_of(chosen: argparse.Namespace) -> list[Job]:
 def by_name(words: Sequence[str], peers: Sequence[str]) -> tuple[str | None, dict[str, str]]:
     """Returns what is said for all and what for a peer by its name.
 
+    Raises:
+        UserError: a name that is no peer's, nor the beginning of a path.
+
     Example:
         >>> by_name(["/a/python", "stylegan2=/b/python"], ["stylegan2"])
         ('/a/python', {'stylegan2': '/b/python'})
@@ -92,6 +97,8 @@ def by_name(words: Sequence[str], peers: Sequence[str]) -> tuple[str | None, dic
         name, equals, rest = word.partition("=")
         if equals and name in peers:
             single[name] = rest
+        elif equals and not Path(word).exists() and ("/" not in name or name.endswith(".py")):
+            raise UserError(f"{word!r} is for a peer that is not asked for; {nearest(name, peers)}")
         else:
             common = word
     return common, single
@@ -128,13 +135,32 @@ def parse(words: Sequence[str] | None) -> argparse.Namespace:
         chosen.ours = [ROOT / "configs" / name for name in OURS]
     try:
         chosen.marks = sorted({float(mark) for mark in chosen.marks.split(",")})
-        told = by_name(chosen.options, chosen.peers)[1]
-        chosen.options = {name: json.loads(content) for name, content in told.items()}
     except ValueError as error:
-        parser.error(f"--marks are seconds with commas between, --options JSON: {error}")
-    if chosen.marks[0] <= 0:
-        parser.error(f"--marks {chosen.marks[0]:g}: seconds are above 0")
+        parser.error(f"--marks are seconds with commas between: {error}")
+    for mark in chosen.marks:
+        if not 0 < mark < math.inf:
+            parser.error(f"--marks {mark:g}: seconds are above 0, and end")
     return chosen
+
+
+def options_of(words: Sequence[str], peers: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """Returns the options of peers by name.
+
+    Raises:
+        UserError: a peer that is not asked for, or what is no object of JSON.
+    """
+    common, single = by_name(words, peers)
+    if common is not None:
+        raise UserError(f"--options {common!r} names no peer; write PEER=JSON")
+    options = {}
+    for name, content in single.items():
+        try:
+            options[name] = json.loads(content)
+        except ValueError as error:
+            raise UserError(f"--options {name}={content} is no JSON: {error}") from error
+        if not isinstance(options[name], dict):
+            raise UserError(f'--options {name}={content}: write options by name, as {{"width": 8}}')
+    return options
 
 
 @in_words()
@@ -143,9 +169,12 @@ def main(words: Sequence[str] | None = None) -> None:
     from hiresvae.data import open_data
 
     chosen = parse(words)
+    choose_device(chosen.device)
     for name in chosen.peers:
         if name not in PEERS and not name.endswith(".py"):
             raise UserError(f"--peers {name!r} is not known; {nearest(name, PEERS)}")
+    common, single = by_name(chosen.python, chosen.peers)
+    options = options_of(chosen.options, chosen.peers)
     jobs = jobs_of(chosen)
     if not jobs:
         raise UserError("--ours names no configuration; nearest valid: leave it out")
@@ -164,11 +193,10 @@ def main(words: Sequence[str] | None = None) -> None:
         f"{len(data.held_out):,} held out, {chosen.samples} samples of each contestant, "
         f"seed {chosen.seed}, {torch.get_num_threads()} threads."
     ]
-    common, single = by_name(chosen.python, chosen.peers)
     contest.real(judge.reals.held_out)
     for peer in chosen.peers:
         python = single.get(peer, common or sys.executable)
-        against(contest, peer, python, pictures, chosen.options.get(peer, {}))
+        against(contest, peer, python, pictures, options.get(peer, {}))
         write(contest, setting)
     for job in jobs:
         own(contest, job)

@@ -89,8 +89,33 @@ def against(contest: Contest, peer: str, python: str, pictures: Path, options: A
             contest.absent[who] = reason
     for mark in contest.marks:
         facts = kept(folder, mark, asked)
-        if facts is not None:
+        if facts is None:
+            continue
+        reason = unfit(mark_files(folder, mark)[0], contest.judge.reals.held_out)
+        if reason is None:
             contest.enter(who, mark, facts, ours=False)
+        else:
+            contest.absent[who] = reason
+
+
+def unfit(file: Path, reals: torch.Tensor) -> str | None:
+    """Returns why the pictures of a file cannot be held against real ones, or None.
+
+    Args:
+        file: .npy of samples.
+        reals: uint8 ``(N, C, S, S)``.
+    """
+    try:
+        made = np.load(file)
+    except (OSError, ValueError, EOFError):
+        return f"its samples in {file} cannot be read; delete the file to train it again"
+    if made.dtype == np.uint8 and made.shape[1:] == tuple(reals.shape[1:]):
+        return None
+    shape, wanted = (" x ".join(map(str, one)) for one in (made.shape[1:], reals.shape[1:]))
+    return (
+        f"its samples are {made.dtype} {shape}, real pictures uint8 {wanted}; delete {file} to "
+        "train it again"
+    )
 
 
 def _worker(

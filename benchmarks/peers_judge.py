@@ -38,6 +38,22 @@ GROUPS = "texture,patches,distance,coverage,diversity,memory"
 """What can be told of pictures without their model."""
 
 
+def groups_of_pictures(metrics: str) -> frozenset[str]:
+    """Returns the groups that ``all``, or names with commas between, mean without a model.
+
+    Raises:
+        UserError: a name is no group, or a group needs the model.
+    """
+    groups, valid = chosen_groups(metrics), GROUPS.split(",")
+    of_models = sorted(groups.difference(valid))
+    if of_models and metrics.strip() != "all":
+        raise UserError(
+            f"metrics {of_models[0]!r} cannot be told of pictures without their model; valid are "
+            f"{', '.join(valid)}"
+        )
+    return groups.intersection(valid)
+
+
 class Judge:
     """Measures samples as `hiresvae evaluate` measures those of a model.
 
@@ -66,7 +82,7 @@ class Judge:
         metrics: str = GROUPS,
         device: str | None = None,
     ) -> None:
-        self.plan = Plan(chosen_groups(metrics), samples, 0)
+        self.plan = Plan(groups_of_pictures(metrics), samples, 0)
         self.reals = Reals.of(data, size, self.plan.most)
         if min(samples, len(self.reals.train), len(self.reals.held_out)) < LEAST_PICTURES:
             raise UserError(

@@ -48,6 +48,16 @@ def watch():
     return peer.Watch([0.05, 0.1], 3, 0, keep), kept
 
 
+def test_samples_of_another_side_are_not_kept(stub):
+    words, out = stub
+    file = out.parent / "stub.py"
+    file.write_text(STUB.replace("task.side, task.side", "7, 7"))
+    assert peer.main([*words, "--marks=0.05"]) == 3
+    reason = json.loads((out / peer.ABSENT).read_text())["reason"]
+    assert reason == "its samples are 3 x 7 x 7, the pictures it was given 3 x 8 x 8"
+    assert not list(out.glob("*.npy")) and not (out / "scratch").exists()
+
+
 def test_every_mark_is_kept_with_what_it_took(stub):
     words, out = stub
     begun = time.monotonic()

@@ -139,6 +139,29 @@ def test_an_interpreter_that_is_not_there_is_a_reason(contest, tmp_path, monkeyp
     assert "/no/python cannot be started" in found["absent"]["gone"]
 
 
+@pytest.mark.parametrize("broken", [np.zeros((16, 3, 8, 8), np.uint8), None])
+def test_samples_that_do_not_fit_are_a_reason_and_the_contest_goes_on(
+    broken, contest, tmp_path, monkeypatch
+):
+    folder, words = contest
+    monkeypatch.setattr(peers, "FIRST", 8)
+    monkeypatch.setattr(peers, "own", lambda *_: None)
+    file = folder / "runs" / "embedded_paintings_16" / "samples" / "stub" / "1.npy"
+    whole = file.read_bytes()
+    try:
+        file.write_bytes(whole[:-100])
+        if broken is not None:
+            np.save(file, broken)
+        peers.main([*words, f"--peers={folder / 'stub.py'}", f"--out={tmp_path}"])
+    finally:
+        file.write_bytes(whole)
+    found = json.loads((tmp_path / "embedded_paintings_16" / "summary.json").read_text())
+    assert [(row["who"], row["mark"]) for row in found["rows"]][1:] == [("stub", 0.2)]
+    reason = found["absent"]["stub"]
+    assert ("cannot be read" if broken is None else "uint8 3 x 8 x 8") in reason
+    assert str(file) in reason
+
+
 def test_a_training_that_missed_its_seconds_is_done_again_once(tmp_path, monkeypatch, tiny):
     trainings, entered = [], []
 
@@ -200,9 +223,35 @@ def test_mistakes_are_told_before_anything_is_trained(tiny, tmp_path, refused, c
     with refused("data.channels=3"):
         raw(["--peers=", "--size=16", f"--ours={tiny}", "--set=data.channels=1",
              "--set=data.limit=150", "--features=none", f"--runs={tmp_path}"])  # fmt: skip
-    with pytest.raises(SystemExit) as stop:
-        peers.main(["--marks=0"])
-    assert stop.value.code == 2 and "above 0" in capsys.readouterr().err
+    for marks in ("0", "nan", "inf", "300,nan"):
+        with pytest.raises(SystemExit) as stop:
+            peers.main([f"--marks={marks}"])
+        told = capsys.readouterr().err
+        assert stop.value.code == 2 and "above 0" in told and "Traceback" not in told
+    with refused("metrics 'likelihood'"):
+        raw(["--peers=", "--size=16", f"--ours={tiny}", "--metrics=likelihood",
+             "--set=data.limit=150", f"--runs={tmp_path}"])  # fmt: skip
+
+
+def test_what_no_peer_is_given_is_refused_first(refused, monkeypatch):
+    raw = peers.main.__wrapped__
+    monkeypatch.setattr(peers, "jobs_of", lambda *_: pytest.fail("went on"))
+    for word, said in (
+        ("--options=nobody={}", "'nobody={}'"),
+        ("--options={}", "PEER=JSON"),
+        ("--options=pythae_vae={", "no JSON"),
+        ("--options=pythae_vae=3", "write options by name"),
+        ("--python=pythae_va=/env/python", "did you mean 'pythae_vae'?"),
+        ("--device=nowhere", "'nowhere' is not on this machine"),
+    ):
+        with refused(said):
+            raw(["--peers=pythae_vae", word])
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is such a device")
+def test_a_device_that_is_not_there_is_refused_before_any_peer(refused):
+    with refused("'cuda' is not on this machine"):
+        peers.main.__wrapped__(["--device=cuda"])
 
 
 def test_ours_are_told_by_name_and_fit_the_default_side():
@@ -215,3 +264,11 @@ def test_ours_are_told_by_name_and_fit_the_default_side():
 def test_what_is_for_one_peer_is_not_for_others():
     found = peers.by_name(["/env=a/python", "b=/c/python"], ["b", "d"])
     assert found == ("/env=a/python", {"b": "/c/python"})
+
+
+def test_a_misspelt_peer_is_no_path(tmp_path, monkeypatch, refused):
+    with refused("did you mean '/x/b.py'?"):
+        peers.by_name(["/x/c.py=/python"], ["/x/b.py"])
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "env=a").write_text("")
+    assert peers.by_name(["env=a"], ["b"]) == ("env=a", {})

@@ -2,7 +2,7 @@ import warnings
 
 import pytest
 import torch
-from peers_judge import Judge
+from peers_judge import GROUPS, Judge
 from torch import nn
 
 from hiresvae.data import open_data
@@ -65,3 +65,10 @@ def test_what_was_measured_is_kept_for_these_pictures_and_this_question(
 def test_too_few_pictures_are_refused(data, refused):
     with refused("8 or more"):
         Judge(data, 16, 4, features="none")
+
+
+def test_what_needs_a_model_is_refused_and_all_is_the_rest(data, refused):
+    with refused("'likelihood'", "without their model", "texture"):
+        Judge(data, 16, 16, features="none", metrics="texture,likelihood")
+    judge = Judge(data, 16, 16, features="none", metrics="all")
+    assert judge.plan.groups == set(GROUPS.split(","))
