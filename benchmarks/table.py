@@ -12,7 +12,6 @@ Without the figures of a table it is left as it is, and the check fails.
 """
 
 import argparse
-import json
 import re
 import sys
 from collections.abc import Mapping, Sequence
@@ -23,6 +22,9 @@ ROOT = Path(__file__).resolve().parent.parent
 # So that a fresh clone checks its README without being installed.
 sys.path.insert(0, str(ROOT))
 
+from records import recorded  # noqa: E402
+
+from hiresvae.errors import UserError  # noqa: E402
 from hiresvae.uses.verdict import winner  # noqa: E402
 
 Report = Mapping[str, Any]
@@ -314,12 +316,19 @@ def evaluation(results: Path, place: str) -> Report:
         results: folder of the evaluations.
         place: ``FILE``, or ``FILE:VARIANT``; real pictures, measured as another variant, are then
             its floors.
+
+    Raises:
+        UserError: the file is cut short, or has no figures of what is asked for.
     """
     file, _, variant = place.partition(":")
-    report: dict[str, Any] = json.loads((results / file).read_text(encoding="utf-8"))
+    key = "variants" if variant else "figures"
+    report = recorded(results / file, key, mend="write it anew by what made it")
     if not variant:
         return report
-    figures, real = (report["variants"][who]["figures"] for who in (variant, "real"))
+    try:
+        figures, real = (report["variants"][who]["figures"] for who in (variant, "real"))
+    except KeyError as error:
+        raise UserError(f"{results / file} has no {error} of {place!r}: write it anew") from error
     return {"figures": {**figures, **{f"floor_{name}": real[name] for name in real}}}
 
 
@@ -359,7 +368,10 @@ def filled(text: str, results: Path) -> tuple[str, list[str]]:
 
 
 def main(words: Sequence[str] | None = None) -> int:
-    """Writes or checks; returns 0, or 1 where file and figures differ or figures are not there."""
+    """Writes or checks; returns 0, or 1 where file and figures differ or figures are not there.
+
+    2 where the file or an evaluation cannot be read.
+    """
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     either = parser.add_mutually_exclusive_group(required=True)
     readme = ROOT / "README.md"
@@ -368,9 +380,15 @@ def main(words: Sequence[str] | None = None) -> int:
     parser.add_argument("--results", type=Path, default=ROOT / "benchmarks" / "results")
     arguments = parser.parse_args(words)
     file: Path = arguments.write or arguments.check
-    text = file.read_text(encoding="utf-8")
     try:
+        text = file.read_text(encoding="utf-8")
         made, notes = filled(text, arguments.results)
+    except OSError as error:
+        print(f"{file} cannot be read ({error.strerror}): name a file of Markdown", file=sys.stderr)
+        return 2
+    except UserError as error:
+        print(f"{file.name}: {error}", file=sys.stderr)
+        return 2
     except ValueError as error:
         print(f"{file.name}: {error}", file=sys.stderr)
         return 1

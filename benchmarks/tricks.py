@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from asked import refuse_unmeasurable
 from command_line import parser_of
 from torch import Tensor
 from torchvision.transforms.functional import gaussian_blur
@@ -242,6 +243,7 @@ def parse(words: Sequence[str] | None) -> argparse.Namespace:
 def main(words_given: Sequence[str] | None = None) -> None:
     """Makes the variants, measures them, prints the table and writes it."""
     asked = parse(words_given)
+    refuse_unmeasurable(asked.samples, asked.features, asked.metrics)
     painter, rival = (load(name, device=asked.device) for name in (asked.plain, asked.rival))
     if (painter.model.size, painter.model.channels) != (rival.model.size, rival.model.channels):
         raise UserError(f"{asked.plain} and {asked.rival} make pictures of different shapes")

@@ -59,6 +59,34 @@ def test_a_table_is_written_between_its_comments_and_nowhere_else(results, tmp_p
     assert main(["--write", *call]) == 0 and readme.read_text() == made
 
 
+def test_a_page_that_is_not_there_is_one_sentence(results, tmp_path, capsys):
+    for page in (tmp_path / "gone.md", tmp_path):
+        assert main(["--check", str(page), "--results", str(results)]) == 2
+        told = capsys.readouterr().err
+        assert told.startswith(f"{page} cannot be read") and told.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "said"), [("{}", "lacks 'figures'"), ("{", "cut short"), ("3", "lacks 'figures'")]
+)
+def test_an_evaluation_without_figures_is_one_sentence(text, said, results, tmp_path, capsys):
+    readme = tmp_path / "README.md"
+    readme.write_text(TEXT)
+    file = results / "quickstart.json"
+    file.write_text(text)
+    for word in ("--check", "--write"):
+        assert main([word, str(readme), "--results", str(results)]) == 2
+        told = capsys.readouterr().err
+        assert str(file) in told and said in told and told.count("\n") == 1
+    assert readme.read_text() == TEXT
+
+
+def test_a_variant_that_was_not_measured_is_one_sentence(results, refused):
+    (results / "tricks.json").write_text('{"variants": {"plain VAE": {"figures": {}}}}')
+    with refused("tricks.json has no 'real' of 'tricks.json:plain VAE'"):
+        evaluation(results, "tricks.json:plain VAE")
+
+
 def test_a_changed_figure_is_noticed(results, tmp_path):
     readme = tmp_path / "README.md"
     readme.write_text(TEXT)

@@ -138,3 +138,17 @@ def test_models_of_other_shapes_are_refused(trained, train, tmp_path, capsys) ->
     with pytest.raises(SystemExit) as ended:
         tricks.main([str(trained), str(other), "--features", "none"])
     assert ended.value.code == 2 and "different shapes" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("word", "said"),
+    [
+        ("--samples=4", "--samples 4 is too few"),
+        ("--metrics=foo", "'foo' is no group"),
+        ("--features=/no/network.pt", "nor a TorchScript file"),
+    ],
+)
+def test_what_cannot_be_measured_is_refused_before_anything_is_drawn(word, said, capsys) -> None:
+    with pytest.raises(SystemExit) as ended:
+        tricks.main(["no_model", "no_model", word])
+    assert ended.value.code == 2 and said in capsys.readouterr().err
