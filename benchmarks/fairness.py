@@ -24,7 +24,8 @@ def refuse_unfit(jobs: Mapping[str, Job]) -> None:
     Raises:
         UserError: names one that does not fit, those that do, and the sides.
     """
-    fit, unfit = [], []
+    fit: list[str] = []
+    unfit: list[tuple[str, UserError]] = []
     for who, job in jobs.items():
         try:
             job.settings()
@@ -34,10 +35,10 @@ def refuse_unfit(jobs: Mapping[str, Job]) -> None:
                 raise
             unfit.append((who, error))
     if fit and unfit:
-        who, error = unfit[0]
+        who, reason = unfit[0]
         raise UserError(
-            f"{who} does not fit, {', '.join(fit)} would: {error}; --size is {SIDES}"
-        ) from error
+            f"{who} does not fit, {', '.join(fit)} would: {reason}; --size is {SIDES}"
+        ) from reason
 
 
 def refuse_unfair(jobs: Mapping[str, Job]) -> None:
