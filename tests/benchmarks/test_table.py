@@ -5,7 +5,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from table import TABLES, Row, Table, evaluation, filled, main, markdown
+from table import evaluation, filled, main, markdown
+from tables import TABLES, Row, Table
 
 ROOT = Path(__file__).parents[2]
 
@@ -155,16 +156,18 @@ def test_sharpness_is_bold_only_where_a_distance_that_no_trick_wins_agrees():
     shown = Table("title", {"one": "", "two": ""}, [Row("a", "sharpness_ratio_samples", ".1f")])
     one, two = (figure(x, [x - 0.1, x + 0.1], "one") for x in (0.5, 1.0))
 
-    def cells(swd_of_one, swd_of_two):
-        distances = swd_of_one, swd_of_two
+    def cells(*distances):
         reports = [
-            {"figures": {"sharpness_ratio_samples": sharp, "swd_samples": figure(swd)}}
-            for sharp, swd in zip((one, two), distances, strict=True)
+            {"figures": {"sharpness_ratio_samples": sharp, "swd_samples": figure(swd), **kid}}
+            for sharp, (swd, kid) in zip((one, two), distances, strict=True)
         ]
         return markdown(shown, reports).splitlines()[-1]
 
-    assert cells(30, 20) == "| a | 0.5 (0.4 to 0.6) | **1.0** (0.9 to 1.1) | |"
-    assert "**" not in cells(20, 30), "sharpened or noisy pictures"
+    near, far = ({"gkid_fitted": figure(kid)} for kid in (0.02, 0.2))
+    assert cells((30, far), (20, near)) == "| a | 0.5 (0.4 to 0.6) | **1.0** (0.9 to 1.1) | |"
+    assert "**" not in cells((30, near), (20, far)), "sharpened or noisy pictures"
+    assert "**" not in cells((20, far), (30, near)), "patches say otherwise"
+    assert "**" not in cells((30, {}), (20, {})), "patches alone"
 
 
 def test_floors_come_from_the_figures_and_absent_ones_are_not_told():
