@@ -102,7 +102,9 @@ def ladder(
     keep: Annotated[
         int | None, typer.Option(help="Rungs that stay, from the top; half unless told.")
     ] = None,
-    draws: Annotated[int, typer.Option(min=1, help="Pictures drawn below the kept rungs.")] = 6,
+    draws: Annotated[
+        int, typer.Option(min=1, max=100, help="Pictures drawn below the kept rungs.")
+    ] = 6,
     temperature: Temperature = "1",
     seed: Seed = 0,
     scale: Scale = None,

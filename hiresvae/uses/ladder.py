@@ -101,9 +101,7 @@ def resampled(
     return torch.stack(made, 1)
 
 
-def _suiting(
-    painter: PictureModel, codes: Codes, keep: int, noise: list[Tensor]
-) -> list[Tensor]:
+def _suiting(painter: PictureModel, codes: Codes, keep: int, noise: list[Tensor]) -> list[Tensor]:
     """Returns latents of the rungs that the prior describes together with those that are kept."""
     count = max(0, painter.model.settings.top_rungs - keep)
     if not count:
