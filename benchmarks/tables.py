@@ -213,6 +213,7 @@ TABLES = {
         48_000,
         {"cvaegan": 65_880, "ladder": 67_312, "vae": 171_912},
     ),
+    "fashion_32_four": four("clothes, 32 px", "fashion_mnist_32", 24_000),
     "ablation": _ablation(
         12_000,
         "without grain",
