@@ -109,7 +109,7 @@ def whole(raw: One, channels: Literal["auto", 1, 3] = "auto", most: int = MAX_PI
 
 
 def header_size(path: Path) -> tuple[int, int] | None:
-    """Returns width and height that a file's header tells, None where it is no picture.
+    """Returns width and height by a file's header, None of no picture and of a gigantic one.
 
     Nothing is decoded: the picture may be broken all the same, and may lie on its side.
     """
@@ -119,7 +119,7 @@ def header_size(path: Path) -> tuple[int, int] | None:
         with _WARNINGS, warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
             with Image.open(path, formats=_formats()) as image:
-                return image.size
+                return image.size if image.width * image.height <= MAX_PIXELS else None
     except Exception:  # Pillow's plugins raise nearly anything on a broken file
         return None
 

@@ -15,7 +15,7 @@ from PIL import Image, features
 from hiresvae.commands import data as data_command
 from hiresvae.commands import reconstruct, restore
 from hiresvae.data.decode import Decoded, Framing, attempt
-from hiresvae.uses.evaluate_folders import _side
+from hiresvae.uses.evaluate_folders import _commonest, _sides
 from tests.hostile.examples import hostile
 
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -176,9 +176,10 @@ def test_members_that_climb_are_written_into_the_folder_alone(
     assert all(p.is_file() for p in out.iterdir())
 
 
-def test_the_side_of_a_folder_is_that_of_its_first_whole_picture(tmp_path):
-    (tmp_path / "0.png").write_bytes(BOMBS["png"])
+def test_the_side_of_a_folder_is_no_bombs(tmp_path):
+    for name in ("0.png", "00.png", "000.png"):
+        (tmp_path / name).write_bytes(BOMBS["png"])
     (tmp_path / "1.eps").write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n")
     os.mkfifo(tmp_path / "2.png")
     (tmp_path / "3.png").write_bytes(WHOLE["PNG"])
-    assert _side(tmp_path) == 14
+    assert _commonest(_sides(tmp_path), tmp_path) == 14

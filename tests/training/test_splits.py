@@ -113,8 +113,13 @@ def worked(make_trainer: Callable[..., Any], monkeypatch: pytest.MonkeyPatch):
 
 
 def same(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> None:
+    """Gradients by their norm: rounding may move a unit that is nearly 0 over the kink there."""
     assert one.keys() == other.keys()
     for name, value in one.items():
+        if name.startswith("gradient of "):
+            off = (other[name] - value).norm().item()
+            assert off <= 2e-3 * value.norm().item() + 1e-7, f"{name}: {off} off"
+            continue
         size = value.float().nan_to_num().abs().max().item()
         torch.testing.assert_close(
             other[name], value, rtol=2e-3, atol=2e-4 * size + 1e-7, equal_nan=True,
