@@ -34,7 +34,7 @@ _FREE: Any = {
     "training": {
         "images", "tick", "snapshot", "checkpoint", "trackers",
         # The same steps with less memory, as is advised where it ran out.
-        "accumulation", "gradient_checkpointing",
+        "gradient_checkpointing",
     },
     "metrics": True,
 }  # fmt: skip
@@ -144,7 +144,7 @@ def _opened(settings: Settings, run: RunFolder, accelerator: Any, fresh: bool) -
         if main:
             run.create()
             if not fresh:
-                _same_run(settings, run)
+                _same_run(settings, run, accelerator.num_processes)
         from hiresvae.data import open_data
         from hiresvae.uses.processes import refuse_other_pictures
 
@@ -301,8 +301,11 @@ def _log_to(run: RunFolder) -> None:
     log.addHandler(console)
 
 
-def _same_run(settings: Settings, run: RunFolder) -> None:
-    """Refuses to continue a run with settings that make it another one."""
+def _same_run(settings: Settings, run: RunFolder, processes: int) -> None:
+    """Refuses to continue a run with settings that make it another one.
+
+    A batch in more parts is the same but to a critic whose groups they would split.
+    """
     if not run.config.exists():
         return
     try:
@@ -310,7 +313,10 @@ def _same_run(settings: Settings, run: RunFolder) -> None:
     except UserError as error:
         raise UserError(f"{error}; add --fresh to start again") from error
     old, new = (chosen.model_dump(exclude=_FREE) for chosen in (before, settings))
+    apart = any(cautions(one, processes) for one in (before, settings))
     for key, was, now in _differences(old, new):
+        if key == "training.accumulation" and not apart:
+            continue
         raise UserError(
             f"{run.path} holds a run with {key} {was!r}, the settings now say {now!r}; choose "
             f"another folder with --out, or add --fresh to start again"

@@ -57,6 +57,14 @@ def test_a_run_whose_memory_ran_out_goes_on_with_less(train, tmp_path):
     assert "continuing" in (run / "train.log").read_text()
 
 
+def test_a_run_does_not_go_on_in_parts_that_make_its_critic_another(train, tmp_path, refused):
+    whole = ("adversary.critic=whole", "training.batch_size=8")
+    train(tmp_path / "run", "training.images=16", *whole)
+    with refused("training.accumulation 1, the settings now say 4", "--fresh"):
+        train(tmp_path / "run", "training.images=32", "training.accumulation=4", *whole)
+    train(tmp_path / "run", "training.images=32", "training.accumulation=2", *whole)
+
+
 def test_fresh_begins_anew_and_leaves_what_is_not_the_runs(train, content, tmp_path):
     run = tmp_path / "run"
     train(run, "training.images=32", "seed=5")

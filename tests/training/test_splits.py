@@ -20,9 +20,10 @@ LADDER = ("adversary=null", "training.lr=0.02", "training.lr_warmup=0",
           "model.pyramid=1x1 4x2 8x1 ...")  # fmt: skip
 LABELS = ("model.conditional=true", "data.labels=set")
 CASES: dict[str, tuple[str, ...]] = {
-    # Rows of a process: 3 of 6, of which one process has two reconstructions more often.
+    # Rows of a process: 3 of 6, of which one process has two reconstructions more often. By seed 0
+    # units lie at 0, where some processors round those of parts to the other side of the kink.
     "three kinds": (
-        *BEGUN, *LABELS, KINDS, "training.batch_size=6", "adversary.critic=patch",
+        "seed=3", *BEGUN, *LABELS, KINDS, "training.batch_size=6", "adversary.critic=patch",
         "adversary.loss=mean_features", "adversary.condition=classifier",
         "adversary.feature_matching=16", "adversary.classifier_matching=4",
         "adversary.mean_matching=8", "adversary.class_mean_matching=8",
@@ -113,13 +114,8 @@ def worked(make_trainer: Callable[..., Any], monkeypatch: pytest.MonkeyPatch):
 
 
 def same(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> None:
-    """Gradients by their norm: rounding may move a unit that is nearly 0 over the kink there."""
     assert one.keys() == other.keys()
     for name, value in one.items():
-        if name.startswith("gradient of "):
-            off = (other[name] - value).norm().item()
-            assert off <= 2e-3 * value.norm().item() + 1e-7, f"{name}: {off} off"
-            continue
         size = value.float().nan_to_num().abs().max().item()
         torch.testing.assert_close(
             other[name], value, rtol=2e-3, atol=2e-4 * size + 1e-7, equal_nan=True,
