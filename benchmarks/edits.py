@@ -40,16 +40,28 @@ def main(words: Sequence[str] | None = None) -> None:
     parser.add_argument("--method", default="auto", help="auto, means or normal")
     parser.add_argument("--epochs", type=int, default=8, help="of the judge")
     parser.add_argument("--lessons", type=int, default=4000, help="drawn faces for the judge")
+    parser.add_argument(
+        "--detail", type=float, default=1.0, help="share of what the model forgets, given back"
+    )
     parser.add_argument("--device", default=None)
     given = parser.parse_args(words)
     with explained("writing the results", given.out):
         given.out.mkdir(parents=True, exist_ok=True)
-    asked = Asked(given.out, given.faces, given.strength, given.method, given.epochs, given.lessons)
+    asked = Asked(
+        given.out,
+        given.faces,
+        given.strength,
+        given.method,
+        given.epochs,
+        given.lessons,
+        given.detail,
+    )
     painter = hiresvae.load(given.run, device=given.device)
     source = painter.settings.data.source
     measure = of_drawings if source == DRAWN else of_photographs
     found = {"run": given.run, "source": source, "size": painter.model.size}
-    found |= {"images_seen": painter.images_seen, **measure(painter, asked)}
+    found |= {"images_seen": painter.images_seen, "detail_given_back": asked.detail}
+    found |= measure(painter, asked)
     write_json(given.out / "edits.json", found)
     for goal in found["goals"]:
         reached = {True: "reached", False: "missed", None: "not measured"}[goal["reached"]]

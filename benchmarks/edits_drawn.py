@@ -13,6 +13,7 @@ from hiresvae.errors import UserError
 from hiresvae.generator import PictureModel
 from hiresvae.uses.attributes import Examples, of_data
 from hiresvae.uses.codes import Codes, decode, encode
+from hiresvae.uses.detail import give_back
 from hiresvae.uses.edit import Edit
 
 # The model and the judge learn from seed 0; these faces are new to both.
@@ -99,7 +100,8 @@ def of_drawings(painter: PictureModel, asked: Asked) -> dict[str, Any]:
     keeping = Keeping(painter)
     codes = encode(painter, pictures, own_labels(painter, len(pictures)))
     unedited = decode(painter, codes)
-    before, of_originals = reader(unedited), reader(pictures)
+    at_rest = give_back(unedited[:, None], unedited, pictures, asked.detail)[:, 0]
+    before, of_originals = reader(at_rest), reader(pictures)
     by_attribute = {}
     for k, name in enumerate(names):
         others = [other for other in names if other != name]
@@ -107,11 +109,12 @@ def of_drawings(painter: PictureModel, asked: Asked) -> dict[str, Any]:
         asked.show(painter, pictures, codes, edits[0][0])
         by_label = edits[0][0].label is not None
         up = known[:, k] < (faces.SMILE_THRESHOLD if by_label else reader.means[k])
-        moved = towards(painter, codes, edits, up)
-        change = reader(moved) - before
+        made = towards(painter, codes, edits, up)[:, None]
+        moved = give_back(made, unedited, pictures, asked.detail)
+        change = reader(moved[:, 0]) - before
         signs = torch.where(up, 1.0, -1.0).double()
         figures = change_figures(change, signs, k, names)
-        row = keeping.rows(moved[:, None], unedited, pictures)[0]
+        row = keeping.rows(made, unedited, pictures, moved)[0]
         steps = signs * asked.strength * reader.spreads[k]
         exact = reader(redrawn(known, k, steps, painter.model.size)) - of_originals
         figures["drawing_itself"] = change_figures(exact, signs, k, names)

@@ -15,6 +15,7 @@ from hiresvae.generator import PictureModel
 from hiresvae.metrics.identity import BOXES, Box
 from hiresvae.uses.attributes import of_data
 from hiresvae.uses.codes import decode, encode
+from hiresvae.uses.detail import give_back
 from hiresvae.uses.edit import Edit, edited
 from hiresvae.uses.measure import skin_tone
 
@@ -94,10 +95,12 @@ def of_photographs(painter: PictureModel, asked: Asked) -> dict[str, Any]:
         codes = encode(painter, pictures, torch.from_numpy(labels[rows]))
         asked.show(painter, pictures, codes, edit)
         levels = asked.levels(edit)
-        unedited, strip = decode(painter, codes), edited(painter, codes, edit, levels)
-        scores = torch.stack([smiles.scores(made) for made in strip.unbind(1)], 1)
-        kept = keeping.rows(strip, unedited, pictures)
-        return Made(edit, levels, pictures, unedited, strip, scores, smiles.scores(unedited), kept)
+        remade, made = decode(painter, codes), edited(painter, codes, edit, levels)
+        strip = give_back(made, remade, pictures, asked.detail)
+        at_rest = give_back(remade[:, None], remade, pictures, asked.detail)[:, 0]
+        scores = torch.stack([smiles.scores(faces) for faces in strip.unbind(1)], 1)
+        kept = keeping.rows(made, remade, pictures, strip)
+        return Made(edit, levels, pictures, at_rest, strip, scores, smiles.scores(at_rest), kept)
 
     smile = smile_figures(made_by(happy, neutral), smiles)
     skin = skin_figures(made_by(tanned, held_out))
@@ -118,7 +121,7 @@ class Made:
         edit: that was made.
         levels: K strengths.
         pictures: as they were, uint8 ``(N, 3, H, W)``.
-        unedited: reconstructed, of that shape.
+        unedited: at strength 0, of that shape.
         strip: edited, uint8 ``(N, K, 3, H, W)``.
         scores: chance of a smile in each ``(N, K)``.
         at_rest: in the unedited ``(N,)``.
@@ -155,7 +158,7 @@ def smile_figures(made: Made, smiles: Smiles) -> dict[str, Any]:
         "method": made.edit.method,
         "told_smiling": {
             "originals": float((smiles.scores(made.pictures) > 0.5).float().mean()),
-            "reconstructions": float((made.at_rest > 0.5).float().mean()),
+            "unedited": float((made.at_rest > 0.5).float().mean()),
         },
         "by_strength": made.by_strength(
             told_smiling=made.scores > 0.5,

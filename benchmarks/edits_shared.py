@@ -15,7 +15,8 @@ from hiresvae.errors import UserError, nearest
 from hiresvae.generator import PictureModel
 from hiresvae.metrics.identity import BOXES, Box, IdentityNetwork, cut, load_identity
 from hiresvae.uses.attributes import Examples
-from hiresvae.uses.codes import Codes
+from hiresvae.uses.codes import Codes, decode
+from hiresvae.uses.detail import give_back
 from hiresvae.uses.edit import Edit, edited, learn, strengths, to_label
 from hiresvae.uses.identity import Yardstick, kept, yardstick
 from hiresvae.uses.sheets import sheet
@@ -39,6 +40,7 @@ class Asked:
         method: means, normal, or auto: by the label where the model has one, else means.
         epochs: of the judge.
         lessons: drawn faces from which the judge learns.
+        detail: how much of what the model forgets of a face is given back to it, 0 to 1.
     """
 
     out: Path
@@ -47,6 +49,7 @@ class Asked:
     method: str = "auto"
     epochs: int = 8
     lessons: int = 4000
+    detail: float = 1.0
 
     def __post_init__(self) -> None:
         if self.method not in METHODS:
@@ -56,6 +59,8 @@ class Asked:
         for name in ("faces", "strength", "epochs", "lessons"):
             if not getattr(self, name) > 0:
                 raise UserError(f"--{name} must be more than 0")
+        if not 0 <= self.detail <= 1:
+            raise UserError(f"--detail {self.detail:g} must be from 0 to 1")
 
     def edit(
         self,
@@ -89,9 +94,11 @@ class Asked:
     def show(self, painter: PictureModel, pictures: Tensor, codes: Codes, edit: Edit) -> None:
         """Writes ``ATTRIBUTE.png``: five faces, each as it is and at five strengths."""
         levels = self.levels(edit)
-        strips = edited(painter, codes[:SHOWN], edit, levels)
+        own, unedited = pictures[:SHOWN], decode(painter, codes[:SHOWN])
+        made = edited(painter, codes[:SHOWN], edit, levels)
+        strips = give_back(made, unedited, own, self.detail)
         rows: list[list[Tensor | None]] = [
-            [own, *row] for own, row in zip(pictures[:SHOWN], strips, strict=True)
+            [face, *row] for face, row in zip(own, strips, strict=True)
         ]
         headings = ["original", *(f"{level:+.2g}" if level else "0" for level in levels)]
         images.save(sheet(rows, headings=headings, gaps=(1,)), self.out / f"{edit.attribute}.png")
@@ -155,12 +162,14 @@ class Keeping:
         told = {"faces_at_most": LOOKED_AT, "features": self.network.to_json()}
         return {**told, "random_people": people}
 
-    def rows(self, strip: Tensor, unedited: Tensor, originals: Tensor) -> list[dict[str, float]]:
+    def rows(
+        self, made: Tensor, unedited: Tensor, originals: Tensor, detailed: Tensor
+    ) -> list[dict[str, float]]:
         """Returns what `kept` does, of the first faces; empty rows without the network."""
         if self.network is None:
-            return [{} for _ in range(strip.shape[1])]
-        first = slice(LOOKED_AT)
-        return kept(self.network, strip[first], unedited[first], originals[first], self.people)
+            return [{} for _ in range(made.shape[1])]
+        of_faces = [faces[:LOOKED_AT] for faces in (made, unedited, originals)]
+        return kept(self.network, *of_faces, self.people, detailed[:LOOKED_AT])
 
 
 def seen(pictures: Tensor, box: Box = WHOLE) -> Tensor:

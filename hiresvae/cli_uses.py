@@ -157,6 +157,15 @@ def edit(
         str | None, typer.Option(help="Where examples come from; the model's data unless told.")
     ] = None,
     steps: Annotated[int, typer.Option(min=2, max=1000, help="Strengths in the sheet.")] = 5,
+    detail: Annotated[
+        float,
+        typer.Option(
+            min=0,
+            max=1,
+            callback=finite,
+            help="How much of what the model forgets of a picture is given back to it.",
+        ),
+    ] = 1.0,
     identity: Annotated[
         bool | None,
         typer.Option(
@@ -176,6 +185,7 @@ def edit(
 
     Attributes: brightness, colourfulness of colour pictures, skin_tone of faces (all measured), the
     classes and exact attributes of the data, columns of --csv, or the difference of two folders.
+    What the model forgets of a picture is given back where the edit leaves its structure alone.
     What else moved, and how far faces stay the same person, is in edit.json.
     """
     from hiresvae.commands.edit import run
@@ -183,7 +193,7 @@ def edit(
     run(
         model=model, paths=paths, attribute=attribute, strength=strength, out=out, method=method,
         keep=keep, csv=csv, having=having, lacking=lacking, source=source, steps=steps,
-        identity=identity, features=features, face_box=face_box, device=device,
+        detail=detail, identity=identity, features=features, face_box=face_box, device=device,
     )  # fmt: skip
 
 

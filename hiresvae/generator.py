@@ -123,8 +123,10 @@ class PictureModel:
         about its own mean; this moves the components, and those rungs alone.
 
         Raises:
-            UserError: there is no such prior.
+            UserError: there is no such prior, or truncation is not from 0 to 1.
         """
+        if not 0 <= truncation <= 1:
+            raise UserError(f"truncation {truncation} must be from 0 to 1")
         if prior not in (known := get_args(PriorName)):
             raise UserError(f"prior {prior!r} is not known; {nearest(prior, known)}")
         shapes, given = self.model.top_shapes, picture_noise(seed, numbers, self.device)

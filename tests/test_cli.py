@@ -114,6 +114,7 @@ def _bare() -> float:
         ),
         (["sample", "m", "--truncation", "nan"], "Invalid value for '--truncation'"),
         (["sample", "m", "--truncation", "5"], "Invalid value for '--truncation'"),
+        (["edit", "m", "p", "--attribute", "x", "--detail", "2"], "Invalid value for '--detail'"),
         (["evaluate", "m", "--out", "f.json", "--samples", "7"], "Invalid value for '--samples'"),
         (["reconstruct", "m", "a.png"], "Missing option '--out'"),
     ],

@@ -70,6 +70,12 @@ def test_truncation_moves_the_top_latents_towards_the_mean_of_the_whole_prior(pa
     torch.testing.assert_close(standard, 0.5 * model.latents([0, 1], prior="standard")[0])
 
 
+@pytest.mark.parametrize("truncation", [-0.1, 5, float("nan")])
+def test_truncation_is_a_share(painter, refused, truncation):
+    with refused("truncation", "must be from 0 to 1"):
+        painter.sample(1, truncation=truncation)
+
+
 def test_truncation_of_a_label_is_towards_its_class(cats):
     labels = torch.tensor([1, 0])
     assert cats.prior.kind == "classes"

@@ -14,6 +14,7 @@ from hiresvae.metrics.identity import BOXES, Box, IdentityNetwork, check_box, lo
 from hiresvae.run import explained, write_whole
 from hiresvae.uses.attributes import Examples, of_data, two_folders
 from hiresvae.uses.codes import Inputs, decode, gather
+from hiresvae.uses.detail import give_back
 from hiresvae.uses.edit import Edit, drift, edited, learn, strengths, to_label
 from hiresvae.uses.identity import kept, yardstick
 from hiresvae.uses.sheets import sheet
@@ -36,6 +37,7 @@ def run(
     lacking: Path | None = None,
     source: str | None = None,
     steps: int = 5,
+    detail: float = 1.0,
     identity: bool | None = None,
     features: Path | None = None,
     face_box: Box | None = None,
@@ -57,6 +59,8 @@ def run(
         lacking: folder of pictures without it.
         source: where examples come from, as ``data.source``; None: the model's own data.
         steps: strengths in the sheet.
+        detail: how much of what the model forgets of a picture is given back to it, 0 to 1; see
+            `hiresvae.uses.detail.give_back`.
         identity: whether to report how far faces stay the same person; None: where a network or a
             box is given, and where the model's data are a known set of faces.
         features: TorchScript network that tells people apart; None: MobileFaceNet.
@@ -88,7 +92,9 @@ def run(
             f"other {len(painter.classes) - 1} is not said: take 0 to 2, or --method means"
         )
     levels = strengths(strength, steps, both=both)
-    strip = edited(painter, inputs.codes, edit, levels)
+    unedited = decode(painter, inputs.codes)
+    made = edited(painter, inputs.codes, edit, levels)
+    strip = give_back(made, unedited, inputs.pictures, detail)
     final = strip[:, -1]
     names = distinct(inputs.names)
     with explained("writing pictures", out):
@@ -104,11 +110,15 @@ def run(
         words = ["0" if abs(level) < 1e-9 else f"{level:+.2g}" for level in levels]
         headings = ["original", *words] if real else words
         images.save(sheet(shown, headings=headings, gaps=(1,) if real else ()), out / "sheet.png")
-    change = drift(painter, inputs.codes, edit, levels, strip)
+    at_rest = give_back(unedited[:, None], unedited, inputs.pictures, detail)[:, 0]
+    labels = inputs.codes.labels
+    labels = None if labels is None else labels.argmax(1)
+    change = drift(painter, at_rest, labels, edit, levels, strip)
     report: dict[str, Any] = {
         "model": model,
         "attribute": attribute,
         "method": edit.method,
+        "detail_given_back": detail,
         "examples": count,
         "unit": "half the way between the two classes, or one standard deviation; measured ones "
         "in their own: L* for brightness, chroma for colourfulness, degrees for skin_tone",
@@ -117,7 +127,7 @@ def run(
         "skipped": [{"name": name, "reason": reason} for name, reason in inputs.skipped],
     }
     if isinstance(network, IdentityNetwork):
-        report["identity"] = _identity(painter, inputs, strip, change, network)
+        report["identity"] = _identity(painter, inputs, made, unedited, strip, change, network)
     elif network is not None:
         report["identity"] = {"missing": network}
     write_whole(out / "edit.json", json.dumps(report, indent=2) + "\n")
@@ -188,14 +198,15 @@ def _network(
 def _identity(
     painter: PictureModel,
     inputs: Inputs,
-    strip: Tensor,
+    made: Tensor,
+    unedited: Tensor,
+    detailed: Tensor,
     change: dict[str, Any],
     network: IdentityNetwork,
 ) -> dict[str, Any]:
     """Puts into the change of each strength how far faces moved; returns the measure used."""
     people = yardstick(painter, network, inputs.pictures)
-    unedited = decode(painter, inputs.codes)
-    rows = kept(network, strip, unedited, inputs.pictures, people)
+    rows = kept(network, made, unedited, inputs.pictures, people, detailed)
     for entry, row in zip(change.values(), rows, strict=True):
         entry["identity"] = row
     report: dict[str, Any] = {"features": network.to_json()}

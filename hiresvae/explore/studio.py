@@ -17,6 +17,7 @@ from hiresvae.generator import PictureModel
 from hiresvae.uses.attributes import of_data
 from hiresvae.uses.axes import LEADING, Axes, principal
 from hiresvae.uses.codes import Codes, decode, drawn, encode, label_means
+from hiresvae.uses.detail import give_back
 from hiresvae.uses.directions import direction
 from hiresvae.uses.edit import Edit, rungs_moved
 from hiresvae.uses.interpolate import interpolate
@@ -34,6 +35,21 @@ KEPT = 64
 
 
 @dataclass(frozen=True)
+class Dropped:
+    """A picture of the person's own.
+
+    Attributes:
+        codes: of it.
+        picture: as the model sees it, uint8 ``(1, C, S, S)``.
+        remade: what the model makes of it.
+    """
+
+    codes: Codes
+    picture: Tensor
+    remade: Tensor
+
+
+@dataclass(frozen=True)
 class Studio:
     """A model, the ways in which its pictures can be moved, and the pictures dropped so far.
 
@@ -41,13 +57,13 @@ class Studio:
         painter: the model.
         axes: its main directions.
         edits: by the name of the attribute.
-        shelf: codes of dropped pictures by key, the last used last.
+        shelf: dropped pictures by key, the last used last.
     """
 
     painter: PictureModel
     axes: Axes
     edits: dict[str, Edit]
-    shelf: OrderedDict[str, Codes] = field(default_factory=OrderedDict)
+    shelf: OrderedDict[str, Dropped] = field(default_factory=OrderedDict)
 
 
 def furnish(painter: PictureModel, *, axes: int = 8, source: str | None = None) -> Studio:
@@ -119,7 +135,7 @@ def place(studio: Studio, raw: bytes) -> tuple[str, Tensor]:
     """Returns the key of a dropped picture and how the model sees it, uint8 ``(C, S, S)``.
 
     Args:
-        studio: which keeps its codes.
+        studio: which keeps it.
         raw: the bytes of a file; what is no picture, or a gigantic one, is refused unopened.
 
     Raises:
@@ -134,7 +150,8 @@ def place(studio: Studio, raw: bytes) -> tuple[str, Tensor]:
     pixels = torch.from_numpy(outcome.pixels)
     key = hashlib.sha256(outcome.pixels.tobytes()).hexdigest()
     if key not in studio.shelf:
-        studio.shelf[key] = encode(painter, pixels[None])
+        codes = encode(painter, pixels[None])
+        studio.shelf[key] = Dropped(codes, pixels[None], decode(painter, codes))
     studio.shelf.move_to_end(key)
     while len(studio.shelf) > KEPT:
         studio.shelf.popitem(last=False)
@@ -163,20 +180,30 @@ def _found(studio: Studio, picture: Picture, knobs: Knobs) -> Codes:
     painter = studio.painter
     if picture.sample is not None:
         return drawn(painter, picture.sample, temperature=knobs.temperature, label=knobs.label)
-    codes = studio.shelf.get(str(picture.key))
-    if codes is None:
-        raise UserError("this picture is no longer remembered: drop it once more")
-    studio.shelf.move_to_end(str(picture.key))
+    codes = _dropped(studio, picture).codes
     if knobs.label is None:
         return codes
     label = torch.tensor([painter.label(knobs.label)], device=painter.device)
     return codes.under(one_hot(label, painter.model.classes).float(), label_means(painter))
 
 
+def _dropped(studio: Studio, picture: Picture) -> Dropped:
+    found = studio.shelf.get(str(picture.key))
+    if found is None:
+        raise UserError("this picture is no longer remembered: drop it once more")
+    studio.shelf.move_to_end(str(picture.key))
+    return found
+
+
 def paint(studio: Studio, wish: Paint) -> Tensor:
     """Returns the pictures under the knobs, uint8 ``(N, C, S, S)``."""
     codes = [codes_of(studio, picture, wish.knobs) for picture in wish.pictures]
-    return decode(studio.painter, Codes.joined(codes))
+    painted = list(decode(studio.painter, Codes.joined(codes)))
+    for row, picture in enumerate(wish.pictures):
+        if picture.key is not None:
+            own, made = _dropped(studio, picture), painted[row][None, None]
+            painted[row] = give_back(made, own.remade, own.picture, wish.knobs.detail)[0, 0]
+    return torch.stack(painted)
 
 
 def _pair(studio: Studio, wish: Between | Mix) -> Codes:

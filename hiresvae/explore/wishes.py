@@ -37,12 +37,14 @@ class Knobs(_Wish):
         label: the label to draw or to show a picture under; None: as it falls.
         axes: standard deviations along the main directions, the first ones first.
         attributes: strengths by name.
+        detail: how much of what the model forgets of dropped pictures is given back to them.
     """
 
     temperature: Annotated[float, Field(ge=0, le=3, allow_inf_nan=False)] = 1.0
     label: str | None = None
     axes: Annotated[list[Amount], Field(max_length=64)] = []
     attributes: Annotated[dict[str, Amount], Field(max_length=256)] = {}
+    detail: Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)] = 0.0
 
     def still(self) -> "Knobs":
         """Returns the knobs of what is drawn, none of what moves it."""

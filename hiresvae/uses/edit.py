@@ -175,12 +175,20 @@ def strengths(strength: float, steps: int, both: bool = True) -> list[float]:
 
 
 def edited(painter: PictureModel, codes: Codes, edit: Edit, levels: list[float]) -> Tensor:
-    """Returns pictures edited at several strengths, uint8 ``(N, len(levels), C, S, S)``."""
+    """Returns pictures edited at several strengths, uint8 ``(N, len(levels), C, S, S)``.
+
+    What the model forgot of them is not in there: `hiresvae.uses.detail.give_back`.
+    """
     return torch.stack([decode(painter, edit.apply(codes, level)) for level in levels], 1)
 
 
 def drift(
-    painter: PictureModel, codes: Codes, edit: Edit, levels: list[float], pictures: Tensor
+    painter: PictureModel,
+    unedited: Tensor,
+    labels: Tensor | None,
+    edit: Edit,
+    levels: list[float],
+    pictures: Tensor,
 ) -> dict[str, Any]:
     """Returns what the edit changed on average, beside strength 0.
 
@@ -189,13 +197,12 @@ def drift(
 
     Args:
         painter: the model.
-        codes: of the unedited pictures.
+        unedited: the pictures at strength 0, uint8 ``(N, C, S, S)``.
+        labels: of them, int64 ``(N,)``; None for a model without.
         edit: the edit.
         levels: strengths.
-        pictures: what `edited` gave, ``(N, len(levels), C, S, S)``.
+        pictures: at these, ``(N, len(levels), C, S, S)``.
     """
-    unedited = decode(painter, codes)
-    labels = codes.labels.argmax(1) if codes.labels is not None else None
     before = measured(unedited)
     at_zero = None
     if edit.probes is not None:

@@ -80,6 +80,7 @@ def kept(
     unedited: Tensor,
     originals: Tensor,
     people: Yardstick | None,
+    detailed: Tensor | None = None,
 ) -> list[dict[str, float]]:
     """Returns for each strength how far the faces moved, on average over the pictures.
 
@@ -94,13 +95,16 @@ def kept(
         unedited: what the model makes of them without the edit, ``(N, C, S, S)``.
         originals: the pictures themselves, ``(N, C, S, S)``; of a sample what the model draws.
         people: the distances of random people.
+        detailed: the edited pictures with what the model had forgotten of them given back, of which
+            the distance from the original then is; None: it was not.
     """
     start, own = network(unedited), network(originals)
     rows = []
-    for pictures in edited.unbind(1):
+    for number, pictures in enumerate(edited.unbind(1)):
         now = network(pictures)
         moved = distance(now, start)
-        away = distance(now, own).mean()
+        final = now if detailed is None else network(detailed[:, number])
+        away = distance(final, own).mean()
         row = {"from_reconstruction": _rounded(moved.mean()), "from_original": _rounded(away)}
         if people is not None:
             row["margin"] = _rounded(people.remade.mean() - moved.mean())

@@ -13,6 +13,8 @@ from typer.testing import CliRunner
 
 from hiresvae import images
 from hiresvae.cli import app
+from hiresvae.generator import load
+from hiresvae.uses.codes import read
 
 
 @pytest.fixture
@@ -28,8 +30,6 @@ def call():
 @pytest.fixture
 def autoencoder(trained, tmp_path):
     """The tiny training's model, as if it had been trained without noise."""
-    from hiresvae.generator import load
-
     painter = load(trained, device="cpu")
     plain = painter.settings.model.model_copy(update={"stochastic": False})
     painter.settings = painter.settings.model_copy(update={"model": plain})
@@ -135,7 +135,7 @@ def test_edit_tells_whether_faces_stay_the_same(trained, folder, tmp_path, call,
     assert report["identity"]["random_people"]["people"] == "held_out"
     rows = [entry["identity"] for entry in report["change_by_strength"].values()]
     assert len(rows) == 3 and rows[1]["from_reconstruction"] < rows[2]["from_reconstruction"]
-    assert rows[1]["from_original"] > 0
+    assert rows[1]["from_original"] == 0 < rows[2]["from_original"], "all detail is given back"
 
 
 def test_edit_writes_nothing_where_the_network_cannot_be_had(trained, folder, tmp_path, refused):
@@ -169,6 +169,24 @@ def test_a_box_of_other_words_is_a_mistake(trained, box):
     words = ["edit", str(trained), "sample:1", "--attribute", "brightness", "--face-box", box]
     done = CliRunner().invoke(app, words)
     assert done.exit_code == 2 and "--face-box" in done.output
+
+
+def test_edit_gives_back_what_the_model_forgets(trained, folder, tmp_path, call):
+    """An edit of nothing is the picture; without the detail it is what the model makes of it."""
+    words = ["edit", trained, folder / "0.png", "--attribute", "brightness", "--strength", 0]
+    images_of = {}
+    for share in (1, 0):
+        call(*words, "--detail", share, "--out", tmp_path)
+        images_of[share] = np.asarray(Image.open(tmp_path / "0_edited.png")).astype(int)
+        report = json.loads((tmp_path / "edit.json").read_text())
+        assert report["detail_given_back"] == share
+        assert report["change_by_strength"]["0"]["measured"]["brightness"] == 0
+    painter = load(trained, device="cpu")
+    own = read(painter, folder / "0.png").pictures
+    remade = painter.reconstruct(own)
+    for share, expected in ((1, own), (0, remade)):
+        assert (images_of[share] == expected[0].permute(1, 2, 0).numpy()).all()
+    assert not torch.equal(own, remade)
 
 
 def test_edit_under_another_label(labelled, tmp_path, call):

@@ -91,7 +91,11 @@ def test_everything_answers(open_browser, server, tmp_path):
         page.wait("document.getElementById('a-name').textContent.startsWith('<i>mine.png')")
         page.rest_now()
         assert source(page, "a-original").startswith("data:image/png")
-        assert source(page, "a-picture") != source(page, "a-original")
+        assert source(page, "a-picture") == source(page, "a-original"), "nothing was changed yet"
+        page.click("#detail")
+        page.rest_now()
+        assert source(page, "a-picture") != source(page, "a-original"), "reconstructed"
+        assert "remembers" in page.look("document.getElementById('a-name').textContent")
         page.drop("#b", own)
         page.wait("document.getElementById('b-name').textContent === 'B: <i>mine.png'")
         page.rest_now()

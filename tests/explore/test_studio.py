@@ -96,6 +96,16 @@ def test_a_dropped_picture_is_reconstructed_and_edited(studio):
     assert not torch.equal(painted(studio, Picture(key=key), axes=[3.0]), again)
 
 
+def test_what_the_model_forgets_of_a_dropped_picture_is_given_back(studio):
+    own = studio.painter.sample(1, seed=50)[0]
+    dropped = Picture(key=place(studio, file(own))[0])
+    whole = painted(studio, dropped, SAMPLE, detail=1.0)
+    assert torch.equal(whole[0], own) and torch.equal(whole[1], painted(studio, SAMPLE)[0])
+    edited = painted(studio, dropped, axes=[3.0], detail=1.0)
+    assert not torch.equal(edited[0], own)
+    assert not torch.equal(edited, painted(studio, dropped, axes=[3.0]))
+
+
 def test_a_dropped_picture_is_cut_to_the_model(studio):
     wide = torch.zeros(3, 40, 90, dtype=torch.uint8)
     wide[:, :, 25:65] = 200

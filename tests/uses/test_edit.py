@@ -52,7 +52,7 @@ def test_the_report_tells_what_else_moved(make_painter, example_pictures):
     edit = learn(painter, Examples(example_pictures, None, known), "bright")
     codes, levels = encode(painter, example_pictures[:5]), [-1.0, 0.0, 1.0]
     made = edited(painter, codes, edit, levels)
-    report = drift(painter, codes, edit, levels, made)
+    report = drift(painter, decode(painter, codes), None, edit, levels, made)
     assert list(report) == ["-1", "0", "1"]
     change = float((brightness(made[:, 2]) - brightness(made[:, 1])).mean())
     assert report["1"]["measured"]["brightness"] == pytest.approx(change, abs=2e-3)

@@ -69,9 +69,17 @@ function knobs() {
 const seeds = () => Array.from({ length: COUNT }, (_, i) => state.first + i);
 
 const showA = channel(async () => {
-  const [picture] = await wish("paint", { pictures: [state.a], knobs: knobs() });
-  at("a-picture").src = at("way-a").src = picture;
+  const detail = Number(at("detail").checked);
+  const [picture] = await wish("paint", { pictures: [state.a], knobs: { ...knobs(), detail } });
+  at("a-picture").src = picture;
 });
+
+function nameA() {
+  const own = "beside it as the model sees it";
+  const whole = `${names.a} under the sliders, ${own}`;
+  const bare = `${names.a} as the model remembers it, ${own}`;
+  at("a-name").textContent = at("a-original").hidden ? names.a : at("detail").checked ? whole : bare;
+}
 
 const showB = channel(async () => {
   [at("b-picture").src] = await wish("paint", { pictures: [state.b], knobs: drawing() });
@@ -93,6 +101,7 @@ const showGrid = channel(async () => {
 const showWay = channel(async () => {
   const ends = { a: state.a, b: state.b, knobs: knobs() };
   state.frames = await wish("between", { ...ends, steps: FRAMES });
+  [at("way-a").src] = state.frames;
   frame();
   if (facts.rungs > 1) {
     const keep = Number(at("keep").value);
@@ -150,15 +159,13 @@ function put(slot, picture, name, original) {
   say("");
   state[slot] = picture;
   names[slot] = name;
-  at(`${slot}-name`).textContent = slot === "b" ? `B: ${name}` : name;
   if (slot === "a") {
-    at("a-original").hidden = !original;
-    if (original) {
-      at("a-original").src = original;
-      at("a-name").textContent = `${name}: reconstructed, and beside it as the model sees it`;
-    }
+    at("a-original").hidden = at("detail-row").hidden = !original;
+    if (original) at("a-original").src = original;
+    nameA();
     showA();
   } else {
+    at("b-name").textContent = `B: ${name}`;
     showB();
   }
   mark();
@@ -265,6 +272,7 @@ function listen() {
   at("temperature").addEventListener("input", drawnAnew);
   at("label").addEventListener("change", drawnAnew);
   at("all").addEventListener("change", () => { showGrid(); });
+  at("detail").addEventListener("change", () => { nameA(); showA(); });
   at("fresh").addEventListener("click", () => { state.first += COUNT; showGrid(); });
   at("share").addEventListener("input", frame);
   at("keep").addEventListener("input", () => {

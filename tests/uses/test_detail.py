@@ -1,0 +1,61 @@
+import pytest
+import torch
+
+from hiresvae.uses.detail import give_back
+
+
+def noise(*shape: int, seed: int = 0, low: int = 0, high: int = 256) -> torch.Tensor:
+    rng = torch.Generator().manual_seed(seed)
+    return torch.randint(low, high, shape, generator=rng, dtype=torch.uint8)
+
+
+def test_an_edit_of_nothing_is_the_picture_itself():
+    originals, unedited = noise(2, 3, 16, 16), noise(2, 3, 16, 16, seed=1)
+    made = give_back(unedited[:, None], unedited, originals)
+    assert torch.equal(made[:, 0], originals)
+
+
+def test_nothing_given_back_is_what_the_model_made():
+    originals, unedited = noise(2, 3, 16, 16), noise(2, 3, 16, 16, seed=1)
+    edited = noise(2, 4, 3, 16, 16, seed=2)
+    assert torch.equal(give_back(edited, unedited, originals, 0), edited)
+
+
+def test_a_share_lies_between():
+    originals, unedited = noise(1, 3, 16, 16), noise(1, 3, 16, 16, seed=1)
+    made = give_back(unedited[:, None], unedited, originals, 0.5)[:, 0]
+    middle = (originals.float() + unedited.float()) / 2
+    assert (made.float() - middle).abs().max() <= 0.5
+
+
+def test_a_model_that_forgets_nothing_has_nothing_to_give_back():
+    originals, edited = noise(2, 1, 16, 16), noise(2, 3, 1, 16, 16, seed=1)
+    assert torch.equal(give_back(edited, originals, originals), edited)
+
+
+def test_light_leaves_all_detail():
+    """A change as wide as the picture goes with any detail."""
+    originals = noise(1, 3, 32, 32, low=60, high=160)
+    unedited = torch.full_like(originals, 110)
+    edited = torch.full_like(originals, 150)[:, None]
+    made = give_back(edited, unedited, originals)[0, 0].int()
+    assert (made - (originals[0].int() + 40)).abs().max() <= 1
+
+
+def test_where_a_new_thing_is_drawn_the_old_does_not_shine_through():
+    """Left an edge is drawn over fine dots: these go; right there is nothing new: they stay."""
+    dots = noise(1, 1, 64, 64, low=120, high=137)
+    unedited = torch.full_like(dots, 128)
+    edited = unedited.clone()
+    edited[..., 24:40, 4:8], edited[..., 24:40, 8:12] = 255, 0
+    made = give_back(edited[:, None], unedited, dots)[:, 0].float()
+    left = (made - edited.float())[..., 28:36, 5:11].abs().mean()
+    right = (made - edited.float())[..., 48:].abs().mean()
+    was = (dots.float() - 128)[..., 48:].abs().mean()
+    assert left < 0.05 * was and right == pytest.approx(float(was), rel=0.02)
+
+
+@pytest.mark.parametrize("side", [1, 2, 5])
+def test_the_smallest_pictures(side):
+    originals, edited = noise(1, 1, side, side), noise(1, 2, 1, side, side, seed=1)
+    assert give_back(edited, edited[:, 0], originals).shape == edited.shape
