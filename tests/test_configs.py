@@ -159,7 +159,8 @@ def test_the_gallery_says_what_its_figures_are_of():
     people = edits["identity"]["random_people"]["pictures"]["mean"]
     smile, tones = (edits[name]["by_strength"] for name in ("smiling", "skin_tone"))
     skin = max(row["from_original"] for row in tones.values())
-    assert f"| {smile['2']['from_original']:.2f}, {skin:.2f}; {people:.2f} |" in text
+    assert f"| **{smile['2']['from_original']:.2f}, {skin:.2f}** |" in text
+    assert f"two random people's pictures ({people:.2f}) |" in text
     told = max(row["smiles_told_otherwise"] for row in tones.values())
     assert f"at most | {100 * told:.1f}% |" in text
     area = json.loads((results / "faces_anomaly.json").read_text())["auroc"]["complexity"]["auroc"]
