@@ -15,6 +15,7 @@ Writes edits.json, and a sheet of five faces at five strengths for each attribut
 """
 
 from collections.abc import Sequence
+from dataclasses import fields
 from pathlib import Path
 
 from command_line import parser_of
@@ -47,15 +48,7 @@ def main(words: Sequence[str] | None = None) -> None:
     given = parser.parse_args(words)
     with explained("writing the results", given.out):
         given.out.mkdir(parents=True, exist_ok=True)
-    asked = Asked(
-        given.out,
-        given.faces,
-        given.strength,
-        given.method,
-        given.epochs,
-        given.lessons,
-        given.detail,
-    )
+    asked = Asked(**{field.name: getattr(given, field.name) for field in fields(Asked)})
     painter = hiresvae.load(given.run, device=given.device)
     source = painter.settings.data.source
     measure = of_drawings if source == DRAWN else of_photographs

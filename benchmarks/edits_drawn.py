@@ -100,7 +100,7 @@ def of_drawings(painter: PictureModel, asked: Asked) -> dict[str, Any]:
     keeping = Keeping(painter)
     codes = encode(painter, pictures, own_labels(painter, len(pictures)))
     unedited = decode(painter, codes)
-    at_rest = give_back(unedited[:, None], unedited, pictures, asked.detail)[:, 0]
+    at_rest = give_back(unedited, unedited, pictures, asked.detail)
     before, of_originals = reader(at_rest), reader(pictures)
     by_attribute = {}
     for k, name in enumerate(names):
@@ -109,12 +109,12 @@ def of_drawings(painter: PictureModel, asked: Asked) -> dict[str, Any]:
         asked.show(painter, pictures, codes, edits[0][0])
         by_label = edits[0][0].label is not None
         up = known[:, k] < (faces.SMILE_THRESHOLD if by_label else reader.means[k])
-        made = towards(painter, codes, edits, up)[:, None]
+        made = towards(painter, codes, edits, up)
         moved = give_back(made, unedited, pictures, asked.detail)
-        change = reader(moved[:, 0]) - before
+        change = reader(moved) - before
         signs = torch.where(up, 1.0, -1.0).double()
         figures = change_figures(change, signs, k, names)
-        row = keeping.rows(made, unedited, pictures, moved)[0]
+        row = keeping.rows(made[:, None], unedited, pictures, moved[:, None])[0]
         steps = signs * asked.strength * reader.spreads[k]
         exact = reader(redrawn(known, k, steps, painter.model.size)) - of_originals
         figures["drawing_itself"] = change_figures(exact, signs, k, names)

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from edits_shared import Asked, Keeping, face_judge, goal, kept_goal, seen
+from edits_shared import SHOWN, Asked, Keeping, face_judge, goal, kept_goal, seen
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
@@ -14,7 +14,7 @@ from hiresvae.errors import UserError
 from hiresvae.generator import PictureModel
 from hiresvae.metrics.identity import BOXES, Box
 from hiresvae.uses.attributes import of_data
-from hiresvae.uses.codes import decode, encode
+from hiresvae.uses.codes import Codes, decode, encode
 from hiresvae.uses.detail import give_back
 from hiresvae.uses.edit import Edit, edited
 from hiresvae.uses.measure import skin_tone
@@ -81,7 +81,8 @@ def of_photographs(painter: PictureModel, asked: Asked) -> dict[str, Any]:
         raise UserError(f"this run's labels are not those of the set; {valid} with labels 'set'")
     labels = np.asarray(data.labels)
     held_out = data.held_out[: asked.faces]
-    neutral = data.held_out[labels[data.held_out] != data.classes.index(SMILE)][: asked.faces]
+    smile_there = labels[data.held_out] == data.classes.index(SMILE)
+    glad, neutral = data.held_out[smile_there], data.held_out[~smile_there][: asked.faces]
     if not len(neutral):
         raise UserError(f"no neutral face of {source!r} is held out: train with data.held_out")
     smiles = Smiles(data, size, BOXES[source], asked.epochs)
@@ -90,18 +91,23 @@ def of_photographs(painter: PictureModel, asked: Asked) -> dict[str, Any]:
     happy = asked.edit(painter, examples, SMILE, label=SMILE)
     tanned = asked.edit(painter, examples, SKIN, keep=[SMILE])
 
-    def made_by(edit: Edit, rows: np.ndarray) -> Made:
+    def coded(rows: np.ndarray) -> tuple[Tensor, Codes]:
         pictures = data.middles(rows, size)
-        codes = encode(painter, pictures, torch.from_numpy(labels[rows]))
-        asked.show(painter, pictures, codes, edit)
+        return pictures, encode(painter, pictures, torch.from_numpy(labels[rows]))
+
+    def made_by(edit: Edit, rows: np.ndarray) -> Made:
+        pictures, codes = coded(rows)
         levels = asked.levels(edit)
         remade, made = decode(painter, codes), edited(painter, codes, edit, levels)
-        strip = give_back(made, remade, pictures, asked.detail)
-        at_rest = give_back(remade[:, None], remade, pictures, asked.detail)[:, 0]
+        strip = give_back(made, remade[:, None], pictures[:, None], asked.detail)
+        at_rest = give_back(remade, remade, pictures, asked.detail)
         scores = torch.stack([smiles.scores(faces) for faces in strip.unbind(1)], 1)
         kept = keeping.rows(made, remade, pictures, strip)
         return Made(edit, levels, pictures, at_rest, strip, scores, smiles.scores(at_rest), kept)
 
+    # Three that can come to smile, two that can stop.
+    asked.show(painter, *coded(np.concatenate([neutral[:3], glad[:2]])), happy)
+    asked.show(painter, *coded(held_out[:SHOWN]), tanned)
     smile = smile_figures(made_by(happy, neutral), smiles)
     skin = skin_figures(made_by(tanned, held_out))
     return {

@@ -85,18 +85,23 @@ class Asked:
         method = "means" if self.method == "auto" else self.method
         return learn(painter, examples, attribute, keep=keep, method=method)
 
-    def levels(self, edit: Edit) -> list[float]:
-        """Returns five strengths; of a label from nothing to all of it, where strength 2 is all."""
+    def levels(self, edit: Edit, *, both: bool = False) -> list[float]:
+        """Returns five strengths; of a label from nothing to all of it, where strength 2 is all.
+
+        Args:
+            edit: whose they are.
+            both: of a label, too, from the other of two to this one.
+        """
         if edit.label is not None:
-            return strengths(2.0, STEPS, both=False)
+            return strengths(2.0, STEPS, both=both and edit.other is not None)
         return strengths(self.strength, STEPS)
 
     def show(self, painter: PictureModel, pictures: Tensor, codes: Codes, edit: Edit) -> None:
         """Writes ``ATTRIBUTE.png``: five faces, each as it is and at five strengths."""
-        levels = self.levels(edit)
+        levels = self.levels(edit, both=True)
         own, unedited = pictures[:SHOWN], decode(painter, codes[:SHOWN])
         made = edited(painter, codes[:SHOWN], edit, levels)
-        strips = give_back(made, unedited, own, self.detail)
+        strips = give_back(made, unedited[:, None], own[:, None], self.detail)
         rows: list[list[Tensor | None]] = [
             [face, *row] for face, row in zip(own, strips, strict=True)
         ]

@@ -94,7 +94,7 @@ def run(
     levels = strengths(strength, steps, both=both)
     unedited = decode(painter, inputs.codes)
     made = edited(painter, inputs.codes, edit, levels)
-    strip = give_back(made, unedited, inputs.pictures, detail)
+    strip = give_back(made, unedited[:, None], inputs.pictures[:, None], detail)
     final = strip[:, -1]
     names = distinct(inputs.names)
     with explained("writing pictures", out):
@@ -110,7 +110,7 @@ def run(
         words = ["0" if abs(level) < 1e-9 else f"{level:+.2g}" for level in levels]
         headings = ["original", *words] if real else words
         images.save(sheet(shown, headings=headings, gaps=(1,) if real else ()), out / "sheet.png")
-    at_rest = give_back(unedited[:, None], unedited, inputs.pictures, detail)[:, 0]
+    at_rest = give_back(unedited, unedited, inputs.pictures, detail)
     labels = inputs.codes.labels
     labels = None if labels is None else labels.argmax(1)
     change = drift(painter, at_rest, labels, edit, levels, strip)

@@ -40,7 +40,7 @@ class Dropped:
 
     Attributes:
         codes: of it.
-        picture: as the model sees it, uint8 ``(1, C, S, S)``.
+        picture: as the model sees it, uint8 ``(C, S, S)``.
         remade: what the model makes of it.
     """
 
@@ -151,7 +151,7 @@ def place(studio: Studio, raw: bytes) -> tuple[str, Tensor]:
     key = hashlib.sha256(outcome.pixels.tobytes()).hexdigest()
     if key not in studio.shelf:
         codes = encode(painter, pixels[None])
-        studio.shelf[key] = Dropped(codes, pixels[None], decode(painter, codes))
+        studio.shelf[key] = Dropped(codes, pixels, decode(painter, codes)[0])
     studio.shelf.move_to_end(key)
     while len(studio.shelf) > KEPT:
         studio.shelf.popitem(last=False)
@@ -200,9 +200,9 @@ def paint(studio: Studio, wish: Paint) -> Tensor:
     codes = [codes_of(studio, picture, wish.knobs) for picture in wish.pictures]
     painted = list(decode(studio.painter, Codes.joined(codes)))
     for row, picture in enumerate(wish.pictures):
-        if picture.key is not None:
-            own, made = _dropped(studio, picture), painted[row][None, None]
-            painted[row] = give_back(made, own.remade, own.picture, wish.knobs.detail)[0, 0]
+        if picture.key is not None and wish.knobs.detail:
+            own = _dropped(studio, picture)
+            painted[row] = give_back(painted[row], own.remade, own.picture, wish.knobs.detail)
     return torch.stack(painted)
 
 

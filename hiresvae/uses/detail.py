@@ -19,30 +19,25 @@ def give_back(edited: Tensor, unedited: Tensor, originals: Tensor, share: float 
     residual's weight is its share of the energy that it and the edit's fine change have together.
 
     Args:
-        edited: uint8 ``(N, L, C, S, S)``: what the model makes of each picture at each strength.
-        unedited: what it makes of them without the edit, ``(N, C, S, S)``.
-        originals: the pictures themselves, ``(N, C, S, S)``.
+        edited: uint8 ``(*, C, S, S)``: what the model makes of each picture.
+        unedited: what it makes of them without the edit, of a shape that goes with that.
+        originals: the pictures themselves, as ``unedited``.
         share: of the residual: 0 leaves what the model made, with 1 an edit of nothing is the
             picture itself.
 
     Returns:
-        uint8 ``(N, L, C, S, S)``.
+        uint8, as ``edited``.
     """
     start = unedited.float()
-    residual = share * (originals.float() - start)
-    lost = _energy(residual)
-    made = []
-    for pictures in edited.unbind(1):
-        change = pictures.float() - start
-        fine = _energy(change - _blurred(change, WIDE))
-        weight = lost / (lost + fine).clamp_min(torch.finfo(lost.dtype).tiny)
-        made.append((pictures + weight * residual).round().clamp(0, 255).byte())
-    return torch.stack(made, 1)
+    residual, change = share * (originals.float() - start), edited.float() - start
+    lost, fine = _energy(residual), _energy(change - _blurred(change, WIDE))
+    weight = lost / (lost + fine).clamp_min(torch.finfo(lost.dtype).tiny)
+    return (edited + weight * residual).round().clamp(0, 255).byte()
 
 
 def _energy(pictures: Tensor) -> Tensor:
-    """Returns the mean square around each pixel, ``(N, 1, S, S)``."""
-    return _blurred(pictures.square().mean(1, keepdim=True), NEAR)
+    """Returns the mean square around each pixel, ``(*, 1, S, S)``."""
+    return _blurred(pictures.square().mean(-3, keepdim=True), NEAR)
 
 
 def _blurred(pictures: Tensor, share: float) -> Tensor:

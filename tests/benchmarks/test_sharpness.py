@@ -208,7 +208,8 @@ def test_contestants_differ_only_in_what_is_compared(budget, data):
 @pytest.mark.parametrize(("config", "data"), [("monet_laptop", "monet"), ("faces_laptop", "lfw")])
 def test_the_configurations_for_a_laptop_are_what_the_benchmark_trains(config, data):
     settings = load_settings(sharpness.ROOT / "configs" / f"{config}.yaml")
-    words = [f"--data={data}", "--size=64", "--images=80000", "--set=data.limit=null"]
+    images = f"--images={settings.training.images}"
+    words = [f"--data={data}", "--size=64", images, "--set=data.limit=null"]
     trained = chosen(parse(words))["cvaegan"].settings()
     lengths = {"tick", "snapshot", "checkpoint"}
     assert settings.model_dump(exclude={"name", "training"}) == trained.model_dump(
