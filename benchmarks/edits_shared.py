@@ -17,7 +17,7 @@ from hiresvae.metrics.identity import BOXES, Box, IdentityNetwork, cut, load_ide
 from hiresvae.uses.attributes import Examples
 from hiresvae.uses.codes import Codes, decode
 from hiresvae.uses.detail import give_back
-from hiresvae.uses.edit import Edit, edited, learn, strengths, to_label
+from hiresvae.uses.edit import STRONGEST, Edit, edited, learn, strengths, to_label
 from hiresvae.uses.identity import Yardstick, kept, yardstick
 from hiresvae.uses.sheets import sheet
 
@@ -59,6 +59,8 @@ class Asked:
         for name in ("faces", "strength", "epochs", "lessons"):
             if not getattr(self, name) > 0:
                 raise UserError(f"--{name} must be more than 0")
+        if not self.strength <= STRONGEST:
+            raise UserError(f"--strength {self.strength:g} must be at most {STRONGEST}")
         if not 0 <= self.detail <= 1:
             raise UserError(f"--detail {self.detail:g} must be from 0 to 1")
 
@@ -194,8 +196,8 @@ def goal(what: str, value: float | None, wanted: str, reached: bool) -> dict[str
 
 
 def kept_goal(what: str, rows: list[dict[str, float]]) -> dict[str, Any]:
-    """Returns the goal that edited faces are nearer to themselves than random people."""
-    margins = [row["margin"] for row in rows if "margin" in row]
+    """Returns the goal that edited faces are nearer to their originals than random people."""
+    margins = [row["margin_from_original"] for row in rows if "margin_from_original" in row]
     least = min(margins) if margins else None
     return goal(
         f"{what}: distance below that of random people by", least, "> 0", (least or 0.0) > 0

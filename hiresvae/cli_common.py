@@ -26,7 +26,9 @@ from hiresvae.errors import (
 Model = Annotated[
     str,
     typer.Argument(
-        metavar="MODEL", help="Run folder, exported model folder, or hf:ORG/NAME on the Hub."
+        metavar="MODEL",
+        help="Run folder, exported model folder, hf:ORG/NAME on the Hub, or one that comes along "
+        "such as monet-64.",
     ),
 ]
 Seed = Annotated[int, typer.Option(min=0, help="Seed of everything random.")]

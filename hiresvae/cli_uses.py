@@ -56,6 +56,17 @@ FaceBox = Annotated[
 ]
 
 
+Detail = Annotated[
+    float,
+    typer.Option(
+        min=0,
+        max=1,
+        callback=finite,
+        help="How much of what the model forgets of a picture is given back to it.",
+    ),
+]
+
+
 @_command("hiresvae interpolate runs/monet_vae sample:1 sample:2 sample:3 --out way.gif")
 def interpolate(
     model: Model,
@@ -77,17 +88,18 @@ def interpolate(
     ] = 20.0,
     scale: Scale = None,
     temperature: Temperature = "1",
+    detail: Detail = 1.0,
     device: Device = None,
 ) -> None:
     """Go from picture to picture.
 
-    As a strip, or as a film.
+    As a strip, or as a film. What the model forgets of a picture is given back near it.
     """
     from hiresvae.commands.interpolate import run
 
     run(
         model=model, keys=keys, out=out, steps=steps, way=way.value, rungs=rungs, loop=loop,
-        fps=fps, scale=scale, temperature=temperature, device=device,
+        fps=fps, scale=scale, temperature=temperature, detail=detail, device=device,
     )  # fmt: skip
 
 
@@ -157,15 +169,7 @@ def edit(
         str | None, typer.Option(help="Where examples come from; the model's data unless told.")
     ] = None,
     steps: Annotated[int, typer.Option(min=2, max=1000, help="Strengths in the sheet.")] = 5,
-    detail: Annotated[
-        float,
-        typer.Option(
-            min=0,
-            max=1,
-            callback=finite,
-            help="How much of what the model forgets of a picture is given back to it.",
-        ),
-    ] = 1.0,
+    detail: Detail = 1.0,
     identity: Annotated[
         bool | None,
         typer.Option(

@@ -15,7 +15,7 @@ from hiresvae.run import explained, write_whole
 from hiresvae.uses.attributes import Examples, of_data, two_folders
 from hiresvae.uses.codes import Inputs, decode, gather
 from hiresvae.uses.detail import give_back
-from hiresvae.uses.edit import Edit, drift, edited, learn, strengths, to_label
+from hiresvae.uses.edit import STRONGEST, Edit, drift, edited, learn, strengths, to_label
 from hiresvae.uses.identity import kept, yardstick
 from hiresvae.uses.sheets import sheet
 
@@ -73,6 +73,13 @@ def run(
     """
     if (having is None) != (lacking is None):
         raise UserError("--with and --without go together: a folder of pictures each")
+    if having is not None and lacking is not None:
+        if having.resolve() == lacking.resolve():
+            raise UserError(f"--with and --without are the same folder {having}: name two")
+        if csv is not None or source is not None:
+            raise UserError("--with and --without are all the examples: leave --csv and --source")
+    if not abs(strength) <= STRONGEST:
+        raise UserError(f"--strength {strength:g} must be from -{STRONGEST} to {STRONGEST}")
     if identity is False and (features is not None or face_box is not None):
         raise UserError("--features and --face-box tell how --identity looks: leave --no-identity")
     if face_box is not None:

@@ -11,7 +11,8 @@ from hiresvae.commands.reconstruct import tell
 from hiresvae.errors import UserError
 from hiresvae.generator import load
 from hiresvae.run import explained
-from hiresvae.uses.codes import Inputs, gather
+from hiresvae.uses.codes import Inputs, decode, gather
+from hiresvae.uses.detail import give_back_between
 from hiresvae.uses.interpolate import Way, interpolate
 from hiresvae.uses.sheets import STILL, fitting_scale, save_movie, sheet
 
@@ -30,6 +31,7 @@ def run(
     fps: float = 20.0,
     scale: int | None = None,
     temperature: float | Sequence[float] = 1.0,
+    detail: float = 1.0,
     device: str | None = None,
 ) -> Path:
     """Writes a strip (png, jpg, webp) or a film (gif, mp4) and returns its path.
@@ -45,6 +47,8 @@ def run(
         fps: frames a second of a film.
         scale: times to enlarge; None makes small pictures large enough to be seen.
         temperature: of samples, of all rungs or of each from the top.
+        detail: how much of what the model forgets of the pictures is given back near them, 0 to 1;
+            see `hiresvae.uses.detail.give_back_between`.
         device: None takes what there is.
     """
     ending = out.suffix.lstrip(".").lower()
@@ -60,7 +64,17 @@ def run(
     if loop:
         inputs = inputs.closed()
     steps = steps or (9 if ending in STILL else 24)
-    runs = [interpolate(painter, inputs.codes, steps, way=way, rung=rung) for rung in moving]
+    remade, own = decode(painter, inputs.codes), inputs.pictures
+    runs = []
+    for rung in moving:
+        legs = interpolate(painter, inputs.codes, steps, way=way, rung=rung)
+        # Where one rung moves alone, the leg ends near its own beginning.
+        pairs = [(i, i + 1 if rung is None else i) for i in range(len(legs))]
+        whole = [
+            give_back_between(leg, remade[[*pair]], own[[*pair]], detail)
+            for leg, pair in zip(legs, pairs, strict=True)
+        ]
+        runs.append(torch.stack(whole))
     words = ["all" if rung is None else f"rung {rung}" for rung in moving]
     side = painter.model.size
     with explained("writing", out):

@@ -17,7 +17,7 @@ from hiresvae.generator import PictureModel
 from hiresvae.uses.attributes import of_data
 from hiresvae.uses.axes import LEADING, Axes, principal
 from hiresvae.uses.codes import Codes, decode, drawn, encode, label_means
-from hiresvae.uses.detail import give_back
+from hiresvae.uses.detail import give_back, give_back_between
 from hiresvae.uses.directions import direction
 from hiresvae.uses.edit import Edit, rungs_moved
 from hiresvae.uses.interpolate import interpolate
@@ -213,7 +213,17 @@ def _pair(studio: Studio, wish: Between | Mix) -> Codes:
 
 def between(studio: Studio, wish: Between) -> Tensor:
     """Returns the pictures on the way from a to b, both included, uint8 ``(steps, C, S, S)``."""
-    return interpolate(studio.painter, _pair(studio, wish), wish.steps)[0]
+    way = interpolate(studio.painter, _pair(studio, wish), wish.steps)[0]
+    if not wish.knobs.detail:
+        return way
+    ends = [
+        # Of a sample nothing was forgotten.
+        _dropped(studio, one) if one.key is not None else None
+        for one in (wish.a, wish.b)
+    ]
+    remade = torch.stack([way[0] if end is None else end.remade for end in ends])
+    own = torch.stack([way[0] if end is None else end.picture for end in ends])
+    return give_back_between(way, remade, own, wish.knobs.detail)
 
 
 def mix(studio: Studio, wish: Mix) -> Tensor:

@@ -17,6 +17,8 @@ from hiresvae.uses.measure import measured
 MOST_NUMBERS = 16384
 """Latent numbers that are moved: rungs are taken from the top while they fit."""
 FEW = 10
+STRONGEST = 100
+"""Of the strengths that are asked for: far beyond what any model draws sense of."""
 
 
 @dataclass(frozen=True)
@@ -164,12 +166,14 @@ def probe(vectors: Tensor, examples: Examples, attribute: str) -> Probes:
 
 
 def strengths(strength: float, steps: int, both: bool = True) -> list[float]:
-    """Returns ``steps`` strengths from -strength (or 0) to strength.
+    """Returns ``steps`` strengths from -strength (or 0) to strength; of strength 0 that alone.
 
     Example:
         >>> strengths(2, 5)
         [-2.0, -1.0, 0.0, 1.0, 2.0]
     """
+    if strength == 0:
+        return [0.0]
     low = -strength if both else 0.0
     return [float(s) for s in torch.linspace(low, strength, steps, dtype=torch.float64)]
 

@@ -87,7 +87,7 @@ def kept(
     ``from_reconstruction`` and ``from_original`` are distances; ``margin`` is by how much the first
     is below the mean distance of two people's reconstructions, ``margin_from_original`` by how much
     the second is below that of two people's pictures; ``same_person`` is the share of faces that
-    are nearer to their reconstruction than all but 5 % of the pairs of reconstructions.
+    are nearer to their original than all but 5 % of the pairs of pictures.
 
     Args:
         network: tells faces apart.
@@ -104,12 +104,15 @@ def kept(
         now = network(pictures)
         moved = distance(now, start)
         final = now if detailed is None else network(detailed[:, number])
-        away = distance(final, own).mean()
-        row = {"from_reconstruction": _rounded(moved.mean()), "from_original": _rounded(away)}
+        away = distance(final, own)
+        row = {
+            "from_reconstruction": _rounded(moved.mean()),
+            "from_original": _rounded(away.mean()),
+        }
         if people is not None:
             row["margin"] = _rounded(people.remade.mean() - moved.mean())
-            row["margin_from_original"] = _rounded(people.real.mean() - away)
-            near = moved < people.remade.quantile(SAME)
+            row["margin_from_original"] = _rounded(people.real.mean() - away.mean())
+            near = away < people.real.quantile(SAME)
             row["same_person"] = _rounded(near.float().mean())
         rows.append(row)
     return rows

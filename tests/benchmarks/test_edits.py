@@ -109,6 +109,8 @@ def test_paintings_and_strange_words_are_refused(trained, tmp_path, refused, cap
     assert "tells no smiles; nearest valid: a run on lfw" in capsys.readouterr().err
     with refused("--method 'mean'", "'means'"):
         Asked(tmp_path, method="mean")
+    with refused("--strength inf must be at most 100"):
+        Asked(tmp_path, strength=float("inf"))
     with refused("--faces must be more than 0"):
         Asked(tmp_path, faces=0)
 
@@ -189,7 +191,8 @@ def test_only_what_the_judge_can_read_is_a_goal():
 def test_goals_say_what_was_wanted():
     assert goal("x", 0.5, "> 0", True)["reached"] is True
     assert goal("x", None, "> 0", True)["reached"] is None
-    assert kept_goal("x", [{"margin": 0.3}, {"margin": -0.1}])["value"] == -0.1
+    rows = [{"margin": 0.1, "margin_from_original": far} for far in (0.3, -0.1)]
+    assert kept_goal("x", rows)["value"] == -0.1
     assert kept_goal("x", [{}])["reached"] is None
     full = {"told_smiling": 0.9, "score_moved": 0.8}
     skin = {"monotone_faces": 1.0, "mean_is_monotone": True}

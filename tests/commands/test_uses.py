@@ -101,6 +101,37 @@ def test_interpolate_writes_strips_and_films(trained, folder, tmp_path, call, mo
     assert written == [None, *[(256, 256, 3)] * 3, "closed"]
 
 
+def test_a_way_begins_and_ends_with_the_pictures_themselves(
+    trained, laddered, folder, tmp_path, call, monkeypatch
+):
+    from hiresvae.commands import interpolate
+
+    shown = []
+
+    def kept(rows, **words):
+        shown.append(rows)
+        return sheet(rows, **words)
+
+    sheet = interpolate.sheet
+    monkeypatch.setattr(interpolate, "sheet", kept)
+
+    def way(model, *words):
+        keys = (folder / "0.png", folder / "1.png", "sample:1")
+        call("interpolate", model, *keys, "--steps", 3, "--out", tmp_path / "way.png", *words)
+        return shown[-1]
+
+    def apart(one, other):
+        return (one.int() - other.int()).abs().max()
+
+    for model in (trained, laddered):
+        (first, a, _, b, second), (_, again, *_) = way(model)
+        assert apart(a, first) <= 1 and apart(b, second) <= 1 and apart(again, second) <= 1
+    original, a, _, b, _ = way(laddered, "--rungs", "0")[0]
+    assert apart(a, original) <= 1, "the first picture, of which one rung moves"
+    original, a, *_ = way(trained, "--detail", 0)[0]
+    assert apart(a, original) > 1
+
+
 def test_interpolate_refuses_a_key_that_is_no_picture(trained, folder, tmp_path, call, refused):
     from hiresvae.commands.interpolate import run
 
@@ -187,6 +218,27 @@ def test_edit_gives_back_what_the_model_forgets(trained, folder, tmp_path, call)
     for share, expected in ((1, own), (0, remade)):
         assert (images_of[share] == expected[0].permute(1, 2, 0).numpy()).all()
     assert not torch.equal(own, remade)
+
+
+def test_an_edit_of_nothing_is_reported_once(trained, folder, tmp_path, call, patches):
+    words = ["edit", trained, folder / "0.png", "--attribute", "brightness", "--strength", 0]
+    call(*words, "--features", patches, "--out", tmp_path)
+    change = json.loads((tmp_path / "edit.json").read_text())["change_by_strength"]
+    assert list(change) == ["0"] and change["0"]["identity"]["from_original"] == 0
+
+
+def test_examples_that_say_nothing_or_two_things_are_refused(trained, folder, tmp_path):
+    asked = ["edit", str(trained), "sample:1", "--attribute", "x", "--out", str(tmp_path / "no")]
+    two = ["--with", str(folder), "--without", str(folder.parent)]
+    for words, said in (
+        (["--with", str(folder), "--without", f"{folder}/."], "are the same folder"),
+        ([*two, "--csv", "no.csv"], "leave --csv and --source"),
+        ([*two, "--source", "monet"], "leave --csv and --source"),
+        (["--strength", "1e30"], "--strength 1e+30 must be from -100 to 100"),
+    ):
+        done = CliRunner().invoke(app, [*asked, *words])
+        assert done.exit_code == 2 and said in " ".join(done.output.split())
+    assert not (tmp_path / "no").exists()
 
 
 def test_edit_under_another_label(labelled, tmp_path, call):

@@ -106,6 +106,17 @@ def test_what_the_model_forgets_of_a_dropped_picture_is_given_back(studio):
     assert not torch.equal(edited, painted(studio, dropped, axes=[3.0]))
 
 
+def test_the_way_from_a_dropped_picture_begins_with_itself(studio):
+    own = studio.painter.sample(1, seed=50)[0]
+    dropped = Picture(key=place(studio, file(own))[0])
+    bare, whole = (
+        between(studio, Between(a=dropped, b=SAMPLE, knobs=Knobs(detail=share), steps=3))
+        for share in (0.0, 1.0)
+    )
+    assert (whole[0].int() - own.int()).abs().max() <= 1 < (bare[0].int() - own.int()).abs().max()
+    assert torch.equal(whole[-1], bare[-1]), "of a sample nothing was forgotten"
+
+
 def test_a_dropped_picture_is_cut_to_the_model(studio):
     wide = torch.zeros(3, 40, 90, dtype=torch.uint8)
     wide[:, :, 25:65] = 200

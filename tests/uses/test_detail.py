@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from hiresvae.uses.detail import give_back
+from hiresvae.uses.detail import give_back, give_back_between
 
 
 def noise(*shape: int, seed: int = 0, low: int = 0, high: int = 256) -> torch.Tensor:
@@ -62,6 +62,48 @@ def test_where_a_new_thing_is_drawn_the_old_does_not_shine_through():
     right = (made - edited.float())[..., 48:].abs().mean()
     was = (dots.float() - 128)[..., 48:].abs().mean()
     assert left < 0.05 * was and right == pytest.approx(float(was), rel=0.02)
+
+
+def test_what_is_taken_away_goes_with_its_detail():
+    """A model that had half the contrast of a pair of spectacles takes them off."""
+    originals = torch.full((1, 3, 64, 64), 120, dtype=torch.uint8)
+    unedited = originals.clone()
+    for frame in (slice(20, 30), slice(34, 44)):
+        for rows, columns in ((24, frame), (32, frame)):
+            originals[..., rows, columns], unedited[..., rows, columns] = 220, 170
+    edited = torch.full_like(originals, 120)
+    made = give_back(edited, unedited, originals)
+    assert made.max() <= 120 + 15
+
+
+def test_a_large_picture_is_as_a_small_one():
+    small, large = (
+        give_back(*(
+            noise(1, 3, 16, 16, seed=k).repeat_interleave(times, 2).repeat_interleave(times, 3)
+            for k in range(3)
+        ))
+        for times in (4, 16)
+    )  # fmt: skip
+    again = small.repeat_interleave(4, 2).repeat_interleave(4, 3)
+    assert (large.float() - again.float()).abs().mean() < 3
+
+
+def test_a_way_begins_and_ends_with_the_pictures_themselves():
+    ends, own = noise(2, 3, 16, 16, seed=1), noise(2, 3, 16, 16)
+    middle = ends.float().mean(0, keepdim=True).byte()
+    way = torch.cat([ends[:1], middle, ends[1:]])
+    made = give_back_between(way, ends, own)
+    assert torch.equal(made[0], own[0]) and torch.equal(made[2], own[1])
+    assert torch.equal(give_back_between(way, ends, own, 0), way)
+    # Half of either, and less where the way is far from both.
+    both = (own.float() - ends.float()).mean(0)
+    assert (made[1].float() - middle[0]).abs().mean() < both.abs().mean()
+
+
+@pytest.mark.parametrize("share", [-0.1, 1.1, float("nan")])
+def test_a_share_beyond_all_is_refused(share, refused):
+    with refused("must be from 0 to 1"):
+        give_back(*[noise(1, 3, 4, 4)] * 3, share)
 
 
 @pytest.mark.parametrize("side", [1, 2, 5])

@@ -46,6 +46,9 @@ def test_strangers_are_held_out_pictures_and_what_the_model_makes_of_them(
     assert stays["margin_from_original"] == pytest.approx(told["pictures"]["mean"], abs=1e-3)
     lost = moves["from_reconstruction"] - stays["from_reconstruction"]
     assert stays["margin"] - moves["margin"] == pytest.approx(lost, abs=1e-3)
+    # What is delivered counts, not what the model made on the way to it.
+    (given_back,) = kept(faces_network, strip[:, 1:], own, own, people, own[:, None])
+    assert given_back["same_person"] == 1 and given_back["margin"] == moves["margin"]
 
 
 def test_without_the_data_those_given_are_strangers(

@@ -68,10 +68,11 @@ function knobs() {
 
 const seeds = () => Array.from({ length: COUNT }, (_, i) => state.first + i);
 
+const detail = () => Number(at("detail").checked);
+
 const showA = channel(async () => {
-  const detail = Number(at("detail").checked);
-  const [picture] = await wish("paint", { pictures: [state.a], knobs: { ...knobs(), detail } });
-  at("a-picture").src = picture;
+  const all = { ...knobs(), detail: detail() };
+  [at("a-picture").src] = await wish("paint", { pictures: [state.a], knobs: all });
 });
 
 function nameA() {
@@ -82,7 +83,8 @@ function nameA() {
 }
 
 const showB = channel(async () => {
-  [at("b-picture").src] = await wish("paint", { pictures: [state.b], knobs: drawing() });
+  const all = { ...drawing(), detail: detail() };
+  [at("b-picture").src] = await wish("paint", { pictures: [state.b], knobs: all });
 });
 
 const showGrid = channel(async () => {
@@ -100,7 +102,8 @@ const showGrid = channel(async () => {
 
 const showWay = channel(async () => {
   const ends = { a: state.a, b: state.b, knobs: knobs() };
-  state.frames = await wish("between", { ...ends, steps: FRAMES });
+  const all = { ...ends.knobs, detail: detail() };
+  state.frames = await wish("between", { ...ends, knobs: all, steps: FRAMES });
   [at("way-a").src] = state.frames;
   frame();
   if (facts.rungs > 1) {
@@ -160,7 +163,7 @@ function put(slot, picture, name, original) {
   state[slot] = picture;
   names[slot] = name;
   if (slot === "a") {
-    at("a-original").hidden = at("detail-row").hidden = !original;
+    at("a-original").hidden = !original;
     if (original) at("a-original").src = original;
     nameA();
     showA();
@@ -168,6 +171,7 @@ function put(slot, picture, name, original) {
     at("b-name").textContent = `B: ${name}`;
     showB();
   }
+  at("detail-row").hidden = !(state.a.key || state.b.key);
   mark();
   restWay();
 }
@@ -272,7 +276,7 @@ function listen() {
   at("temperature").addEventListener("input", drawnAnew);
   at("label").addEventListener("change", drawnAnew);
   at("all").addEventListener("change", () => { showGrid(); });
-  at("detail").addEventListener("change", () => { nameA(); showA(); });
+  at("detail").addEventListener("change", () => { nameA(); showA(); showB(); restWay(); });
   at("fresh").addEventListener("click", () => { state.first += COUNT; showGrid(); });
   at("share").addEventListener("input", frame);
   at("keep").addEventListener("input", () => {
