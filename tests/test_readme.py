@@ -34,9 +34,10 @@ def test_the_calls_of_the_table_run(run, request, tmp_path, monkeypatch):
             if name:
                 known[name] = found
             made.append(found)
-    assert len(made) == 15
-    kept, between, _, moved, clean, spread, bits, _, heated, _, plane, moves, points, *rest = made
-    files, part = rest
+    assert len(made) == 17
+    kept, between, _, moved, bare, whole, clean, spread, bits, _, heated, *rest = made
+    _, plane, moves, points, files, part = rest
+    assert bare.shape == whole.shape == (6, 1, 3, 16, 16) and not torch.equal(bare, whole)
     assert kept.shape == pictures.shape and heated.shape == (6, 16, 16)
     assert moves.shape[1:] == (9, 3, 16, 16) and points.shape == (6, 2)
     assert between.shape == (2, 9, 3, 16, 16) and moved.shape == (6, 3, 3, 16, 16)
