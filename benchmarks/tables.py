@@ -214,6 +214,7 @@ TABLES = {
         {"cvaegan": 65_880, "ladder": 67_312, "vae": 171_912},
     ),
     "fashion_32_four": four("clothes, 32 px", "fashion_mnist_32", 24_000),
+    "paintings_drawn_four": four("drawn paintings, 32 px", "embedded_paintings_32", 12_000),
     "faces_drawn_four": four("drawn portraits, 32 px", "embedded_faces_32", 12_000),
     "ablation": _ablation(
         12_000,
