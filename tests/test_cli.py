@@ -71,7 +71,7 @@ def test_what_a_model_may_be_is_what_load_takes(tmp_path, monkeypatch):
     from hiresvae import hub
 
     help_text = " ".join(CliRunner().invoke(app, ["sample", "--help"]).output.split())
-    assert "Run folder, exported model folder, or hf:ORG/NAME on the Hub." in help_text
+    assert "exported model folder, hf:ORG/NAME on the Hub, or one that comes along" in help_text
     monkeypatch.setattr(hub, "download", lambda repo, files: tmp_path / repo)
     with pytest.raises(UserError, match="org/name lacks config"):
         hiresvae.load("hf:org/name")
