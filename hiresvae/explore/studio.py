@@ -200,7 +200,7 @@ def paint(studio: Studio, wish: Paint) -> Tensor:
     codes = [codes_of(studio, picture, wish.knobs) for picture in wish.pictures]
     painted = list(decode(studio.painter, Codes.joined(codes)))
     for row, picture in enumerate(wish.pictures):
-        if picture.key is not None and wish.knobs.detail:
+        if picture.key is not None:
             own = _dropped(studio, picture)
             painted[row] = give_back(painted[row], own.remade, own.picture, wish.knobs.detail)
     return torch.stack(painted)
@@ -213,16 +213,12 @@ def _pair(studio: Studio, wish: Between | Mix) -> Codes:
 
 def between(studio: Studio, wish: Between) -> Tensor:
     """Returns the pictures on the way from a to b, both included, uint8 ``(steps, C, S, S)``."""
-    way = interpolate(studio.painter, _pair(studio, wish), wish.steps)[0]
-    if not wish.knobs.detail:
-        return way
-    ends = [
-        # Of a sample nothing was forgotten.
-        _dropped(studio, one) if one.key is not None else None
-        for one in (wish.a, wish.b)
-    ]
-    remade = torch.stack([way[0] if end is None else end.remade for end in ends])
-    own = torch.stack([way[0] if end is None else end.picture for end in ends])
+    codes = _pair(studio, wish)
+    way = interpolate(studio.painter, codes, wish.steps)[0]
+    sample = Dropped(codes, way[0], way[0])  # Of which nothing was forgotten.
+    ends = [sample if one.key is None else _dropped(studio, one) for one in (wish.a, wish.b)]
+    remade = torch.stack([end.remade for end in ends])
+    own = torch.stack([end.picture for end in ends])
     return give_back_between(way, remade, own, wish.knobs.detail)
 
 
