@@ -46,9 +46,9 @@ def main(words: Sequence[str] | None = None) -> None:
     )
     parser.add_argument("--device", default=None)
     given = parser.parse_args(words)
+    asked = Asked(**{field.name: getattr(given, field.name) for field in fields(Asked)})
     with explained("writing the results", given.out):
         given.out.mkdir(parents=True, exist_ok=True)
-    asked = Asked(**{field.name: getattr(given, field.name) for field in fields(Asked)})
     painter = hiresvae.load(given.run, device=given.device)
     source = painter.settings.data.source
     measure = of_drawings if source == DRAWN else of_photographs

@@ -111,9 +111,11 @@ def of_drawings(painter: PictureModel, asked: Asked) -> dict[str, Any]:
         up = known[:, k] < (faces.SMILE_THRESHOLD if by_label else reader.means[k])
         made = towards(painter, codes, edits, up)
         moved = give_back(made, unedited, pictures, asked.detail)
-        change = reader(moved) - before
+        after = reader(moved)
         signs = torch.where(up, 1.0, -1.0).double()
-        figures = change_figures(change, signs, k, names)
+        figures = change_figures(after - before, signs, k, names)
+        # What the model forgets of a face has moved as well.
+        figures["beside_originals"] = change_figures(after - of_originals, signs, k, names)
         row = keeping.rows(made[:, None], unedited, pictures, moved[:, None])[0]
         steps = signs * asked.strength * reader.spreads[k]
         exact = reader(redrawn(known, k, steps, painter.model.size)) - of_originals

@@ -176,7 +176,8 @@ class Keeping:
         if self.network is None:
             return [{} for _ in range(made.shape[1])]
         of_faces = [faces[:LOOKED_AT] for faces in (made, unedited, originals)]
-        return kept(self.network, *of_faces, self.people, detailed[:LOOKED_AT])
+        given_back = None if detailed is made else detailed[:LOOKED_AT]
+        return kept(self.network, *of_faces, self.people, given_back)
 
 
 def seen(pictures: Tensor, box: Box = WHOLE) -> Tensor:

@@ -56,13 +56,18 @@ FaceBox = Annotated[
 ]
 
 
+def _share(value: float) -> float:
+    """Returns a number from 0 to 1, which NaN is not."""
+    if not 0 <= value <= 1:
+        raise typer.BadParameter(f"{value:g} must be from 0 to 1.")
+    return value
+
+
 Detail = Annotated[
     float,
     typer.Option(
-        min=0,
-        max=1,
-        callback=finite,
-        help="How much of what the model forgets of a picture is given back to it.",
+        callback=_share,
+        help="How much of what the model forgets of a picture is given back to it, from 0 to 1.",
     ),
 ]
 

@@ -73,11 +73,8 @@ def run(
     """
     if (having is None) != (lacking is None):
         raise UserError("--with and --without go together: a folder of pictures each")
-    if having is not None and lacking is not None:
-        if having.resolve() == lacking.resolve():
-            raise UserError(f"--with and --without are the same folder {having}: name two")
-        if csv is not None or source is not None:
-            raise UserError("--with and --without are all the examples: leave --csv and --source")
+    if having is not None and (csv is not None or source is not None):
+        raise UserError("--with and --without are all the examples: leave --csv and --source")
     if not abs(strength) <= STRONGEST:
         raise UserError(f"--strength {strength:g} must be from -{STRONGEST} to {STRONGEST}")
     if identity is False and (features is not None or face_box is not None):
@@ -91,7 +88,9 @@ def run(
     network = _network(painter, features, face_box) if identity else None
     inputs = gather(painter, paths)
     tell(inputs.skipped)
-    edit, count = _edit(painter, attribute, method, keep, csv, having, lacking, source)
+    edit, examples = _edit(painter, attribute, method, keep, csv, having, lacking, source)
+    skipped = [*inputs.skipped, *(examples.skipped if examples else ())]
+    tell(skipped[len(inputs.skipped) :])
     both = edit.label is None or edit.other is not None
     if strength < 0 and not both:
         raise UserError(
@@ -114,7 +113,7 @@ def run(
         ][:SHOWN]
         real = any(inputs.real)
         shown = rows if real else [row[1:] for row in rows]
-        words = ["0" if abs(level) < 1e-9 else f"{level:+.2g}" for level in levels]
+        words = [f"{level:+.2g}" if level else "0" for level in levels]
         headings = ["original", *words] if real else words
         images.save(sheet(shown, headings=headings, gaps=(1,) if real else ()), out / "sheet.png")
     at_rest = give_back(unedited, unedited, inputs.pictures, detail)
@@ -126,19 +125,19 @@ def run(
         "attribute": attribute,
         "method": edit.method,
         "detail_given_back": detail,
-        "examples": count,
+        "examples": len(examples.pictures) if examples else 0,
         "unit": "half the way between the two classes, or one standard deviation; measured ones "
         "in their own: L* for brightness, chroma for colourfulness, degrees for skin_tone",
         "explained_by_probe": edit.probes.explained if edit.probes else {},
         "change_by_strength": change,
-        "skipped": [{"name": name, "reason": reason} for name, reason in inputs.skipped],
+        "skipped": [{"name": name, "reason": reason} for name, reason in skipped],
     }
     if isinstance(network, IdentityNetwork):
         report["identity"] = _identity(painter, inputs, made, unedited, strip, change, network)
     elif network is not None:
         report["identity"] = {"missing": network}
     write_whole(out / "edit.json", json.dumps(report, indent=2) + "\n")
-    print(f"{len(final)} pictures, {attribute} by {strength:+g}; sheet in {out / 'sheet.png'}")
+    print(f"{len(final)} pictures, {attribute} by {levels[-1]:+g}; sheet in {out / 'sheet.png'}")
     if "missing" in report.get("identity", {}):
         print(report["identity"]["missing"])
     return out / "edit.json"
@@ -153,15 +152,21 @@ def _edit(
     having: Path | None,
     lacking: Path | None,
     source: str | None,
-) -> tuple[Edit, int]:
-    """Returns the edit and from how many pictures it was learned."""
+) -> tuple[Edit, Examples | None]:
+    """Returns the edit and the examples from which it was learned; a label needs none."""
     known = ("auto", "means", "normal", "label")
     if method not in known:
         raise UserError(f"--method {method!r} is not known; {nearest(method, known)}")
     own = having is None and csv is None and source is None
     if method == "label" or (method == "auto" and own and attribute in painter.classes):
         if painter.conditional:
-            return to_label(painter, attribute), 0
+            if not own or keep:
+                raise UserError(
+                    f"{attribute!r} is edited by its label, which needs no examples and keeps no "
+                    "attribute still: leave --csv, --with, --without, --source and --keep, or take "
+                    "--method means"
+                )
+            return to_label(painter, attribute), None
         if method == "label":
             raise UserError("--method label needs a model that was trained with labels")
     examples: Examples
@@ -177,7 +182,7 @@ def _edit(
     edit = learn(
         painter, examples, attribute, keep=keep, method="means" if method == "auto" else method
     )
-    return edit, len(examples.pictures)
+    return edit, examples
 
 
 def _network(

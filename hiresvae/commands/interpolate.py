@@ -12,7 +12,7 @@ from hiresvae.errors import UserError
 from hiresvae.generator import load
 from hiresvae.run import explained
 from hiresvae.uses.codes import Inputs, decode, gather
-from hiresvae.uses.detail import give_back_between
+from hiresvae.uses.detail import give_back, give_back_between
 from hiresvae.uses.interpolate import Way, interpolate
 from hiresvae.uses.sheets import STILL, fitting_scale, save_movie, sheet
 
@@ -48,7 +48,7 @@ def run(
         scale: times to enlarge; None makes small pictures large enough to be seen.
         temperature: of samples, of all rungs or of each from the top.
         detail: how much of what the model forgets of the pictures is given back near them, 0 to 1;
-            see `hiresvae.uses.detail.give_back_between`.
+            see `hiresvae.uses.detail.give_back_between`. Where one rung moves, of the first alone.
         device: None takes what there is.
     """
     ending = out.suffix.lstrip(".").lower()
@@ -68,13 +68,15 @@ def run(
     runs = []
     for rung in moving:
         legs = interpolate(painter, inputs.codes, steps, way=way, rung=rung)
-        # Where one rung moves alone, the leg ends near its own beginning.
-        pairs = [(i, i + 1 if rung is None else i) for i in range(len(legs))]
-        whole = [
-            give_back_between(leg, remade[[*pair]], own[[*pair]], detail)
-            for leg, pair in zip(legs, pairs, strict=True)
-        ]
-        runs.append(torch.stack(whole))
+        if rung is None:
+            ends = [slice(i, i + 2) for i in range(len(legs))]
+            whole = [
+                give_back_between(leg, remade[pair], own[pair], detail)
+                for leg, pair in zip(legs, ends, strict=True)
+            ]
+            runs.append(torch.stack(whole))
+        else:  # All else stays the first key's.
+            runs.append(give_back(legs, remade[:1, None], own[:1, None], detail))
     words = ["all" if rung is None else f"rung {rung}" for rung in moving]
     side = painter.model.size
     with explained("writing", out):

@@ -121,7 +121,8 @@ def read_table(path: Path, option: str) -> Table:
         hint = nearest(path, beside) if beside else "there is no .csv file beside it either"
         raise UserError(f"{option}: there is no file {str(path)!r}: {hint}") from error
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise UserError(f"{option}: {str(path)!r} cannot be read ({error})") from error
+        why = error.strerror if isinstance(error, OSError) else error
+        raise UserError(f"{option}: {str(path)!r} cannot be read ({why})") from error
     if not header:
         raise UserError(f"{option}: {path.name} is empty; its first line must name the columns")
     key = next((name for name in header if name.lower() in FILE_COLUMNS), header[0])

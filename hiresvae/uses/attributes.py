@@ -9,6 +9,7 @@ from torch import Tensor
 
 from hiresvae.data import PictureData, open_data
 from hiresvae.data.labels import read_table
+from hiresvae.data.reading import reason
 from hiresvae.errors import UserError, nearest
 from hiresvae.generator import PictureModel
 from hiresvae.seeding import generator
@@ -28,12 +29,14 @@ class Examples:
         labels: int64 ``(N,)`` as the model knows them, or None.
         columns: float64 ``(N,)`` by name; NaN where it is not known.
         exact: names of those columns that are known and not measured.
+        skipped: name and reason of what could not be read.
     """
 
     pictures: Tensor
     labels: Tensor | None
     columns: dict[str, Tensor]
     exact: tuple[str, ...] = ()
+    skipped: tuple[tuple[str, str], ...] = ()
 
     def column(self, name: str) -> Tensor:
         """Returns an attribute ``(N,)``.
@@ -50,18 +53,31 @@ def two_folders(painter: PictureModel, having: Path, lacking: Path, name: str) -
     """Returns the pictures of two folders; attribute ``name`` is 1 in the first, 0 in the other.
 
     Raises:
-        UserError: one has fewer than two pictures.
+        UserError: one has fewer than two pictures, or they have pictures in common.
     """
-    parts = [read(painter, folder).pictures for folder in (having, lacking)]
+    parts = [read(painter, folder) for folder in (having, lacking)]
     for folder, part in zip((having, lacking), parts, strict=True):
-        if len(part) < 2:
+        if len(part.names) < 2:
             raise UserError(
-                f"{folder} has {len(part)} pictures; at least 2 are needed to learn from"
+                f"{folder} has {len(part.names)} pictures; at least 2 are needed to learn from"
+                f"{reason(part.skipped)}"
             )
-    pictures = torch.cat(parts)
-    values = torch.cat([torch.ones(len(parts[0])), torch.zeros(len(parts[1]))]).double()
-    columns = {k: v.double() for k, v in measured(pictures).items()} | {name: values}
-    return Examples(pictures, None, columns, (name,))
+    theirs = {picture.numpy().tobytes() for picture in parts[1].pictures}
+    both = [
+        own
+        for own, picture in zip(parts[0].names, parts[0].pictures, strict=True)
+        if picture.numpy().tobytes() in theirs
+    ]
+    if both:
+        raise UserError(
+            f"{having} and {lacking} have {len(both)} pictures in common, the first is {both[0]}: "
+            f"name a folder of pictures with {name!r} and another of pictures without it"
+        )
+    pictures = torch.cat([part.pictures for part in parts])
+    values = torch.tensor([1.0, 0.0]).repeat_interleave(torch.tensor([len(p.names) for p in parts]))
+    columns = {k: v.double() for k, v in measured(pictures).items()} | {name: values.double()}
+    skipped = (*parts[0].skipped, *parts[1].skipped)
+    return Examples(pictures, None, columns, (name,), skipped)
 
 
 def of_data(

@@ -28,8 +28,9 @@ def give_back(edited: Tensor, unedited: Tensor, originals: Tensor, share: float 
 
     Args:
         edited: uint8 ``(*, C, S, S)``: what the model makes of each picture.
-        unedited: what it makes of them without the edit; as many, at each strength the same.
-        originals: the pictures themselves, as ``unedited``.
+        unedited: what it makes of them without the edit, of as many axes; at each of L strengths
+            the same, so beside ``(N, L, C, S, S)`` it is ``(N, 1, C, S, S)``.
+        originals: the pictures themselves, of the shape of ``unedited``.
         share: of the residual: 0 leaves what the model made, with 1 an edit of nothing is the
             picture itself.
 
@@ -37,20 +38,72 @@ def give_back(edited: Tensor, unedited: Tensor, originals: Tensor, share: float 
         uint8, as ``edited``.
 
     Raises:
-        UserError: the share is beyond 0 to 1.
+        UserError: the share is beyond 0 to 1, or the shapes do not go together.
     """
-    if not 0 <= share <= 1:
-        raise UserError(f"detail {share:g} must be from 0 to 1")
-    if share == 0:
+    _check(share, edited, unedited, originals)
+    if share == 0 or not len(edited):
         return edited
     if edited.ndim > 3:  # One picture at a time: what is reckoned with takes some fifty times it.
         rows = zip(edited, unedited.expand_as(edited), originals.expand_as(edited), strict=True)
         return torch.stack([give_back(*row, share) for row in rows])
+    return _rounded(edited + _given(edited, unedited, originals, share))
+
+
+def give_back_between(
+    way: Tensor, unedited: Tensor, originals: Tensor, share: float = 1.0
+) -> Tensor:
+    """Returns the pictures from one to another with what the model had forgotten of both.
+
+    Of the first ever less, of the second ever more: with ``share`` 1 the way begins and ends with
+    the pictures themselves.
+
+    Args:
+        way: uint8 ``(K, C, S, S)``: what the model makes on the way.
+        unedited: what it makes of the two ends, ``(2, C, S, S)``.
+        originals: the two pictures themselves, ``(2, C, S, S)``.
+        share: as for `give_back`.
+
+    Returns:
+        uint8, as ``way``.
+
+    Raises:
+        UserError: as `give_back`.
+    """
+    _check(share, way.new_empty(2, *way.shape[1:]), unedited, originals)
+    if share == 0 or not len(way):
+        return way
+    made = []
+    for place, picture in zip(torch.linspace(0, 1, len(way)).tolist(), way, strict=True):
+        ends = zip(unedited, originals, (1 - place, place), strict=True)
+        given = [_given(picture, start, own, share * part) for start, own, part in ends]
+        made.append(_rounded(picture + given[0] + given[1]))
+    return torch.stack(made)
+
+
+def _check(share: float, edited: Tensor, unedited: Tensor, originals: Tensor) -> None:
+    if not 0 <= share <= 1:
+        raise UserError(f"detail {share:g} must be from 0 to 1")
+    for name, given in (("unedited", unedited), ("originals", originals)):
+        fits = given.ndim == edited.ndim and all(
+            its in (1, all_of) for its, all_of in zip(given.shape, edited.shape, strict=True)
+        )
+        if not fits:
+            raise UserError(
+                f"{name} of shape {tuple(given.shape)} does not go with edited pictures of shape "
+                f"{tuple(edited.shape)}: as many axes are needed, each as long or 1"
+            )
+
+
+def _given(edited: Tensor, unedited: Tensor, original: Tensor, share: float) -> Tensor:
+    """Returns what is to be added to one picture ``(C, S, S)``, in levels."""
     start = unedited.float()
-    residual, change = share * (originals.float() - start), edited.float() - start
+    residual, change = share * (original.float() - start), edited.float() - start
     lost, fine = _energy(residual), CHANGE_COUNTS * _energy(change - _blurred(change, WIDE))
-    weight = lost / (lost + fine).clamp_min(torch.finfo(lost.dtype).tiny)
-    return (edited + weight * residual).round().clamp(0, 255).byte()
+    return lost / (lost + fine).clamp_min(torch.finfo(lost.dtype).tiny) * residual
+
+
+def _rounded(picture: Tensor) -> Tensor:
+    return picture.round().clamp(0, 255).byte()
 
 
 def _energy(picture: Tensor) -> Tensor:
@@ -70,30 +123,3 @@ def _blurred(picture: Tensor, share: float) -> Tensor:
     for kernel in ([width, 1], [1, width]):
         picture = gaussian_blur(picture, kernel, [deviation, deviation])
     return picture
-
-
-def give_back_between(
-    way: Tensor, unedited: Tensor, originals: Tensor, share: float = 1.0
-) -> Tensor:
-    """Returns the pictures from one to another with what the model had forgotten of both.
-
-    Of the first ever less, of the second ever more: with ``share`` 1 the way begins and ends with
-    the pictures themselves.
-
-    Args:
-        way: uint8 ``(K, C, S, S)``: what the model makes on the way.
-        unedited: what it makes of the two ends, ``(2, C, S, S)``.
-        originals: the two pictures themselves, ``(2, C, S, S)``.
-        share: as for `give_back`.
-
-    Returns:
-        uint8, as ``way``.
-    """
-    made = []
-    for place, picture in zip(torch.linspace(0, 1, len(way)).tolist(), way, strict=True):
-        both = [
-            give_back(picture, start, own, share * part).int() - picture.int()
-            for start, own, part in zip(unedited, originals, (1 - place, place), strict=True)
-        ]
-        made.append((picture.int() + both[0] + both[1]).clamp(0, 255).byte())
-    return torch.stack(made)

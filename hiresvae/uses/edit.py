@@ -175,7 +175,9 @@ def strengths(strength: float, steps: int, both: bool = True) -> list[float]:
     if strength == 0:
         return [0.0]
     low = -strength if both else 0.0
-    return [float(s) for s in torch.linspace(low, strength, steps, dtype=torch.float64)]
+    # Rounded, so that the middle is 0; + 0.0, so that it is not -0.
+    even = torch.linspace(low, strength, steps, dtype=torch.float64).tolist()
+    return [round(level, 9) + 0.0 for level in even]
 
 
 def edited(painter: PictureModel, codes: Codes, edit: Edit, levels: list[float]) -> Tensor:

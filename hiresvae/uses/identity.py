@@ -103,7 +103,7 @@ def kept(
     for number, pictures in enumerate(edited.unbind(1)):
         now = network(pictures)
         moved = distance(now, start)
-        final = now if detailed is None else network(detailed[:, number])
+        final = now if detailed is None or detailed is edited else network(detailed[:, number])
         away = distance(final, own)
         row = {
             "from_reconstruction": _rounded(moved.mean()),

@@ -60,6 +60,8 @@ def test_each_attribute_of_drawn_faces_is_moved_and_read(plain, tmp_path, no_wei
         assert row["method"] == "means" and 0 <= row["right_way"] <= 1
         assert set(row["others"]) == set(faces.ATTRIBUTES) - {name}
         assert set(row["drawing_itself"]["others"]) == set(row["others"])
+        # All that was forgotten is given back: at rest they are the originals.
+        assert row["beside_originals"]["moved"] == pytest.approx(row["moved"])
         assert (tmp_path / "out" / f"{name}.png").is_file()
         assert "margin" not in row
     assert "mobilefacenet_features.pt" in found["identity"]["missing"]

@@ -126,8 +126,11 @@ def test_a_way_begins_and_ends_with_the_pictures_themselves(
     for model in (trained, laddered):
         (first, a, _, b, second), (_, again, *_) = way(model)
         assert apart(a, first) <= 1 and apart(b, second) <= 1 and apart(again, second) <= 1
-    original, a, _, b, _ = way(laddered, "--rungs", "0")[0]
+    (original, a, _, b, _), (_, again, *_) = way(laddered, "--rungs", "0")
     assert apart(a, original) <= 1, "the first picture, of which one rung moves"
+    assert torch.equal(b, again), "and goes on from where it was"
+    looped = way(laddered, "--rungs", "0", "--loop")[-1]
+    assert apart(looped[3], original) <= 1
     original, a, *_ = way(trained, "--detail", 0)[0]
     assert apart(a, original) > 1
 
@@ -229,9 +232,13 @@ def test_an_edit_of_nothing_is_reported_once(trained, folder, tmp_path, call, pa
 
 def test_examples_that_say_nothing_or_two_things_are_refused(trained, folder, tmp_path):
     asked = ["edit", str(trained), "sample:1", "--attribute", "x", "--out", str(tmp_path / "no")]
+    loop = tmp_path / "loop"
+    loop.symlink_to(loop)
     two = ["--with", str(folder), "--without", str(folder.parent)]
     for words, said in (
-        (["--with", str(folder), "--without", f"{folder}/."], "are the same folder"),
+        (two, "have 3 pictures in common, the first is 0.png"),
+        (["--with", str(folder), "--without", f"{folder}/."], "have 3 pictures in common"),
+        (["--with", str(folder), "--without", str(loop)], "loop"),
         ([*two, "--csv", "no.csv"], "leave --csv and --source"),
         ([*two, "--source", "monet"], "leave --csv and --source"),
         (["--strength", "1e30"], "--strength 1e+30 must be from -100 to 100"),
@@ -246,9 +253,14 @@ def test_edit_under_another_label(labelled, tmp_path, call):
     report = json.loads((tmp_path / "edit.json").read_text())
     assert report["method"] == "label"
     assert list(report["change_by_strength"]) == ["0", "0.5", "1", "1.5", "2"]
-    words = ["edit", str(labelled), "sample:1", "--attribute", "sea", "--strength", "-2"]
-    done = CliRunner().invoke(app, [*words, "--out", str(tmp_path), "--device", "cpu"])
-    assert done.exit_code == 2 and "--strength -2 leads away from the label" in done.output
+    words = ["edit", str(labelled), "sample:1", "--attribute", "sea", "--device", "cpu"]
+    for more, said in (
+        (["--strength", "-2"], "--strength -2 leads away from the label"),
+        (["--keep", "brightness"], "'sea' is edited by its label, which needs no examples"),
+        (["--method", "label", "--csv", "none.csv"], "'sea' is edited by its label"),
+    ):
+        done = CliRunner().invoke(app, [*words, *more, "--out", str(tmp_path)])
+        assert done.exit_code == 2 and said in " ".join(done.output.split())
 
 
 def test_a_strip_of_two_labels_goes_from_one_to_the_other(train, tmp_path, call):

@@ -100,6 +100,29 @@ def test_a_way_begins_and_ends_with_the_pictures_themselves():
     assert (made[1].float() - middle[0]).abs().mean() < both.abs().mean()
 
 
+def test_what_both_ends_forgot_cancels_on_the_way():
+    """Bright paint and dark shadow, as much each: half the way neither is left."""
+    way = torch.full((3, 3, 16, 16), 250, dtype=torch.uint8)
+    ends = torch.full((2, 3, 16, 16), 200, dtype=torch.uint8)
+    own = torch.stack([ends[0] + 55, ends[1] - 55])
+    assert (give_back_between(way, ends, own)[1].int() - 250).abs().max() <= 1
+
+
+def test_no_pictures_get_nothing():
+    none, ends = noise(0, 3, 8, 8), noise(2, 3, 8, 8)
+    assert give_back(none, none, none).shape == none.shape
+    assert give_back_between(none, ends, ends).shape == none.shape
+
+
+def test_pictures_of_another_shape_are_refused(refused):
+    edited, own = noise(3, 3, 1, 8, 8), noise(3, 1, 8, 8)
+    for given in ((edited, own, own), (edited, own[:, None], own), (edited, *[own[:2, None]] * 2)):
+        with refused("does not go with edited pictures of shape (3, 3, 1, 8, 8)"):
+            give_back(*given)
+    with refused("does not go with"):
+        give_back_between(own, own, own)
+
+
 @pytest.mark.parametrize("share", [-0.1, 1.1, float("nan")])
 def test_a_share_beyond_all_is_refused(share, refused):
     with refused("must be from 0 to 1"):

@@ -139,9 +139,10 @@ def test_two_small_folders(make_painter, tmp_path, refused):
     edit = learn(painter, examples, "bright")
     means = encode(painter, examples.pictures).vector().view(2, 3, -1).mean(1)
     assert torch.allclose(edit.step, (means[0] - means[1]) / 2, atol=1e-4)
-    with refused("has 1 pictures"):
+    with refused("has 1 pictures", "(b.png: not a picture)"):
         (tmp_path / "one").mkdir()
         images.save(examples.pictures[0], tmp_path / "one" / "a.png")
+        (tmp_path / "one" / "b.png").write_text("no picture")
         two_folders(painter, tmp_path / "one", tmp_path / "without", "bright")
     with refused("'brigth' is not known", "did you mean 'bright"):
         learn(painter, examples, "brigth")
