@@ -1,0 +1,111 @@
+"""The gap between a model's reconstructions and its samples, and what narrows it when it draws.
+
+One run, nothing trained: its reconstructions of training pictures, samples of N(0, I), samples of
+the prior that was fitted to the latents, and the same drawn nearer the prior's middle: by a lower
+temperature of all rungs, or by truncation of the top latents. Nearer the middle pictures look more
+like some real one (precision) and fewer real ones are like any of them (recall); the distances tell
+whether that pays.
+
+Usage:
+    python benchmarks/gap.py runs/monet_cvaegan --out gap.json
+
+Writes the figures as JSON, and a table beside it (gap.md).
+"""
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from asked import refuse_unmeasurable
+from command_line import parser_of
+from torch import Tensor
+
+import hiresvae
+from hiresvae.cli_common import in_words
+from hiresvae.generator import PictureModel
+from hiresvae.metrics.features import load_network
+from hiresvae.run import explained, write_json, write_whole
+from hiresvae.uses.feature_figures import covering, distances, network_words
+from hiresvae.uses.figures import texture
+from hiresvae.uses.groups import features_of, real_features
+from hiresvae.uses.reals import MOST_REALS, Reals
+
+NEARER = (0.9, 0.8, 0.7)
+FITTED = "fitted prior"
+DRAWS: dict[str, dict[str, Any]] = {
+    "standard prior": {"prior": "standard"},
+    FITTED: {},
+    **{f"temperature {near:g}": {"temperature": near} for near in NEARER},
+    **{f"truncation {near:g}": {"truncation": near} for near in NEARER},
+}
+"""Ways of drawing samples, as `hiresvae.generator.PictureModel.sample` takes them."""
+REMADE = "reconstructions"
+COLUMNS = ("kid", "fid", "kernel", "frechet", "precision", "recall", "sharpness_ratio")
+
+
+def pictures_of(model: PictureModel, real: Tensor, asked: int, seed: int) -> dict[str, Tensor]:
+    """Returns uint8 pictures ``(N, C, H, W)`` by the way in which they were made.
+
+    Args:
+        model: that makes them.
+        real: training pictures, of which the first are reconstructed.
+        asked: how many of each.
+        seed: of the samples.
+    """
+    made = {REMADE: model.reconstruct(real[:asked])}
+    return made | {name: model.sample(asked, seed=seed, **way) for name, way in DRAWS.items()}
+
+
+def table(rows: dict[str, dict[str, Any]]) -> str:
+    """Returns a Markdown table: a row a way of making pictures.
+
+    Args:
+        rows: figures by name, by way.
+    """
+    names = [name for name in COLUMNS if name in rows[FITTED]]
+    lines = [["", *names], ["---"] * (len(names) + 1)]
+    lines += [[way, *(f"{row[name]['value']:.3g}" for name in names)] for way, row in rows.items()]
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+@in_words()
+def main(words: Sequence[str] | None = None) -> None:
+    """Measures, prints and writes the figures."""
+    parser = parser_of(__doc__)
+    parser.add_argument("run")
+    parser.add_argument("--samples", type=int, default=1000, help="of each way")
+    parser.add_argument("--features", default="auto", help="auto, or a TorchScript file")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--out", type=Path, required=True, help="JSON")
+    asked = parser.parse_args(words)
+    refuse_unmeasurable(asked.samples, asked.features, "texture,distance,coverage")
+    model = hiresvae.load(asked.run, device=asked.device)
+    network = load_network(asked.features, asked.device)
+    reals = Reals.of(model.data(), model.settings.data.size, MOST_REALS)
+    real = real_features(reals.train, network)
+    rows = {}
+    for way, made in pictures_of(model, reals.train, asked.samples, asked.seed).items():
+        features = features_of(made, network)
+        counts = {"made": len(made), "real": len(real)}
+        # Beside the very pictures that they are of, where they are reconstructions.
+        beside, paired = (real[: len(made)], True) if way == REMADE else (real, False)
+        kind = "r{}" if way == REMADE else f"g{{}}_{way.replace(' ', '_')}"
+        found = [
+            *distances(kind, features, beside, network, counts, paired=paired),
+            *covering("", features, beside, network, counts, asked.seed),
+            *texture("", made, reals.held_out, counts, asked.seed),
+        ]
+        names = [*network_words(network), *(figure.name.rstrip("_") for figure in found[2:])]
+        rows[way] = {n: figure.to_json() for n, figure in zip(names, found, strict=True)}
+        print(f"{way} measured", flush=True)
+    report = {"run": asked.run, "seed": asked.seed, "features": network.to_json(), "ways": rows}
+    with explained("writing the results", asked.out):
+        write_json(asked.out, report)
+        write_whole(asked.out.with_suffix(".md"), table(rows))
+    print(table(rows), end="")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

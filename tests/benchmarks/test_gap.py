@@ -1,0 +1,41 @@
+import json
+
+import pytest
+
+from benchmarks import gap
+
+
+@pytest.fixture
+def report(trained, network, tmp_path, capsys):
+    out = tmp_path / "gap.json"
+    gap.main([str(trained), "--samples", "40", "--features", network, "--out", str(out)])
+    return json.loads(out.read_text()), out.with_suffix(".md").read_text(), capsys.readouterr().out
+
+
+def test_reconstructions_and_every_way_of_drawing_are_measured(report):
+    told, table, printed = report
+    assert list(told["ways"]) == [gap.REMADE, *gap.DRAWS]
+    for row in told["ways"].values():
+        assert {"frechet", "kernel", "precision", "recall", "sharpness_ratio"} <= set(row)
+        assert row["kernel"]["better"] == "down" and row["frechet"]["value"] >= 0
+    assert table in printed and table.count("\n") == len(told["ways"]) + 2
+    # No figure is called by its distance alone: the name says what was compared.
+    assert told["ways"][gap.REMADE]["kernel"]["name"] == "rkernel"
+    assert told["ways"]["truncation 0.7"]["kernel"]["name"] == "gkernel_truncation_0.7"
+
+
+def test_nearer_the_middle_pictures_differ_less(trained):
+    from hiresvae import load
+
+    model = load(trained, device="cpu")
+    real = model.data().middles(model.data().train, model.model.size)
+    made = gap.pictures_of(model, real, 16, 0)
+    assert len(made[gap.REMADE]) == 16
+    whole, near = (made[way].float().var(0).mean() for way in (gap.FITTED, "truncation 0.7"))
+    assert near < whole
+
+
+def test_too_few_samples_are_refused(trained, tmp_path, capsys):
+    with pytest.raises(SystemExit) as stop:
+        gap.main([str(trained), "--samples", "2", "--out", str(tmp_path / "gap.json")])
+    assert stop.value.code == 2 and "--samples 2 is too few" in capsys.readouterr().err
