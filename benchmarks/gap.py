@@ -9,7 +9,7 @@ whether that pays.
 Usage:
     python benchmarks/gap.py runs/monet_cvaegan --out gap.json
 
-Writes the figures as JSON, and a table beside it (gap.md).
+Prints a table, and writes all figures as JSON.
 """
 
 import sys
@@ -25,8 +25,14 @@ import hiresvae
 from hiresvae.cli_common import in_words
 from hiresvae.generator import PictureModel
 from hiresvae.metrics.features import load_network
-from hiresvae.run import explained, write_json, write_whole
-from hiresvae.uses.feature_figures import covering, distances, network_words
+from hiresvae.run import explained, write_json
+from hiresvae.uses.feature_figures import (
+    covering,
+    covering_floor,
+    distances,
+    floor,
+    network_words,
+)
 from hiresvae.uses.figures import texture
 from hiresvae.uses.groups import features_of, real_features
 from hiresvae.uses.reals import MOST_REALS, Reals
@@ -40,7 +46,7 @@ DRAWS: dict[str, dict[str, Any]] = {
     **{f"truncation {near:g}": {"truncation": near} for near in NEARER},
 }
 """Ways of drawing samples, as `hiresvae.generator.PictureModel.sample` takes them."""
-REMADE = "reconstructions"
+REMADE, REAL = "reconstructions", "real"
 COLUMNS = ("kid", "fid", "kernel", "frechet", "precision", "recall", "sharpness_ratio")
 
 
@@ -65,7 +71,10 @@ def table(rows: dict[str, dict[str, Any]]) -> str:
     """
     names = [name for name in COLUMNS if name in rows[FITTED]]
     lines = [["", *names], ["---"] * (len(names) + 1)]
-    lines += [[way, *(f"{row[name]['value']:.3g}" for name in names)] for way, row in rows.items()]
+    lines += [
+        [way, *(f"{row[name]['value']:.3g}" if name in row else "" for name in names)]
+        for way, row in rows.items()
+    ]
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 
@@ -100,10 +109,12 @@ def main(words: Sequence[str] | None = None) -> None:
         names = [*network_words(network), *(figure.name.rstrip("_") for figure in found[2:])]
         rows[way] = {n: figure.to_json() for n, figure in zip(names, found, strict=True)}
         print(f"{way} measured", flush=True)
-    report = {"run": asked.run, "seed": asked.seed, "features": network.to_json(), "ways": rows}
+    floors = [*floor(real, network, asked.seed), *covering_floor(real, network, asked.seed)]
+    rows[REAL] = {f.name.removeprefix("floor_"): f.to_json() for f in floors}
+    variants = {way: {"figures": row} for way, row in rows.items()}
+    report = {"run": asked.run, "seed": asked.seed, "variants": variants}
     with explained("writing the results", asked.out):
         write_json(asked.out, report)
-        write_whole(asked.out.with_suffix(".md"), table(rows))
     print(table(rows), end="")
 
 

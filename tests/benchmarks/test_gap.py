@@ -9,19 +9,23 @@ from benchmarks import gap
 def report(trained, network, tmp_path, capsys):
     out = tmp_path / "gap.json"
     gap.main([str(trained), "--samples", "40", "--features", network, "--out", str(out)])
-    return json.loads(out.read_text()), out.with_suffix(".md").read_text(), capsys.readouterr().out
+    return json.loads(out.read_text())["variants"], capsys.readouterr().out
 
 
 def test_reconstructions_and_every_way_of_drawing_are_measured(report):
-    told, table, printed = report
-    assert list(told["ways"]) == [gap.REMADE, *gap.DRAWS]
-    for row in told["ways"].values():
-        assert {"frechet", "kernel", "precision", "recall", "sharpness_ratio"} <= set(row)
-        assert row["kernel"]["better"] == "down" and row["frechet"]["value"] >= 0
-    assert table in printed and table.count("\n") == len(told["ways"]) + 2
+    told, printed = report
+    assert list(told) == [gap.REMADE, *gap.DRAWS, gap.REAL]
+    for way, row in told.items():
+        figures = row["figures"]
+        assert {"frechet", "kernel", "precision", "recall"} <= set(figures)
+        assert ("sharpness_ratio" in figures) == (way != gap.REAL)
+        assert figures["kernel"]["better"] == "down" and figures["frechet"]["value"] >= 0
+        value = f"{figures['kernel']['value']:.3g}"
+        assert any(line.startswith(f"| {way} | {value} |") for line in printed.splitlines())
     # No figure is called by its distance alone: the name says what was compared.
-    assert told["ways"][gap.REMADE]["kernel"]["name"] == "rkernel"
-    assert told["ways"]["truncation 0.7"]["kernel"]["name"] == "gkernel_truncation_0.7"
+    names = [told[way]["figures"]["kernel"]["name"] for way in (gap.REMADE, "truncation 0.7")]
+    assert names == ["rkernel", "gkernel_truncation_0.7"]
+    assert told[gap.REAL]["figures"]["kernel"]["name"] == "floor_kernel"
 
 
 def test_nearer_the_middle_pictures_differ_less(trained):
