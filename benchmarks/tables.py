@@ -227,6 +227,46 @@ TABLES = {
     "ablation_longer": _ablation(
         48_000, "without feature matching", "without gradient penalties", "without labels"
     ),
+    "diets": Table(
+        "Monet, 32 px, 24,000 images",
+        {
+            title: f"monet_32_minutes_cvaegan/{file}-24000-seed0.json"
+            for title, file in (
+                ("reconstructions", "reconstructions"),
+                ("and samples of N(0, I)", "and_samples_of_the_standard_prior"),
+                ("and samples of the fit", "and_samples_of_the_running_fit"),
+                ("and both", "and_both"),
+                ("samples of the fit alone", "samples_of_the_running_fit_alone"),
+                ("the encoder is the critic", "the_encoder_is_the_critic"),
+            )
+        },
+        [
+            PAIR[3],
+            Row("KID of samples of N(0, I)", "gkid_standard", "z.3f", real="floor_kid"),
+            *(PAIR[6], PAIR[2], *COVERING, SHARPNESS, WORST_RING, PSNR),
+        ],
+        intervals=False,
+    ),
+    "gap": Table(
+        "Monet, 32 px",
+        {
+            words: f"gap.json:{way}"
+            for words, way in (
+                ("reconstructions", "reconstructions"),
+                ("N(0, I)", "standard prior"),
+                ("fitted prior", "fitted prior"),
+                *((f"truncation {near:g}", f"truncation {near:g}") for near in (0.9, 0.8, 0.7)),
+            )
+        },
+        [
+            Row("KID", "kid", "z.3f", real="floor_kid"),
+            Row("FID", "fid", ".0f", real="floor_fid"),
+            Row(COVERING[0].words, "precision", ".2f", real="floor_precision"),
+            Row(COVERING[1].words, "recall", ".2f", real="floor_recall"),
+            Row(SHARPNESS.words, "sharpness_ratio", "#.2g", real="1"),
+        ],
+        intervals=False,
+    ),
     "lfw_32": small("faces, 32 px", "lfw_32_wide", 160_000, [*COVERING, APART[1]]),
     "lfw_64": small("faces, 64 px", "lfw_64", 100_000, [*COVERING, APART[1]]),
     "fashion_28": small("clothes, 28 px", "fashion_mnist_28", 96_000, APART),
