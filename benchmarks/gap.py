@@ -47,7 +47,8 @@ DRAWS: dict[str, dict[str, Any]] = {
 }
 """Ways of drawing samples, as `hiresvae.generator.PictureModel.sample` takes them."""
 REMADE, REAL = "reconstructions", "real"
-COLUMNS = ("kid", "fid", "kernel", "frechet", "precision", "recall", "sharpness_ratio")
+DISTANCES = ("gkid", "gfid", "gkernel", "gfrechet", "rkid", "rfid", "rkernel", "rfrechet")
+COLUMNS = (*DISTANCES, "precision", "recall", "sharpness_ratio")
 
 
 def pictures_of(model: PictureModel, real: Tensor, asked: int, seed: int) -> dict[str, Tensor]:
@@ -69,7 +70,7 @@ def table(rows: dict[str, dict[str, Any]]) -> str:
     Args:
         rows: figures by name, by way.
     """
-    names = [name for name in COLUMNS if name in rows[FITTED]]
+    names = [name for name in COLUMNS if any(name in row for row in rows.values())]
     lines = [["", *names], ["---"] * (len(names) + 1)]
     lines += [
         [way, *(f"{row[name]['value']:.3g}" if name in row else "" for name in names)]
@@ -106,11 +107,19 @@ def main(words: Sequence[str] | None = None) -> None:
             *covering("", features, beside, network, counts, asked.seed),
             *texture("", made, reals.held_out, counts, asked.seed),
         ]
-        names = [*network_words(network), *(figure.name.rstrip("_") for figure in found[2:])]
-        rows[way] = {n: figure.to_json() for n, figure in zip(names, found, strict=True)}
+        # The way is told once, by the row.
+        short = kind.partition("_")[0]
+        names = [
+            *map(short.format, network_words(network)),
+            *(f.name.rstrip("_") for f in found[2:]),
+        ]
+        rows[way] = {name: f.to_json() for name, f in zip(names, found, strict=True)}
         print(f"{way} measured", flush=True)
-    floors = [*floor(real, network, asked.seed), *covering_floor(real, network, asked.seed)]
-    rows[REAL] = {f.name.removeprefix("floor_"): f.to_json() for f in floors}
+    halves, covered = (
+        [f.to_json() for f in found(real, network, asked.seed)] for found in (floor, covering_floor)
+    )
+    rows[REAL] = {f["name"].replace("floor_", "g"): f for f in halves}
+    rows[REAL] |= {f["name"].removeprefix("floor_"): f for f in covered}
     variants = {way: {"figures": row} for way, row in rows.items()}
     report = {"run": asked.run, "seed": asked.seed, "variants": variants}
     with explained("writing the results", asked.out):

@@ -252,15 +252,14 @@ TABLES = {
         {
             words: f"gap.json:{way}"
             for words, way in (
-                ("reconstructions", "reconstructions"),
                 ("N(0, I)", "standard prior"),
                 ("fitted prior", "fitted prior"),
                 *((f"truncation {near:g}", f"truncation {near:g}") for near in (0.9, 0.8, 0.7)),
             )
         },
         [
-            Row("KID", "kid", "z.3f", real="floor_kid"),
-            Row("FID", "fid", ".0f", real="floor_fid"),
+            Row("KID", "gkid", "z.3f", real="floor_gkid"),
+            Row("FID", "gfid", ".0f", real="floor_gfid"),
             Row(COVERING[0].words, "precision", ".2f", real="floor_precision"),
             Row(COVERING[1].words, "recall", ".2f", real="floor_recall"),
             Row(SHARPNESS.words, "sharpness_ratio", "#.2g", real="1"),
