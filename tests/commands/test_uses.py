@@ -242,6 +242,8 @@ def test_examples_that_say_nothing_or_two_things_are_refused(trained, folder, tm
         ([*two, "--csv", "no.csv"], "leave --csv and --source"),
         ([*two, "--source", "monet"], "leave --csv and --source"),
         (["--strength", "1e30"], "--strength 1e+30 must be from -100 to 100"),
+        (["--detail", "nan"], "nan must be from 0 to 1"),
+        (["--detail", "2"], "2 must be from 0 to 1"),
     ):
         done = CliRunner().invoke(app, [*asked, *words])
         assert done.exit_code == 2 and said in " ".join(done.output.split())

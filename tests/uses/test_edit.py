@@ -123,8 +123,16 @@ def test_tables_of_numbers_and_words(tmp_path, refused):
     assert found["hair=red"].nan_to_num(-1).tolist() == [1, 0, 0, -1]
     with refused("names none of the pictures", "'x.png'"):
         read_columns(path, ["x.png"])
+    with refused(f"{str(tmp_path)!r} cannot be read (Is a directory)"):
+        read_columns(tmp_path, ["x.png"])
     with refused("there is no file", "known.csv"):
         read_columns(tmp_path / "none.csv", ["x.png"])
+
+
+def test_strengths_have_a_nought_that_is_one():
+    assert strengths(0.7, 7)[3] == 0 and "-" not in str(strengths(-0.7, 7)[3])
+    assert strengths(2, 3, both=False) == [0, 1, 2] and str(strengths(-0.0, 5)) == "[0.0]"
+    assert len({f"{level:g}" for level in strengths(0.7, 7)}) == 7
 
 
 def test_two_small_folders(make_painter, tmp_path, refused):

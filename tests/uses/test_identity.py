@@ -21,6 +21,19 @@ def test_what_does_not_move_stays_the_same_person(faces_network, scenes):
     assert moves["from_reconstruction"] == pytest.approx(float(away), abs=1e-4) and away > 0.01
 
 
+def test_the_same_pictures_are_looked_at_once(scenes):
+    own, seen = scenes(4, 0), []
+
+    def network(pictures):
+        seen.append(len(pictures))
+        return pictures.float().flatten(1)
+
+    strip = torch.stack([own, 255 - own], 1)
+    once = kept(network, strip, own, own, None, strip)
+    assert len(seen) == 4, "the edited at two strengths, the unedited, the originals"
+    assert once == kept(network, strip, own, own, None)
+
+
 def test_the_original_is_not_the_reconstruction(faces_network, scenes):
     own, other = scenes(4, 0), scenes(4, 1)
     (row,) = kept(faces_network, own[:, None], own, other, None)
