@@ -69,9 +69,11 @@ def give_back_between(
     Raises:
         UserError: as `give_back`.
     """
-    _check(share, way.new_empty(2, *way.shape[1:]), unedited, originals)
+    both = way.new_empty(2, *way.shape[1:])
+    _check(share, both, unedited, originals)
     if share == 0 or not len(way):
         return way
+    unedited, originals = unedited.expand_as(both), originals.expand_as(both)
     made = []
     for place, picture in zip(torch.linspace(0, 1, len(way)).tolist(), way, strict=True):
         ends = zip(unedited, originals, (1 - place, place), strict=True)

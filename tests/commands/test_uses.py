@@ -187,6 +187,21 @@ def test_edit_tells_what_is_no_picture(trained, folder, tmp_path, call):
     assert "skipped " in said and "bad.png: not a picture" in said
 
 
+def test_edit_tells_what_is_no_picture_among_the_examples(trained, folder, tmp_path, call):
+    """Of the two folders as of those to be edited, in words and in the report."""
+    having = tmp_path / "having"
+    having.mkdir()
+    for level in (200, 220):
+        images.save(torch.full((3, 16, 16), level, dtype=torch.uint8), having / f"{level}.png")
+    (having / "torn.png").write_text("no picture")
+    out = tmp_path / "out"
+    words = ["--attribute", "light", "--with", having, "--without", folder, "--out", out]
+    said = call("edit", trained, "sample:1", *words)
+    assert "skipped " in said and "torn.png: not a picture" in said
+    (row,) = json.loads((out / "edit.json").read_text())["skipped"]
+    assert row["name"].endswith("torn.png") and "not a picture" in row["reason"]
+
+
 def test_edit_without_the_network_reports_the_rest(trained, folder, tmp_path, call, monkeypatch):
     monkeypatch.setenv("HIRESVAE_WEIGHTS", str(tmp_path))
     words = ["edit", trained, folder, "--attribute", "brightness", "--out", tmp_path / "out"]

@@ -108,6 +108,12 @@ def test_what_both_ends_forgot_cancels_on_the_way():
     assert (give_back_between(way, ends, own)[1].int() - 250).abs().max() <= 1
 
 
+def test_one_end_stands_for_both_of_a_way_to_itself():
+    way, end, own = noise(3, 3, 8, 8, seed=2), noise(1, 3, 8, 8, seed=1), noise(1, 3, 8, 8)
+    both = give_back_between(way, end.repeat(2, 1, 1, 1), own.repeat(2, 1, 1, 1))
+    assert torch.equal(give_back_between(way, end, own), both)
+
+
 def test_no_pictures_get_nothing():
     none, ends = noise(0, 3, 8, 8), noise(2, 3, 8, 8)
     assert give_back(none, none, none).shape == none.shape
