@@ -108,7 +108,9 @@ FOUR = {
 }
 
 
-def small(title: str, folder: str, images: int, rows: Sequence[Row]) -> Table:
+def small(
+    title: str, folder: str, images: int, rows: Sequence[Row], seconds: int | None = None
+) -> Table:
     """Returns the table of a benchmark of small pictures.
 
     Args:
@@ -116,11 +118,14 @@ def small(title: str, folder: str, images: int, rows: Sequence[Row]) -> Table:
         folder: of the evaluations, before ``_minutes``.
         images: seen by both models.
         rows: the last ones.
+        seconds: images that the plain VAE sees in the seconds of the other, for a column more.
     """
     columns = {
         "with adversary": f"cvaegan-equal_images-{images}",
         "plain VAE": f"vae-equal_images-{images}",
     }
+    if seconds is not None:
+        columns["plain VAE, equal seconds"] = f"vae-equal_seconds-{seconds}"
     return Table(
         title,
         {head: f"{folder}_minutes/{name}-seed0.json" for head, name in columns.items()},

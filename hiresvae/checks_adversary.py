@@ -1,5 +1,7 @@
 """Settings of an adversary that exclude one another, or what the model is."""
 
+import math
+
 from hiresvae.adversarial import PAIRED, PATCH_LEVEL
 from hiresvae.errors import UserError
 from hiresvae.pyramid import parse_pyramid, rung_sides
@@ -26,6 +28,19 @@ def _distortion(settings: Settings) -> None:
             "model.distortion_weight is 0.0, but nothing else compares reconstructions with their "
             "pictures from the start; nearest valid: 1.0, or adversary.feature_matching 16.0 with "
             "adversary.start 0.0, adversary.warmup 0.0 and reconstructions among adversary.fakes"
+        )
+
+
+def _kinds(settings: Settings) -> None:
+    """Refuses a batch too small for each kind of fake to be in it: rows take turns."""
+    if settings.adversary is None:
+        return
+    kinds, rows = settings.adversary.fakes, settings.training.batch_size
+    if rows < len(kinds):
+        raise UserError(
+            f"training.batch_size is {rows}, but adversary.fakes {kinds} has {len(kinds)} kinds, "
+            f"of which the critic sees one a picture; nearest valid: training.batch_size "
+            f"{len(kinds)}, or adversary.fakes {kinds[:rows]}"
         )
 
 
@@ -93,7 +108,11 @@ def _matching(settings: Settings) -> None:
                 f"adversary.{key} is {weight}, but adversary.condition is {adversary.condition!r}, "
                 "so there is no classifier; nearest valid: 0.0, or adversary.condition 'classifier'"
             )
-    felt = ["feature_matching", "classifier_matching"]
+    felt = ["classifier"] if adversary.condition in ("classifier", "both") else []
+    if set(PAIRED) & set(adversary.fakes):
+        felt += ["feature_matching", "classifier_matching"]
+    if adversary.loss != "mean_features":
+        felt.append("weight")
     for key in ("mean_matching", "class_mean_matching"):
         weight = getattr(adversary, key)
         if weight and set(adversary.fakes) <= set(PAIRED):
@@ -107,10 +126,11 @@ def _matching(settings: Settings) -> None:
             "adversary.balance is 'gradient_ratio', but with adversary.loss 'mean_features' the "
             "critic's verdict has no gradient to be weighed; nearest valid: 'fixed'"
         )
-    if adversary.loss == "mean_features" and not any(getattr(adversary, key) for key in felt):
+    if not any(getattr(adversary, key) for key in felt):
+        nearest = "mean_matching 0.1" if adversary.loss == "mean_features" else "weight 4.0"
         raise UserError(
-            "adversary.loss is 'mean_features', but all that the model would feel is 0.0: "
-            f"{', '.join(felt)}; nearest valid: adversary.mean_matching 0.1"
+            f"adversary.loss is {adversary.loss!r}, but all that the model would feel is 0.0: "
+            f"{', '.join(felt)}; nearest valid: adversary.{nearest}"
         )
 
 
@@ -169,5 +189,70 @@ def _coarse(settings: Settings) -> None:
         )
 
 
-RULES = (_distortion, _adversary, _layer, _matching, _coarse, _introspective, _augment)
+RULES = (_distortion, _adversary, _kinds, _layer, _matching, _coarse, _introspective, _augment)
 """What is asked of settings, in this order."""
+
+
+def adversary_cautions(settings: Settings) -> list[str]:
+    """Returns in words what is allowed of an adversary, but does nothing, or not what it seems.
+
+    Args:
+        settings: checked.
+    """
+    adversary, data = settings.adversary, settings.data
+    if adversary is None:
+        return []
+    said = _idle(settings)
+    if adversary.balance == "gradient_ratio" and adversary.weight > 1:
+        said.append(
+            f"adversary.balance 'gradient_ratio' with adversary.weight {adversary.weight:g} pulls "
+            f"{adversary.weight:g} times as hard as the bound, however far reconstructions fall "
+            "back; nearest: adversary.weight 0.25, or adversary.balance 'fixed'"
+        )
+    shown, drawn = set(adversary.fakes), settings.prior.kind
+    wanted = {"standard": "standard", "running": "fitted"}.get(drawn)
+    if shown & {"standard", "fitted"} and wanted is not None and wanted not in shown:
+        said.append(
+            f"samples will come from prior.kind {drawn!r}, but the critic sees none of these: "
+            f"adversary.fakes {adversary.fakes}; nearest: ['reconstructions', {wanted!r}]"
+        )
+    if adversary.augment_probability == "adaptive" and data.held_out == 0:
+        said.append(
+            "adversary.augment_probability 'adaptive' follows training pictures alone, as "
+            "data.held_out is 0; nearest: data.held_out 0.05"
+        )
+    return [f"careful: {words}" for words in said]
+
+
+def _idle(settings: Settings) -> list[str]:
+    """Returns what of an adversary never happens in so short a training."""
+    adversary, training = settings.adversary, settings.training
+    assert adversary is not None
+    steps = -(-training.images // training.batch_size)
+
+    def place(share: float) -> float:
+        """In steps; shares such as 0.1 are not exact."""
+        return round(share * training.images / training.batch_size, 6)
+
+    def due(first: int, every: int) -> bool:
+        return -(-first // every) * every < steps
+
+    judged = math.ceil(place(adversary.start))
+    begun = place(adversary.start + adversary.warmup)
+    felt = math.floor(begun) + 1 if adversary.ramp > 0 else math.ceil(begun)  # from 0 it rises
+    length = f"training.images {training.images} of {training.batch_size} a step"
+    if felt >= steps:
+        return [f"{length} end before the model feels the adversary; nearest: adversary.start 0.0"]
+    said = []
+    if adversary.gamma > 0 and not due(judged, adversary.penalty_every):
+        said.append(
+            f"{length} end before gradient penalties are due, adversary.penalty_every "
+            f"{adversary.penalty_every}; nearest: 1"
+        )
+    weighed = adversary.balance == "gradient_ratio"
+    if weighed and not due(felt, adversary.balance_every):
+        said.append(
+            f"{length} end before the adversary is weighed, adversary.balance_every "
+            f"{adversary.balance_every}, and until then the model feels nothing of it; nearest: 1"
+        )
+    return said

@@ -1,9 +1,17 @@
+import itertools
+import re
+
 import pytest
 
+from hiresvae.adversarial import AdversarySettings
+from hiresvae.adversary.adversary import Adversary
+from hiresvae.adversary.balance import Balance
 from hiresvae.checks import cautions, check
+from hiresvae.checks_adversary import adversary_cautions
 from hiresvae.configuration import validate
 from hiresvae.errors import UserError
 from hiresvae.settings import Settings
+from hiresvae.training.objective import adversary_share
 
 
 def settings(**dotted) -> Settings:
@@ -313,6 +321,103 @@ def test_a_model_that_nothing_tells_what_pictures_are_like_is_refused(values, se
     with pytest.raises(UserError, match=r"weight is 0.0, but nothing else .* nearest valid: 1.0, "):
         check(settings(**values))
     check(settings(**values | seeing))
+
+
+SHORT = {"training__images": 64, "training__batch_size": 8, "adversary__ramp": 0.0}
+
+
+@pytest.mark.parametrize(
+    ("values", "sentence"),
+    [
+        (
+            {"training__images": 64, "training__batch_size": 32, "adversary__start": 0.6},
+            "training.images 64 of 32 a step end before the model feels the adversary",
+        ),
+        (
+            SHORT | {"adversary__start": 0.97, "adversary__warmup": 0.0},
+            "before the model feels the adversary",
+        ),
+        (
+            {"training__images": 64, "training__batch_size": 8, "adversary__start": 0.8},
+            "before the model feels",
+        ),
+        (
+            SHORT | {"adversary__start": 0.2, "adversary__penalty_every": 100},
+            "before gradient penalties are due, adversary.penalty_every 100; nearest: 1",
+        ),
+        (
+            SHORT
+            | {"adversary__balance": "gradient_ratio", "adversary__weight": 0.25}
+            | {"adversary__balance_every": 100, "adversary__penalty_every": 1},
+            "before the adversary is weighed, adversary.balance_every 100",
+        ),
+        (
+            {"adversary__balance": "gradient_ratio"},
+            "with adversary.weight 4 pulls 4 times as hard as the bound, however far",
+        ),
+        ({"prior__kind": "standard"}, "the critic sees none of these: .*'standard']"),
+        (
+            {"prior__kind": "running", "adversary__fakes": ["reconstructions", "standard"]},
+            "the critic sees none of these: .*'fitted']",
+        ),
+        (
+            {"adversary__augment_probability": "adaptive", "data__held_out": 0.0},
+            "follows training pictures alone, as data.held_out is 0; nearest: data.held_out 0.05",
+        ),
+    ],
+)
+def test_what_of_an_adversary_does_nothing_is_told(values, sentence):
+    chosen = settings(**{"adversary__warmup": 0.1} | values)
+    check(chosen)
+    (said,) = adversary_cautions(chosen)
+    assert re.search(sentence, said) and said.startswith("careful: ")
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {},
+        SHORT | {"adversary__penalty_every": 4},
+        SHORT | {"adversary__start": 0.8, "adversary__warmup": 0.0, "adversary__penalty_every": 7},
+        {"adversary__balance": "gradient_ratio", "adversary__weight": 0.25},
+        {"prior__kind": "standard", "adversary__fakes": ["reconstructions"]},
+        {"prior__kind": "standard", "adversary__fakes": ["reconstructions", "standard"]},
+    ],
+)
+def test_an_adversary_that_does_what_is_asked_is_passed_in_silence(values):
+    chosen = settings(**ON | values)
+    check(chosen)
+    assert adversary_cautions(chosen) == []
+    assert adversary_cautions(settings(prior__kind="standard")) == [], "there is none"
+
+
+def test_what_the_cautions_say_of_short_trainings_is_what_happens():
+    """Against the training's own rules, step by step."""
+    for images, start, warmup, ramp, every in itertools.product(
+        (8, 24, 64, 72), (0.0, 0.2, 0.5, 0.9), (0.0, 0.05), (0.0, 0.1), (1, 3, 7)
+    ):
+        adversary = AdversarySettings(
+            start=start, warmup=warmup, ramp=ramp, penalty_every=every, weight=0.25,
+            balance="gradient_ratio", balance_every=every,
+        )  # fmt: skip
+        chosen = settings(training__images=images, training__batch_size=8)
+        chosen = chosen.model_copy(update={"adversary": adversary})
+        shares = [adversary_share(adversary, number * 8 / images) for number in range(images // 8)]
+        felt = [number for number, share in enumerate(shares) if share]
+        judged = [number for number, share in enumerate(shares) if share is not None]
+        opponent = Adversary(adversary)
+        expected = [
+            words
+            for words, happens in (
+                ("the model feels", any(felt) or felt),
+                ("penalties are due", any(opponent.penalises(n) for n in judged) or not felt),
+                ("is weighed", any(Balance(adversary).due(n) for n in felt) or not felt),
+            )
+            if not happens
+        ]
+        said = adversary_cautions(chosen)
+        assert len(said) == len(expected), (images, start, warmup, ramp, every, said, expected)
+        assert all(words in told for words, told in zip(expected, said, strict=True))
 
 
 @pytest.mark.parametrize(

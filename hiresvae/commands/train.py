@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hiresvae.checks import cautions, check
+from hiresvae.checks_adversary import adversary_cautions
 from hiresvae.configuration import dump_settings, load_settings
 from hiresvae.errors import Terminated, UserError, enough_memory, printable
 from hiresvae.pyramid import nearest_sizes
@@ -185,7 +186,8 @@ def _trained(
             "es" if accelerator.num_processes > 1 else "",
             f"{parameters:,}",
         )
-        for words in cautions(settings, accelerator.num_processes):
+        said = cautions(settings, accelerator.num_processes)
+        for words in (*said, *adversary_cautions(settings)):
             log.warning("%s", words)
     outcome = trainer.fit()
     accelerator.end_training()

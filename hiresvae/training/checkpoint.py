@@ -1,4 +1,4 @@
-"""Training states on disk: whole or absent, checked before they are read, the last two kept."""
+"""Training states on disk: whole or absent, checked before they are read, few of them kept."""
 
 import hashlib
 import json
@@ -14,10 +14,12 @@ from torch import nn
 
 from hiresvae.errors import UserError, is_out_of_memory
 from hiresvae.run import written_aside
+from hiresvae.training.guard import is_good
 
 KEPT = 2
+"""Last checkpoints that are kept, and last good ones: a training in trouble goes back to these."""
 MANIFEST = "manifest.json"
-LATER = {"guard"}
+LATER = {"guard", "schedule"}
 """Modules that checkpoints of older versions lack; they begin anew."""
 
 
@@ -36,7 +38,8 @@ def save(
     """Writes the state of everything that was prepared, and of modules beside it.
 
     Every process takes part. The state is written aside with a manifest of hashes and renamed, so
-    that a break at any moment leaves the last one as it was; then older ones are dropped.
+    that a break at any moment leaves the last one as it was; then older ones are dropped, but for
+    the last ones that were written at peace.
 
     Args:
         accelerator: knows the networks and the optimisers.
@@ -56,7 +59,9 @@ def save(
             manifest = {str(path.relative_to(aside)): _digest(path) for path in files}
             (aside / MANIFEST).write_text(json.dumps({"images": images, "sha256": manifest}))
     if accelerator.is_main_process:
-        for old in sorted(folder.glob("[0-9]*"))[:-KEPT]:
+        present = saved(folder)
+        good = [path for path in present if is_good(path)]
+        for old in set(present) - {*present[-KEPT:], *good[-KEPT:]}:
             shutil.rmtree(old, ignore_errors=True)
     accelerator.wait_for_everyone()
 

@@ -6,6 +6,7 @@ in buffers: it lies in the checkpoint, and a continued training decides as one t
 interrupted.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -36,32 +37,20 @@ github.com/openai/vdvae, issue 25)."""
 CALM = 0.98
 """What is left after each accepted step of what a release added."""
 
-COLLAPSED = 1e-3
+COLLAPSED = 0.01
 """Variance of made pictures beside that of real ones, below which a batch shows one picture."""
 
 COLLAPSED_STEPS = 200
 """Steps in a row of such batches that make a collapse."""
+
+NOWHERE = -1
+"""Images of a checkpoint that a training went back to, before it ever did."""
 
 SLOWER = 0.5
 """Factor of both learning rates at each restore."""
 
 MODEL, CRITIC, CRITIC_WITH_PENALTIES = range(3)
 """Rows of norms: a step with gradient penalties has others than one without."""
-
-
-@torch.no_grad()
-def spread(real: Tensor, *kinds: Tensor) -> Tensor:
-    """Returns the least variance over a batch of made pictures beside that of real ones ``()``.
-
-    Reconstructions and samples are apart: together they would hide that all samples became one.
-    What is coarse has a picture's own, so it is no sample here.
-
-    Args:
-        real: ``(M, C, H, W)``.
-        kinds: of made pictures, each ``(N, C, H, W)``.
-    """
-    given, *made = (x.detach().float().var(0, unbiased=False).mean() for x in (real, *kinds))
-    return torch.stack(made).min() / given.clamp_min(1e-8)
 
 
 def step_unless(optimizer: torch.optim.Optimizer, skip: Tensor) -> None:
@@ -102,6 +91,7 @@ class Guard(nn.Module):
     was_alive: Tensor
     num_restores: Tensor
     rate_factor: Tensor
+    back_at: Tensor
 
     def __init__(self, settings: Settings) -> None:
         super().__init__()
@@ -110,10 +100,12 @@ class Guard(nn.Module):
         self.register_buffer("norms", torch.full((3, WINDOW), torch.nan))
         for name in ("in_a_row", "skipped", "collapsed", "num_restores"):
             self.register_buffer(name, torch.zeros((), dtype=torch.int64))
+        self.register_buffer("back_at", torch.full((), NOWHERE))
         self.register_buffer("num_norms", torch.zeros(3, dtype=torch.int64))
         self.register_buffer("slack", torch.ones(()))
         self.register_buffer("was_alive", torch.zeros((), dtype=torch.bool))
         self.register_buffer("rate_factor", torch.ones(()))
+        self.register_load_state_dict_pre_hook(_complete)  # type: ignore[no-untyped-call]
         self.register_load_state_dict_post_hook(_read_host)  # type: ignore[no-untyped-call]
 
     @torch.no_grad()
@@ -133,7 +125,8 @@ class Guard(nn.Module):
             model_norm: norm of the model's gradient ``()``.
             critic_norm: of the critic's, where it steps.
             penalty: whether the critic's holds gradient penalties.
-            fake_spread: see `spread`; None where there are no fakes.
+            fake_spread: see `hiresvae.training.spread`; NaN, which tells nothing, changes nothing.
+                None where there are no fakes.
         """
         rows = {MODEL: model_norm}
         if critic_norm is not None:
@@ -158,7 +151,8 @@ class Guard(nn.Module):
             # Early pictures are all alike: a collapse is of what was once alive.
             self.was_alive |= fake_spread > 10 * COLLAPSED
             dead = self.was_alive & (fake_spread < COLLAPSED)
-            self.collapsed.copy_(torch.where(dead, self.collapsed + 1, 0))
+            told = torch.where(dead, self.collapsed + 1, 0)
+            self.collapsed.copy_(torch.where(fake_spread.isfinite(), told, self.collapsed))
         return skip
 
     def _exploded(self, row: int, norm: Tensor) -> Tensor:
@@ -206,17 +200,38 @@ class Guard(nn.Module):
             f"or {clip}, and start again with --fresh"
         )
 
-    def went_back(self, before: dict[str, Tensor]) -> None:
+    def way_back(self, checkpoints: Sequence[Path]) -> Path | None:
+        """Returns the checkpoint to go back to, or None, which is the beginning.
+
+        The last one that was written at peace. Where the training has been there already and wrote
+        no other since, what ails it may lie in that one: then the one before it.
+
+        Args:
+            checkpoints: all that there are, oldest first.
+        """
+        good = [path for path in checkpoints if is_good(path)]
+        if good and int(good[-1].name) == self.back_at:
+            good.pop()
+        return good[-1] if good else None
+
+    def went_back(self, before: dict[str, Tensor], images: int) -> None:
         """After an older state was read: keeps what was counted, and lowers the rate.
 
         Args:
             before: the `state_dict` from before it was read, cloned.
+            images: that the older state has seen.
         """
         now = self.state_dict()
         now |= {"skipped": before["skipped"], "num_restores": before["num_restores"] + 1}
         now |= {"rate_factor": before["rate_factor"] * SLOWER}
+        now |= {"back_at": torch.full_like(before["back_at"], images)}
         now |= {name: torch.zeros_like(now[name]) for name in ("in_a_row", "collapsed")}
         self.load_state_dict(now)
+
+
+def _complete(module: Guard, state: dict[str, Tensor], prefix: str, *_: object) -> None:
+    """Before loading: older versions did not save where a training went back to."""
+    state.setdefault(f"{prefix}back_at", torch.full((), NOWHERE))
 
 
 def _read_host(module: Guard, _: object) -> None:

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from hiresvae.errors import UserError
+from hiresvae.errors import UserError, is_out_of_memory
 from hiresvae.metrics.features import load_network
 from hiresvae.metrics.perceptual import load_module
 
@@ -61,11 +61,17 @@ def _unit(features: Tensor) -> Tensor:
     return features / (length + 1e-10)
 
 
-def load_features(file: str, device: torch.device | str) -> nn.Module:
+def load_features(file: str, device: torch.device | str, side: int) -> nn.Module:
     """Returns a TorchScript network, frozen and in evaluation mode.
 
+    Args:
+        file: its path.
+        device: where it runs.
+        side: of the pictures that it will be shown.
+
     Raises:
-        UserError: there is no such file, or it is no TorchScript.
+        UserError: there is no such file, it is no TorchScript, or what it says of pictures of that
+            side teaches nothing: no tensor, not finite, or without a gradient.
     """
     path = Path(file).expanduser()
     if not path.is_file():
@@ -74,7 +80,50 @@ def load_features(file: str, device: torch.device | str) -> nn.Module:
     assert isinstance(network, nn.Module), "a file's own network is called as it is"
     for parameter in network.parameters():  # a scripted module has no requires_grad_
         parameter.requires_grad_(False)
+    _try_out(network, file, device, side)
     return network
+
+
+def _try_out(network: nn.Module, file: str, device: torch.device | str, side: int) -> None:
+    """Has a network look at two pictures of noise, and asks for the gradient that it is there for.
+
+    Raises:
+        UserError: there is none.
+    """
+    wanted = (
+        f"terms.features {file!r} must map float pictures (N, 3, H, W) in [0, 255], here (2, 3, "
+        f"{side}, {side}), to finite float features (N, ...) that have a gradient"
+    )
+    noise = torch.rand(2, 3, side, side, generator=torch.Generator().manual_seed(0))
+    pictures = (255 * noise).to(device).requires_grad_()
+    try:
+        found = network(pictures)
+        fault = _fault(found)
+        if not fault:
+            pull = torch.autograd.grad(found.float().square().sum(), pictures, allow_unused=True)[0]
+            if pull is None or not pull.isfinite().all() or not pull.any():
+                fault = "features whose gradient is nothing, or not finite"
+    except RuntimeError as error:
+        if is_out_of_memory(error):
+            raise
+        # Where a scripted network fails its words are a traceback; the last line says why.
+        reason = str(error).strip().splitlines()[-1:] or [type(error).__name__]
+        raise UserError(f"{wanted}; it failed: {reason[0].strip()}") from error
+    if fault:
+        raise UserError(f"{wanted}; it gave {fault}")
+
+
+def _fault(found: object) -> str:
+    """Returns what is wrong with the features of two pictures; nothing if they will do."""
+    if not isinstance(found, Tensor):
+        return f"no tensor but a {type(found).__name__}"
+    if found.ndim < 2 or len(found) != 2 or not found.numel():
+        return f"a tensor of shape {tuple(found.shape)}"
+    if not found.is_floating_point():
+        return f"numbers of the kind {str(found.dtype).removeprefix('torch.')}"
+    if not found.isfinite().all():
+        return "numbers that are not finite"
+    return "" if found.requires_grad else "features without a gradient"
 
 
 def feature_distance(network: nn.Module, kind: str, pictures: Tensor, targets: Tensor) -> Tensor:

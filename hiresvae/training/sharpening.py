@@ -95,11 +95,18 @@ class Sharpening:
         return torch.stack([self.weights[name] * d.mean() for name, d in distances.items()]).sum()
 
 
-def make_sharpening(settings: TermSettings, device: torch.device | str) -> Sharpening | None:
+def make_sharpening(
+    settings: TermSettings, device: torch.device | str, side: int
+) -> Sharpening | None:
     """Returns what the section ``terms`` asks for, or None if that is nothing.
 
+    Args:
+        settings: the section.
+        device: where networks run.
+        side: of the pictures.
+
     Raises:
-        UserError: a network's weights are nowhere or broken.
+        UserError: a network's weights are nowhere or broken, or it teaches nothing.
     """
     distances: dict[str, Distance] = {}
     weights: dict[str, float] = {}
@@ -107,7 +114,7 @@ def make_sharpening(settings: TermSettings, device: torch.device | str) -> Sharp
         distances["lpips"] = Lpips(settings.lpips_net, device)
         weights["lpips"] = settings.lpips
     if settings.features is not None and settings.features_weight > 0:
-        network = load_features(settings.features, device)
+        network = load_features(settings.features, device, side)
         distances["features"] = partial(feature_distance, network, settings.features_distance)
         weights["features"] = settings.features_weight
     if settings.focal_frequency > 0:

@@ -27,8 +27,8 @@ from hiresvae.seeding import Noise, Shard
 from hiresvae.settings import Settings
 from hiresvae.training.codes import make_penalties
 from hiresvae.training.free_nats import FreeNats
-from hiresvae.training.gradients import gradient_norms
-from hiresvae.training.guard import Guard, spread, step_unless
+from hiresvae.training.gradients import NORMS, term_gradients
+from hiresvae.training.guard import Guard, step_unless
 from hiresvae.training.introspective import Introspection
 from hiresvae.training.objective import (
     Fakes,
@@ -39,8 +39,10 @@ from hiresvae.training.objective import (
 )
 from hiresvae.training.push import Push
 from hiresvae.training.running_prior import RunningGaussian
+from hiresvae.training.schedule import Schedule
 from hiresvae.training.sharpening import make_sharpening
 from hiresvae.training.shown import shown
+from hiresvae.training.spread import spread, step_moments
 from hiresvae.training.steady import Steady
 from hiresvae.training.suspects import Gradients, Suspects
 
@@ -92,7 +94,7 @@ class Step:
         if settings.adversary is not None and networks.critic is not None:
             averages = Averages(settings.adversary, accelerator.unwrap_model(networks.critic))
             self.adversary = Adversary(settings.adversary, averages.to(accelerator.device))
-        self.sharpening = make_sharpening(settings.terms, accelerator.device)
+        self.sharpening = make_sharpening(settings.terms, accelerator.device, settings.data.size)
         self.penalties = make_penalties(settings.code, self.vae)
         self.introspection = (
             Introspection(settings.introspective, self.vae, running, accelerator.scaler)
@@ -102,6 +104,7 @@ class Step:
         self.balance: Balance | None = None
         if settings.adversary and settings.adversary.balance == "gradient_ratio":
             self.balance = Balance(settings.adversary).to(accelerator.device)
+        self.schedule = Schedule(settings.training.images)
         self.guard = Guard(settings).to(accelerator.device)
         self.suspects = Suspects()
         trained = {"model": networks.model, "critic": networks.critic}
@@ -121,7 +124,7 @@ class Step:
         """
         training, parts = self.settings.training, self.settings.training.accumulation
         processes = self.accelerator.num_processes
-        share = number * training.batch_size / training.images
+        share = self.schedule.reached(number * training.batch_size)
         rows = training.batch_size // (processes * parts)
         first = self.accelerator.process_index * parts * rows
         logs: dict[str, list[Tensor]] = {}
@@ -219,11 +222,7 @@ class Step:
                 weight = self.adversary.settings.weight if self.adversary else 0.0
                 logs["adversary_weight"] = (ramp or 0.0) * weight * self.balance.ratio
             sums["means"] = verdict.observed
-            made = [outputs.reconstruction]
-            if outputs.sample is not None and len(fakes.invented) > 1:
-                made.append(outputs.sample[fakes.invented])
-            if len(images) > 1:  # one picture differs from nobody, which is no collapse
-                logs["fake_spread"] = spread(images, *made)
+            sums["spread"] = step_moments(images, outputs, labels, fakes, self.vae.classes)
             with self.accelerator.autocast():
                 felt = push.felt(mixed, self.vae, outputs, labels, fakes, noise)
             if ramp:
@@ -235,7 +234,7 @@ class Step:
                     gradient_at(mixed, last, towards=towards, needed=True),
                 )
         if measure:
-            logs |= gradient_norms(self.vae, outputs, bound_of, felt)
+            sums["gradients"] = term_gradients(self.vae, outputs, bound_of, felt)
         self.accelerator.backward(loss / self.settings.training.accumulation)
         return sums, logs
 
@@ -328,7 +327,8 @@ class Step:
         step that was skipped.
         """
         networks, training = self.networks, self.settings.training
-        skip = self._skip(means)
+        fake_spread = spread(*self._summed(sums, "spread")) if "spread" in sums[0] else None
+        skip = self._skip(means, fake_spread)
         for optimizer in (networks.model_optimizer, networks.critic_optimizer):
             if optimizer is None or (optimizer is networks.critic_optimizer and not judged(means)):
                 continue
@@ -339,19 +339,18 @@ class Step:
         if self.accelerator.scaler is not None:
             self.accelerator.scaler.update()
         # What is not finite changes nothing: a skipped step leaves no trace in what follows it.
-        error = self._total(means["error"], "mean", skip)
+        error = torch.where(skip, torch.nan, self._over_processes(means["error"], "mean"))
         totals = {
-            name: [
-                self._total(reduce(torch.add, column), "sum", skip)
-                for column in zip(*(part[name] for part in sums), strict=True)
-            ]
+            name: [torch.where(skip, torch.nan, total) for total in self._summed(sums, name)]
             for name in sums[0]
         }
         told: dict[str, Tensor] = {}
+        if fake_spread is not None:
+            told["fake_spread"] = torch.where(skip, torch.nan, fake_spread)
         if self.augment is not None and self.augment.adaptive and "critic_sign" in means:
             sign = self.accelerator.reduce(means["critic_sign"], "mean")
             self.augment.observe(torch.where(skip, TARGET, sign), training.batch_size)
-            told = {"augment_probability": self.augment.probability.clone()}
+            told["augment_probability"] = self.augment.probability.clone()
         z_sum, outer_sum, count = totals["prior"]
         self.running.observe(z_sum, outer_sum, count, training.batch_size)
         if self.adversary is not None and "means" in totals:
@@ -361,18 +360,28 @@ class Step:
         if self.balance is not None and "balance" in totals:
             bound, adversarial = totals["balance"]
             self.balance.observe(bound, adversarial, training.batch_size)
+        if "gradients" in totals:
+            rows = training.accumulation * self.accelerator.num_processes
+            told |= {
+                name: total.norm() / rows
+                for name, total in zip(NORMS, totals["gradients"], strict=False)
+            }
         # Nor does a skipped step count in what is told: one has had 10^8 times the others' nats.
         values = torch.stack([value.float() for value in means.values()])
         kept = torch.where(skip, torch.nan, values).unbind()
         return dict(zip(means, kept, strict=True)) | told
 
-    def _total(self, value: Tensor, kind: str, skip: Tensor) -> Tensor:
-        """Returns the sum or mean over processes; not a number where the step is skipped."""
+    def _summed(self, sums: list[Sums], name: str) -> list[Tensor]:
+        """Returns what was observed, added up over parts and processes."""
+        columns = zip(*(part[name] for part in sums), strict=True)
+        return [self._over_processes(reduce(torch.add, column), "sum") for column in columns]
+
+    def _over_processes(self, value: Tensor, kind: str) -> Tensor:
         if self.accelerator.num_processes > 1:
             value = self.accelerator.reduce(value, kind)
-        return torch.where(skip, torch.nan, value)
+        return value
 
-    def _skip(self, means: dict[str, Tensor]) -> Tensor:
+    def _skip(self, means: dict[str, Tensor], fake_spread: Tensor | None) -> Tensor:
         """Returns whether to skip the step, bool ``()``, the same on every process."""
         networks, training = self.networks, self.settings.training
         if self.accelerator.scaler is not None:
@@ -388,18 +397,14 @@ class Step:
         figures = {"loss": loss, "model": norm.float()}
         if networks.critic is not None and judged(means):
             figures["critic"] = self._gradient_norm("critic").float()
-            if "fake_spread" in means:
-                figures["spread"] = means["fake_spread"]
-        values = torch.stack(list(figures.values()))
-        if self.accelerator.num_processes > 1:
-            values = self.accelerator.reduce(values, "mean")
+        values = self._over_processes(torch.stack(list(figures.values())), "mean")
         seen = dict(zip(figures, values, strict=True))
         return self.guard.judge(
             seen["loss"],
             seen["model"],
             seen.get("critic"),
             penalty="r1" in means,
-            fake_spread=seen.get("spread"),
+            fake_spread=fake_spread,
         )
 
     def _gradient_norm(self, owner: str) -> Tensor:

@@ -34,6 +34,7 @@ from hiresvae.training.progress import Progress
 from hiresvae.training.rung_plot import draw_rungs
 from hiresvae.training.rungs import RungWatch
 from hiresvae.training.running_prior import RunningGaussian
+from hiresvae.training.schedule import Schedule
 from hiresvae.training.signals import Stop
 from hiresvae.training.snapshots import Snapshots, running_density
 from hiresvae.training.steady import Steady
@@ -138,6 +139,7 @@ class Trainer:
         beside: dict[str, torch.nn.Module] = {
             "average": self.average,
             "running_prior": self.running,
+            "schedule": self.step.schedule,
         }
         adversary = self.step.adversary
         if adversary is not None and adversary.averages is not None and adversary.averages.kept:
@@ -220,12 +222,12 @@ class Trainer:
         watch, here = self.step.guard, self.images
         watch.give_up(trouble)
         before = {name: value.clone() for name, value in watch.state_dict().items()}
-        good = [path for path in checkpoint.saved(self.run.checkpoints) if guard.is_good(path)]
-        if good:
-            self.images = checkpoint.load(self.accelerator, good[-1], self._beside)
+        way = watch.way_back(checkpoint.saved(self.run.checkpoints))
+        if way is not None:
+            self.images = checkpoint.load(self.accelerator, way, self._beside)
         else:
             self._begin_again()
-        watch.went_back(before)
+        watch.went_back(before, self.images)
         checkpoint.drop_after(self.accelerator, self.run.checkpoints, self.images)
         self._checkpoint()
         if self.accelerator.is_main_process:
@@ -257,6 +259,7 @@ class Trainer:
                 dim, self.settings.prior.decay_images, num_classes=classes
             ),
             guard.FILE: guard.Guard(self.settings),
+            "schedule": Schedule(self.settings.training.images),
         }
         fresh |= Steady.of(self.settings.model, vae).kept()
         chosen = self.settings.adversary
@@ -358,8 +361,8 @@ class Trainer:
         chosen, training = self.settings.adversary, self.settings.training
         if chosen is None or "fitted" not in chosen.fakes or self.settings.prior.kind != "auto":
             return fitted
-        last = (self.images - training.batch_size) / training.images
-        if adversary_share(chosen, last) is None:
+        last = self.images - training.batch_size
+        if adversary_share(chosen, self.step.schedule.share(last)) is None:
             return fitted  # the critic has seen nothing yet
         return self.best.nearer(model, fitted, running, self.images)
 

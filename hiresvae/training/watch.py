@@ -109,7 +109,7 @@ class Watch:
             critic does not tell made ones.
         """
         step, chosen = self.step, self.step.settings.adversary
-        share = number * step.settings.training.batch_size / step.settings.training.images
+        share = step.schedule.share(number * step.settings.training.batch_size)
         if chosen is None or adversary_share(chosen, share) is None or not self.count:
             return {}
         assert step.networks.critic is not None and step.augment is not None

@@ -210,8 +210,9 @@ def test_lazy_penalty_every_k_steps_equals_each_step_on_average(real: Tensor, fa
         opponent = adversary(penalty_every=every)
         critic.zero_grad()
         for step in range(8):
-            verdict = judge(opponent, critic, real, fakes, penalty=step % every == 0)
-            assert ("r1" in verdict.critic) == (step % every == 0)
+            due = opponent.penalises(step)
+            verdict = judge(opponent, critic, real, fakes, penalty=due)
+            assert ("r1" in verdict.critic) == due == (step % every == 0)
             opponent.critic_loss(verdict).backward()
         totals.append(critic.slope.grad.clone())
     torch.testing.assert_close(totals[0], totals[1], rtol=1e-4, atol=1e-6)

@@ -9,7 +9,7 @@ from hiresvae.adversarial import AdversarySettings
 from hiresvae.errors import UserError
 from hiresvae.settings import Settings, TrainingSettings
 from hiresvae.training import guard as module
-from hiresvae.training.guard import KNOWN, RELEASE, Guard, is_good, spread, step_unless
+from hiresvae.training.guard import KNOWN, RELEASE, Guard, is_good, step_unless
 from hiresvae.training.optim import make_optimizer
 
 FINE = torch.tensor(1.0)
@@ -104,10 +104,37 @@ def test_a_collapse_is_of_what_was_alive():
     assert watch.skipped == 0
 
 
-def test_the_spread_of_pictures_by_hand():
-    real = torch.tensor([-1.0, 1.0]).view(2, 1, 1, 1)
-    assert spread(real, real, 0.1 * real).item() == pytest.approx(0.01)
-    assert spread(real, torch.ones(4, 1, 1, 1)) == 0
+def test_a_batch_that_cannot_tell_neither_makes_a_collapse_nor_ends_one():
+    watch = guard()
+    watch.judge(FINE, FINE, FINE, fake_spread=norm(0.5))
+    for _ in range(module.COLLAPSED_STEPS):
+        watch.judge(FINE, FINE, FINE, fake_spread=norm(1e-5))
+        watch.judge(FINE, FINE, FINE, fake_spread=norm(torch.nan))
+    assert watch.collapsed == module.COLLAPSED_STEPS and watch.skipped == 0
+
+
+def test_a_training_that_fails_from_one_checkpoint_twice_goes_further_back(tmp_path):
+    def written(images, state):
+        path = tmp_path / f"{images:09d}"
+        path.mkdir(exist_ok=True)
+        save_file(state, path / "guard.safetensors")
+        return path
+
+    watch = guard()
+    calm = {name: value.clone() for name, value in watch.state_dict().items()}
+    broken = calm | {"in_a_row": torch.tensor(3)}
+    states = ((32, calm), (64, calm), (96, broken))
+    paths = [written(images, state) for images, state in states]
+    assert watch.way_back(paths) == paths[1]
+    watch.went_back(calm, 64)
+    assert watch.way_back(paths) == paths[0], "what ails it may lie there"
+    later = written(80, calm)
+    assert watch.way_back([*paths[:2], later, paths[2]]) == later, "it came further since"
+    watch.went_back(calm, 32)
+    assert watch.way_back(paths[:1]) is None, "the beginning"
+    older = {name: value for name, value in calm.items() if name != "back_at"}
+    watch.load_state_dict(older)
+    assert watch.way_back(paths) == paths[1], "of a version that did not remember"
 
 
 def test_the_host_looks_now_and_then_and_at_the_end():
@@ -148,7 +175,7 @@ def test_what_was_counted_outlives_going_back():
         watch.judge(norm(torch.nan), FINE)
     before = {name: value.clone() for name, value in watch.state_dict().items()}
     watch.load_state_dict(old)
-    watch.went_back(before)
+    watch.went_back(before, 0)
     assert (watch.skipped, watch.in_a_row, watch.restores, watch.rate) == (4, 0, 1, 0.5)
     again = guard()
     again.load_state_dict(watch.state_dict())

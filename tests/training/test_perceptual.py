@@ -92,7 +92,7 @@ def test_lpips_equals_the_package_called_directly(squeeze):
 def test_lpips_has_a_gradient_and_its_network_is_frozen(monkeypatch):
     monkeypatch.setenv("HIRESVAE_WEIGHTS", str(PLACE))
     before = torch.random.get_rng_state()
-    chosen = make_sharpening(TermSettings(lpips=0.5), "cpu")
+    chosen = make_sharpening(TermSettings(lpips=0.5), "cpu", 32)
     assert torch.equal(torch.random.get_rng_state(), before), "it draws no number of the run's"
     network = chosen.distances["lpips"].network
     x, y = pictures(0, 1, 3, 32, 32).requires_grad_(True), pictures(1, 1, 3, 32, 32)
@@ -126,7 +126,7 @@ def test_where_no_channel_is_active_the_gradient_is_finite():
 def test_without_weights_one_sentence_says_what_to_do(nowhere, refused):
     words = (SQUEEZE, "5 MB", "OSError", str(nowhere / "cache"), "HIRESVAE_WEIGHTS", "laplacian")
     with refused(*words):
-        make_sharpening(TermSettings(lpips=1.0), "cpu")
+        make_sharpening(TermSettings(lpips=1.0), "cpu", 32)
 
 
 @pytest.mark.parametrize("place", ["named", "cache/weights", "hub/checkpoints"])
@@ -155,7 +155,7 @@ def test_a_broken_file_is_told(nowhere, monkeypatch, refused):
 def test_features_of_an_own_network_are_compared_on_0_to_255(kind, tmp_path):
     file = str(script(Means(), tmp_path / "means.pt"))
     chosen = make_sharpening(
-        TermSettings(features=file, features_weight=2.0, features_distance=kind), "cpu"
+        TermSettings(features=file, features_weight=2.0, features_distance=kind), "cpu", 4
     )
     x = torch.zeros(2, 1, 4, 4, requires_grad=True)
     y = torch.stack([torch.full((1, 4, 4), 1.0), torch.zeros(1, 4, 4)])
@@ -192,7 +192,7 @@ def test_perceptual_term_under_no_grad_each_alone_moves_the_decoder_to_the_pictu
 
 
 def test_a_feature_map_will_do_and_its_network_is_frozen(tmp_path):
-    network = load_features(str(script(nn.Conv2d(3, 2, 3), tmp_path / "map.pt")), "cpu")
+    network = load_features(str(script(nn.Conv2d(3, 2, 3), tmp_path / "map.pt")), "cpu", 8)
     assert not any(p.requires_grad for p in network.parameters())
     x, y = pictures(0, 3, 3, 8, 8), pictures(1, 3, 3, 8, 8)
     assert feature_distance(network, "l1", x, y).shape == (3,)
@@ -201,4 +201,78 @@ def test_a_feature_map_will_do_and_its_network_is_frozen(tmp_path):
 
 def test_no_such_network_is_the_users_mistake(tmp_path):
     with pytest.raises(UserError, match=r"terms.features .* does not exist"):
-        load_features(str(tmp_path / "absent.pt"), "cpu")
+        load_features(str(tmp_path / "absent.pt"), "cpu", 8)
+
+
+class Pair(nn.Module):
+    def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        return x, x
+
+
+class Grey(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(1, 2, 3)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.conv(x)
+
+
+class Rounded(nn.Module):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x.round().mean((2, 3))
+
+
+class Blind(nn.Module):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x.detach().mean((2, 3))
+
+
+class Broken(nn.Module):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return torch.log(x.mean((2, 3)) - 1e9)
+
+
+class Bytes(nn.Module):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x.mean((2, 3)).to(torch.uint8)
+
+
+class Whole(nn.Module):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x.mean()
+
+
+@pytest.mark.parametrize(
+    ("network", "words"),
+    [
+        (Pair(), "it gave no tensor but a tuple"),
+        (Grey(), "it failed: "),
+        (nn.Conv2d(3, 2, 9), "it failed: "),
+        (Rounded(), "it gave features whose gradient is nothing"),
+        (Blind(), "it gave features without a gradient"),
+        (Broken(), "it gave numbers that are not finite"),
+        (Bytes(), "it gave numbers of the kind uint8"),
+        (Whole(), "it gave a tensor of shape ()"),
+    ],
+)
+def test_a_network_that_could_teach_nothing_is_refused(network, words, tmp_path, refused):
+    """A term without a gradient is what `diffusers` shipped; here it would be the user's file."""
+    file = str(script(network, tmp_path / "own.pt"))
+    with refused(words, "here (2, 3, 8, 8)", file):
+        make_sharpening(TermSettings(features=file), "cpu", 8)
+
+
+@pytest.mark.parametrize("chosen", ["features", pytest.param("lpips", marks=needs_weights)])
+def test_networks_of_terms_are_in_no_checkpoint_and_no_model(train, tmp_path, monkeypatch, chosen):
+    """They are frozen, and anybody has them: weights of the training alone are kept."""
+    terms = [f"terms.features={script(nn.Conv2d(3, 4, 3), tmp_path / 'map.pt')}"]
+    if chosen == "lpips":
+        monkeypatch.setenv("HIRESVAE_WEIGHTS", str(PLACE))
+        terms = ["terms.lpips=1"]
+    sizes = []
+    for number, words in enumerate(([], terms)):
+        run = train(tmp_path / str(number), "training.images=32", *words)
+        files = [path for path in run.rglob("*") if path.suffix in (".safetensors", ".bin")]
+        sizes.append({str(path.relative_to(run)): path.stat().st_size for path in files})
+    assert sizes[0] == sizes[1] and len(sizes[0]) > 3

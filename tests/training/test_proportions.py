@@ -176,7 +176,7 @@ def slopes(tiles: int, loss: str) -> dict[str, float]:
         critic, real, fakes, None, paired=torch.ones(4, dtype=torch.bool),
         noise=Noise(0, 0, Shard(4, 0, 4)), penalty=True,
     )  # fmt: skip
-    sharpening = make_sharpening(TermSettings(laplacian=1.0, focal_frequency=1.0), "cpu")
+    sharpening = make_sharpening(TermSettings(laplacian=1.0, focal_frequency=1.0), "cpu", 8)
     assert sharpening is not None
     dims = fakes[0].numel()
     one = torch.zeros(4)

@@ -105,7 +105,7 @@ def test_the_pyramid_and_its_distance_match_by_hand():
 
 def test_distances_are_one_a_picture_and_know_only_their_row():
     x, y = pictures(0, 3, 3, 16, 16), pictures(1, 3, 3, 16, 16)
-    chosen = make_sharpening(TermSettings(focal_frequency=2.0, laplacian=0.5), "cpu")
+    chosen = make_sharpening(TermSettings(focal_frequency=2.0, laplacian=0.5), "cpu", 8)
     found = chosen(x, y)
     assert {name: len(value) for name, value in found.items()} == {
         "focal_frequency": 3,
@@ -118,21 +118,21 @@ def test_distances_are_one_a_picture_and_know_only_their_row():
 
 
 def test_nothing_is_made_where_nothing_is_asked():
-    assert make_sharpening(TermSettings(), "cpu") is None
-    assert make_sharpening(TermSettings(features="absent.pt", features_weight=0), "cpu") is None
+    assert make_sharpening(TermSettings(), "cpu", 8) is None
+    assert make_sharpening(TermSettings(features="absent.pt", features_weight=0), "cpu", 8) is None
 
 
 @pytest.mark.parametrize(
     "wrong", [torch.full((1, 3, 8, 8), 255.0), torch.zeros(1, 3, 8, 8, dtype=torch.uint8)]
 )
 def test_another_scale_is_refused(wrong):
-    chosen = make_sharpening(TermSettings(laplacian=1.0), "cpu")
+    chosen = make_sharpening(TermSettings(laplacian=1.0), "cpu", 8)
     with pytest.raises(ValueError, match=r"\[-1, 1\]"):
         chosen(torch.zeros(1, 3, 8, 8), wrong)
 
 
 def test_half_precision_is_widened():
-    chosen = make_sharpening(TermSettings(focal_frequency=1.0, laplacian=1.0), "cpu")
+    chosen = make_sharpening(TermSettings(focal_frequency=1.0, laplacian=1.0), "cpu", 8)
     x, y = pictures(0, 1, 3, 8, 8), pictures(1, 1, 3, 8, 8)
     with torch.autocast("cpu", dtype=torch.bfloat16):
         found = chosen(x.bfloat16(), y)

@@ -80,20 +80,18 @@ def worked_off(trainer: Any) -> dict[str, torch.Tensor]:
     meters: dict[str, list[torch.Tensor]] = {}
     size = trainer.settings.training.batch_size
     for number in range(STEPS):
-        for name, value in trainer.step(number).items():
+        for name, value in trainer.step(number, measure=True).items():
             meters.setdefault(name, []).append(value)
         trainer.images += size
     line = trainer._tick(meters, 1.0, STEPS - 1)
-    # How far pictures differ is told, and guarded, of a part's own rows.
-    told = {name: value for name, value in line.items() if name not in ("time", "fake_spread")}
+    told = {name: value for name, value in line.items() if name != "time"}
     found |= {f"told {name}": torch.tensor(float(value)) for name, value in told.items()}
     for name, network in networks.items():
         if network is not None:
             own = trainer.accelerator.unwrap_model(network)
             found |= {f"{name}.{k}": v.clone() for k, v in own.state_dict().items()}
     for name, module in trainer._beside.items():
-        kept = {k: v for k, v in module.state_dict().items() if k != "was_alive"}
-        found |= {f"beside {name}.{k}": v.clone() for k, v in kept.items()}
+        found |= {f"beside {name}.{k}": v.clone() for k, v in module.state_dict().items()}
     return found
 
 

@@ -1,0 +1,75 @@
+"""How far made pictures differ from one another: what tells a collapse."""
+
+import torch
+from torch import Tensor
+from torch.nn.functional import adaptive_avg_pool2d
+
+from hiresvae.models.contract import Outputs
+from hiresvae.training.objective import Fakes
+
+SIDE = 4
+"""Side to which pictures are averaged before. One picture with grain drawn anew has up to 0.15 of
+the variance of real ones, at this side 0.003."""
+
+
+@torch.no_grad()
+def moments(pictures: Tensor, labels: Tensor | None, classes: int) -> Tensor:
+    """Returns what of pictures adds up over parts of a batch and processes, for `spread`.
+
+    Args:
+        pictures: ``(N, C, H, W)``.
+        labels: ``(N,)`` int64; None: all are of one.
+        classes: that there are; 0 or 1 without labels.
+
+    Returns:
+        ``(max(1, classes), 2 + D)`` float32: of each label the number of pictures, the sum of their
+        squares, and their sum, D = 16 C.
+    """
+    flat = adaptive_avg_pool2d(pictures.detach().float(), SIDE).flatten(1)
+    rows = torch.cat([flat.new_ones(len(flat), 1), flat.square().sum(1, True), flat], dim=1)
+    if labels is None:
+        return rows.sum(0, keepdim=True)
+    return rows.new_zeros(max(1, classes), rows.shape[1]).index_add_(0, labels, rows)
+
+
+@torch.no_grad()
+def spread(real: Tensor, *kinds: Tensor) -> Tensor:
+    """Returns the least variance within labels of made pictures, beside that of real ones, ``()``.
+
+    Reconstructions and samples are apart: together they would hide that all samples became one.
+    What is coarse has a picture's own, so it is no sample here. NaN where the batch cannot tell:
+    no two real pictures of one label in it, or no two of any kind.
+
+    Args:
+        real: `moments` of real pictures.
+        kinds: those of each kind of made ones.
+    """
+    sums = torch.stack([real, *kinds])
+    count, squares, total = sums[..., 0], sums[..., 1], sums[..., 2:]
+    within = (squares - total.square().sum(-1) / count.clamp_min(1)).sum(-1)
+    freedom = (count - 1).clamp_min(0).sum(-1)
+    variance = within / freedom.clamp_min(1)
+    known = freedom > 0
+    least = torch.where(known, variance, torch.inf)[1:].amin()
+    ratio = least / variance[0].clamp_min(1e-8)
+    return torch.where(known[0] & known[1:].any(), ratio, torch.nan)
+
+
+def step_moments(
+    images: Tensor, outputs: Outputs, labels: Tensor | None, fakes: Fakes, classes: int
+) -> tuple[Tensor, ...]:
+    """Returns `moments` of what a step, or a part of it, shows: what `spread` takes.
+
+    Args:
+        images: real pictures ``(N, C, H, W)``.
+        outputs: what the model made of them, and beside them.
+        labels: ``(N,)`` of the images; or None.
+        fakes: which rows are what.
+        classes: that there are.
+    """
+    invented, theirs = images[:0], None if labels is None else labels[:0]
+    if outputs.sample is not None:
+        invented = outputs.sample[fakes.invented]
+        theirs = None if labels is None else labels[fakes.sampled[fakes.invented]]
+    kinds = ((images, labels), (outputs.reconstruction, labels), (invented, theirs))
+    return tuple(moments(pictures, labels, classes) for pictures, labels in kinds)

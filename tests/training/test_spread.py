@@ -1,0 +1,53 @@
+import pytest
+import torch
+
+from hiresvae.training.guard import COLLAPSED
+from hiresvae.training.spread import moments, spread
+
+
+def test_the_spread_of_pictures_by_hand():
+    real = torch.tensor([-1.0, 1.0]).view(2, 1, 1, 1)
+
+    def of(*kinds):
+        return spread(*(moments(kind, None, 0) for kind in (real, *kinds)))
+
+    assert of(real, 0.1 * real).item() == pytest.approx(0.01)
+    assert of(torch.ones(4, 1, 1, 1)) == 0
+    assert of(real, real[:1]).item() == pytest.approx(1), "one alone differs from nobody"
+    assert of(real[:1]).isnan() and of(real[:0]).isnan()
+
+
+def test_the_spread_is_within_labels():
+    """One picture a label is a collapse, however much the labels differ."""
+    labels = torch.tensor([0, 0, 1, 1, 2])
+    real = torch.randn(5, 3, 8, 8, generator=torch.Generator().manual_seed(0))
+    alike = torch.tensor([-1.0, -1, 0, 0, 1]).view(5, 1, 1, 1).expand(5, 3, 8, 8)
+
+    def of(made, labels):
+        return spread(*(moments(kind, labels, 3) for kind in (real, made)))
+
+    assert of(real, labels).item() == pytest.approx(1)
+    assert of(alike, labels).item() == pytest.approx(0, abs=1e-6)
+    assert spread(moments(real, None, 0), moments(alike, None, 0)) > 0.5
+    apart = [moments(kind[:3], torch.arange(3), 3) for kind in (real, alike)]
+    assert spread(*apart).isnan(), "no two of a label"
+
+
+def test_the_spread_of_parts_is_that_of_the_whole():
+    pictures = torch.randn(2, 8, 1, 6, 6, generator=torch.Generator().manual_seed(1))
+    labels = torch.tensor([0, 1] * 4)
+    whole = [moments(kind, labels, 2) for kind in pictures]
+    parts = [
+        sum(moments(kind[i : i + 1], labels[i : i + 1], 2) for i in range(8)) for kind in pictures
+    ]
+    torch.testing.assert_close(spread(*parts), spread(*whole))
+
+
+def test_grain_does_not_hide_a_collapse():
+    """One picture with other noise on every pixel: as painters with grain show it."""
+    generator = torch.Generator().manual_seed(2)
+    coarse = torch.randn(64, 3, 4, 4, generator=generator).repeat_interleave(8, 2)
+    real = coarse.repeat_interleave(8, 3)
+    made = real[:1] + 0.35 * torch.randn(64, 3, 32, 32, generator=generator)
+    seen = spread(moments(real, None, 0), moments(made, None, 0))
+    assert seen < COLLAPSED < 0.1 < made.var(0).mean() / real.var(0).mean()
