@@ -220,7 +220,19 @@ TABLES = {
     ),
     "fashion_32_four": four("clothes, 32 px", "fashion_mnist_32", 24_000),
     "paintings_drawn_four": four("drawn paintings, 32 px", "embedded_paintings_32", 12_000),
+    "paintings_drawn_seconds": four(
+        "drawn paintings, 32 px, equal seconds",
+        "embedded_paintings_32",
+        12_000,
+        {"cvaegan": 15_528, "ladder": 15_880, "vae": 40_408},
+    ),
     "faces_drawn_four": four("drawn portraits, 32 px", "embedded_faces_32", 12_000),
+    "faces_drawn_seconds": four(
+        "drawn portraits, 32 px, equal seconds",
+        "embedded_faces_32",
+        12_000,
+        {"cvaegan": 15_528, "ladder": 15_880, "vae": 40_408},
+    ),
     "ablation": _ablation(
         12_000,
         "without grain",
