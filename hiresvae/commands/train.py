@@ -75,7 +75,8 @@ def train(
             if dry_run:
                 from hiresvae.commands.dry_run import describe
 
-                print(describe(settings))
+                said = (*cautions(settings, processes), *adversary_cautions(settings))
+                print("\n".join((describe(settings), *said)))
                 return run.path
             accelerator = _accelerator(settings, run, device, processes)
             data = _opened(settings, run, accelerator, fresh)

@@ -31,6 +31,13 @@ def test_it_tells_parameters_and_estimates_and_makes_no_folder(train, tmp_path, 
     assert "128 images, adversary from image 32 on" in words
 
 
+def test_it_tells_what_will_do_nothing(train, tmp_path, capsys):
+    train(tmp_path / "run", "adversary.penalty_every=100", dry_run=True)
+    assert "careful: training.images 128 of 8 a step end before gradient penalties are due" in (
+        capsys.readouterr().out
+    )
+
+
 def test_it_is_estimated_as_it_is_trained(train, tmp_path, monkeypatch):
     """A training counts numbers too small to be normal as 0, and so must its estimate."""
     flushed = []
