@@ -32,15 +32,16 @@ def _distortion(settings: Settings) -> None:
 
 
 def _kinds(settings: Settings) -> None:
-    """Refuses a batch too small for each kind of fake to be in it: rows take turns."""
+    """Refuses a batch too small for each kind of fake to be in it: rows take turns, by number."""
     if settings.adversary is None:
         return
     kinds, rows = settings.adversary.fakes, settings.training.batch_size
-    if rows < len(kinds):
+    absent = [kind for kind in kinds if kind not in kinds[:rows]]
+    if absent:
         raise UserError(
-            f"training.batch_size is {rows}, but adversary.fakes {kinds} has {len(kinds)} kinds, "
-            f"of which the critic sees one a picture; nearest valid: training.batch_size "
-            f"{len(kinds)}, or adversary.fakes {kinds[:rows]}"
+            f"training.batch_size is {rows}, so of adversary.fakes {kinds}, one a picture in turn, "
+            f"{absent[0]!r} is never shown; nearest valid: training.batch_size "
+            f"{kinds.index(absent[-1]) + 1}, or adversary.fakes {kinds[:rows]}"
         )
 
 
@@ -108,11 +109,7 @@ def _matching(settings: Settings) -> None:
                 f"adversary.{key} is {weight}, but adversary.condition is {adversary.condition!r}, "
                 "so there is no classifier; nearest valid: 0.0, or adversary.condition 'classifier'"
             )
-    felt = ["classifier"] if adversary.condition in ("classifier", "both") else []
-    if set(PAIRED) & set(adversary.fakes):
-        felt += ["feature_matching", "classifier_matching"]
-    if adversary.loss != "mean_features":
-        felt.append("weight")
+    felt = ["feature_matching", "classifier_matching"]
     for key in ("mean_matching", "class_mean_matching"):
         weight = getattr(adversary, key)
         if weight and set(adversary.fakes) <= set(PAIRED):
@@ -126,11 +123,10 @@ def _matching(settings: Settings) -> None:
             "adversary.balance is 'gradient_ratio', but with adversary.loss 'mean_features' the "
             "critic's verdict has no gradient to be weighed; nearest valid: 'fixed'"
         )
-    if not any(getattr(adversary, key) for key in felt):
-        nearest = "mean_matching 0.1" if adversary.loss == "mean_features" else "weight 4.0"
+    if adversary.loss == "mean_features" and not any(getattr(adversary, key) for key in felt):
         raise UserError(
-            f"adversary.loss is {adversary.loss!r}, but all that the model would feel is 0.0: "
-            f"{', '.join(felt)}; nearest valid: adversary.{nearest}"
+            "adversary.loss is 'mean_features', but all that the model would feel is 0.0: "
+            f"{', '.join(felt)}; nearest valid: adversary.mean_matching 0.1"
         )
 
 
@@ -203,6 +199,16 @@ def adversary_cautions(settings: Settings) -> list[str]:
     if adversary is None:
         return []
     said = _idle(settings)
+    felt = [adversary.mean_matching, adversary.class_mean_matching]
+    felt += [adversary.weight] if adversary.loss != "mean_features" else []
+    felt += [adversary.classifier] if adversary.condition in ("classifier", "both") else []
+    if set(PAIRED) & set(adversary.fakes):
+        felt += [adversary.feature_matching, adversary.classifier_matching]
+    if not any(felt):
+        said.append(
+            "the critic learns, but the model feels nothing of it: its verdict and all that it "
+            "matches weigh 0; nearest: adversary.weight 4.0"
+        )
     if adversary.balance == "gradient_ratio" and adversary.weight > 1:
         said.append(
             f"adversary.balance 'gradient_ratio' with adversary.weight {adversary.weight:g} pulls "
@@ -230,29 +236,42 @@ def _idle(settings: Settings) -> list[str]:
     assert adversary is not None
     steps = -(-training.images // training.batch_size)
 
-    def place(share: float) -> float:
-        """In steps; shares such as 0.1 are not exact."""
-        return round(share * training.images / training.batch_size, 6)
+    def felt(start: float, warmup: float, ramp: float) -> int:
+        """The first step that the model feels; from 0 a ramp rises."""
+        begun = _steps(settings, start + warmup)
+        return math.floor(begun) + 1 if ramp > 0 else math.ceil(begun)
 
     def due(first: int, every: int) -> bool:
         return -(-first // every) * every < steps
 
-    judged = math.ceil(place(adversary.start))
-    begun = place(adversary.start + adversary.warmup)
-    felt = math.floor(begun) + 1 if adversary.ramp > 0 else math.ceil(begun)  # from 0 it rises
     length = f"training.images {training.images} of {training.batch_size} a step"
-    if felt >= steps:
-        return [f"{length} end before the model feels the adversary; nearest: adversary.start 0.0"]
+    first = felt(adversary.start, adversary.warmup, adversary.ramp)
+    if first >= steps:
+        ways = {
+            "adversary.start 0.0": (0.0, adversary.warmup, adversary.ramp),
+            "adversary.warmup 0.0": (adversary.start, 0.0, adversary.ramp),
+            "adversary.ramp 0.0": (adversary.start, adversary.warmup, 0.0),
+            "adversary.start, warmup and ramp 0.0": (0.0, 0.0, 0.0),
+        }
+        nearest = next(words for words, way in ways.items() if felt(*way) < steps)
+        return [f"{length} end before the model feels the adversary; nearest: {nearest}"]
     said = []
+    judged = math.ceil(_steps(settings, adversary.start))
     if adversary.gamma > 0 and not due(judged, adversary.penalty_every):
         said.append(
             f"{length} end before gradient penalties are due, adversary.penalty_every "
             f"{adversary.penalty_every}; nearest: 1"
         )
-    weighed = adversary.balance == "gradient_ratio"
-    if weighed and not due(felt, adversary.balance_every):
+    weighed = adversary.balance == "gradient_ratio" and adversary.weight > 0
+    if weighed and not due(first, adversary.balance_every):
         said.append(
             f"{length} end before the adversary is weighed, adversary.balance_every "
-            f"{adversary.balance_every}, and until then the model feels nothing of it; nearest: 1"
+            f"{adversary.balance_every}, and until then the model feels nothing of its verdict; "
+            "nearest: 1"
         )
     return said
+
+
+def _steps(settings: Settings, share: float) -> float:
+    """Returns a share of the training in steps; shares such as 0.1 are not exact."""
+    return round(share * settings.training.images / settings.training.batch_size, 6)

@@ -357,6 +357,14 @@ SHORT = {"training__images": 64, "training__batch_size": 8, "adversary__ramp": 0
         ),
         ({"prior__kind": "standard"}, "the critic sees none of these: .*'standard']"),
         (
+            {"adversary__weight": 0.0, "adversary__feature_matching": 0.0},
+            "the critic learns, but the model feels nothing of it: .*adversary.weight 4.0",
+        ),
+        (
+            {"adversary__weight": 0.0, "adversary__fakes": ["fitted"]},
+            "the model feels nothing of it",
+        ),
+        (
             {"prior__kind": "running", "adversary__fakes": ["reconstructions", "standard"]},
             "the critic sees none of these: .*'fitted']",
         ),
@@ -418,6 +426,11 @@ def test_what_the_cautions_say_of_short_trainings_is_what_happens():
         said = adversary_cautions(chosen)
         assert len(said) == len(expected), (images, start, warmup, ramp, every, said, expected)
         assert all(words in told for words, told in zip(expected, said, strict=True))
+        if not felt:
+            keys = re.findall("start|warmup|ramp", said[0].split("nearest: ")[1])
+            better = adversary.model_copy(update=dict.fromkeys(keys, 0.0))
+            told = adversary_cautions(chosen.model_copy(update={"adversary": better}))
+            assert not any("the model feels the adversary" in words for words in told), said
 
 
 @pytest.mark.parametrize(

@@ -61,9 +61,19 @@ def save(
     if accelerator.is_main_process:
         present = saved(folder)
         good = [path for path in present if is_good(path)]
+        for left in folder.glob(".*.gone"):
+            shutil.rmtree(left, ignore_errors=True)
         for old in set(present) - {*present[-KEPT:], *good[-KEPT:]}:
-            shutil.rmtree(old, ignore_errors=True)
+            _remove(old)
     accelerator.wait_for_everyone()
+
+
+def _remove(path: Path) -> None:
+    """Removes a checkpoint; a break leaves it whole, or under a name that nobody reads."""
+    gone = path.with_name(f".{path.name}.gone")
+    shutil.rmtree(gone, ignore_errors=True)
+    path.rename(gone)
+    shutil.rmtree(gone, ignore_errors=True)
 
 
 def saved(folder: Path) -> list[Path]:
@@ -77,7 +87,7 @@ def drop_after(accelerator: Accelerator, folder: Path, images: int) -> None:
     if accelerator.is_main_process:
         for path in reversed(saved(folder)):
             if int(path.name) > images:
-                shutil.rmtree(path)
+                _remove(path)
     accelerator.wait_for_everyone()
 
 

@@ -11,12 +11,14 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from hiresvae.errors import UserError
 from hiresvae.settings import Settings
 from hiresvae.training.late import Late
+from hiresvae.training.spread import COLLAPSED
 
 FILE = "guard"
 CHECK_EVERY = 8
@@ -37,11 +39,11 @@ github.com/openai/vdvae, issue 25)."""
 CALM = 0.98
 """What is left after each accepted step of what a release added."""
 
-COLLAPSED = 0.01
-"""Variance of made pictures beside that of real ones, below which a batch shows one picture."""
-
 COLLAPSED_STEPS = 200
-"""Steps in a row of such batches that make a collapse."""
+"""Steps in a row whose pictures are all alike that make a collapse."""
+
+KINDS = 2
+"""Of made pictures that are told apart: reconstructions and samples."""
 
 NOWHERE = -1
 """Images of a checkpoint that a training went back to, before it ever did."""
@@ -98,12 +100,13 @@ class Guard(nn.Module):
         self.settings = settings
         self.restores, self.rate, self.late = 0, 1.0, Late()
         self.register_buffer("norms", torch.full((3, WINDOW), torch.nan))
-        for name in ("in_a_row", "skipped", "collapsed", "num_restores"):
+        for name in ("in_a_row", "skipped", "num_restores"):
             self.register_buffer(name, torch.zeros((), dtype=torch.int64))
+        self.register_buffer("collapsed", torch.zeros(KINDS, dtype=torch.int64))
         self.register_buffer("back_at", torch.full((), NOWHERE))
         self.register_buffer("num_norms", torch.zeros(3, dtype=torch.int64))
         self.register_buffer("slack", torch.ones(()))
-        self.register_buffer("was_alive", torch.zeros((), dtype=torch.bool))
+        self.register_buffer("was_alive", torch.zeros(KINDS, dtype=torch.bool))
         self.register_buffer("rate_factor", torch.ones(()))
         self.register_load_state_dict_pre_hook(_complete)  # type: ignore[no-untyped-call]
         self.register_load_state_dict_post_hook(_read_host)  # type: ignore[no-untyped-call]
@@ -125,8 +128,8 @@ class Guard(nn.Module):
             model_norm: norm of the model's gradient ``()``.
             critic_norm: of the critic's, where it steps.
             penalty: whether the critic's holds gradient penalties.
-            fake_spread: see `hiresvae.training.spread`; NaN, which tells nothing, changes nothing.
-                None where there are no fakes.
+            fake_spread: of each kind, see `hiresvae.training.spread`; NaN, which tells nothing,
+                changes nothing. None where there are no fakes.
         """
         rows = {MODEL: model_norm}
         if critic_norm is not None:
@@ -171,7 +174,7 @@ class Guard(nn.Module):
         """
         if number % CHECK_EVERY != CHECK_EVERY - 1 and not last:
             return None
-        counts = torch.stack([self.in_a_row, self.collapsed])
+        counts = torch.stack([self.in_a_row, self.collapsed.max()])
         seen = counts.tolist() if last else self.late.exchange(counts)
         if seen is None:
             return None
@@ -204,13 +207,13 @@ class Guard(nn.Module):
         """Returns the checkpoint to go back to, or None, which is the beginning.
 
         The last one that was written at peace. Where the training has been there already and wrote
-        no other since, what ails it may lie in that one: then the one before it.
+        no other since, what ails it may lie in that one: then the one before it, if there is one.
 
         Args:
             checkpoints: all that there are, oldest first.
         """
         good = [path for path in checkpoints if is_good(path)]
-        if good and int(good[-1].name) == self.back_at:
+        if len(good) > 1 and int(good[-1].name) == self.back_at:
             good.pop()
         return good[-1] if good else None
 
@@ -230,8 +233,10 @@ class Guard(nn.Module):
 
 
 def _complete(module: Guard, state: dict[str, Tensor], prefix: str, *_: object) -> None:
-    """Before loading: older versions did not save where a training went back to."""
+    """Before loading: what older versions did not save, or of all kinds of pictures together."""
     state.setdefault(f"{prefix}back_at", torch.full((), NOWHERE))
+    for name in ("collapsed", "was_alive"):
+        state[prefix + name] = state[prefix + name].expand(KINDS)
 
 
 def _read_host(module: Guard, _: object) -> None:
@@ -245,5 +250,8 @@ def is_good(checkpoint: Path) -> bool:
     file = checkpoint / f"{FILE}.safetensors"
     if not file.is_file():
         return True  # written before there was a guard
-    state = load_file(file)
-    return not state["in_a_row"] and not state["collapsed"]
+    try:
+        state = load_file(file)
+        return not state["in_a_row"].any() and not state["collapsed"].any()
+    except (SafetensorError, OSError, LookupError):
+        return False  # damaged: whoever continues from it is told

@@ -94,16 +94,18 @@ def _try_out(network: nn.Module, file: str, device: torch.device | str, side: in
         f"terms.features {file!r} must map float pictures (N, 3, H, W) in [0, 255], here (2, 3, "
         f"{side}, {side}), to finite float features (N, ...) that have a gradient"
     )
-    noise = torch.rand(2, 3, side, side, generator=torch.Generator().manual_seed(0))
-    pictures = (255 * noise).to(device).requires_grad_()
+    random = torch.Generator().manual_seed(0)
+    pictures = (255 * torch.rand(2, 3, side, side, generator=random)).to(device).requires_grad_()
     try:
         found = network(pictures)
         fault = _fault(found)
         if not fault:
-            pull = torch.autograd.grad(found.float().square().sum(), pictures, allow_unused=True)[0]
+            # Along a random direction: features of a fixed length have no pull along themselves.
+            some = torch.rand(found.shape, generator=random).to(found.device)
+            pull = torch.autograd.grad((found * some).sum(), pictures, allow_unused=True)[0]
             if pull is None or not pull.isfinite().all() or not pull.any():
                 fault = "features whose gradient is nothing, or not finite"
-    except RuntimeError as error:
+    except (RuntimeError, torch.jit.Error) as error:
         if is_out_of_memory(error):
             raise
         # Where a scripted network fails its words are a traceback; the last line says why.

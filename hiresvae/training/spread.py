@@ -2,14 +2,19 @@
 
 import torch
 from torch import Tensor
-from torch.nn.functional import adaptive_avg_pool2d
+from torch.nn.functional import adaptive_avg_pool2d, one_hot
 
+from hiresvae.devices import exact_products
 from hiresvae.models.contract import Outputs
 from hiresvae.training.objective import Fakes
 
 SIDE = 4
 """Side to which pictures are averaged before. One picture with grain drawn anew has up to 0.15 of
 the variance of real ones, at this side 0.003."""
+
+
+COLLAPSED = 0.01
+"""Variance of made pictures beside that of real ones, below which a batch shows one picture."""
 
 
 @torch.no_grad()
@@ -25,34 +30,45 @@ def moments(pictures: Tensor, labels: Tensor | None, classes: int) -> Tensor:
         ``(max(1, classes), 2 + D)`` float32: of each label the number of pictures, the sum of their
         squares, and their sum, D = 16 C.
     """
-    flat = adaptive_avg_pool2d(pictures.detach().float(), SIDE).flatten(1)
-    rows = torch.cat([flat.new_ones(len(flat), 1), flat.square().sum(1, True), flat], dim=1)
-    if labels is None:
-        return rows.sum(0, keepdim=True)
-    return rows.new_zeros(max(1, classes), rows.shape[1]).index_add_(0, labels, rows)
+    # What is left of the sums when the means are subtracted is small: no digit may be lost.
+    with torch.autocast(pictures.device.type, enabled=False), exact_products():
+        flat = adaptive_avg_pool2d(pictures.detach().float(), SIDE).flatten(1)
+        rows = torch.cat([flat.new_ones(len(flat), 1), flat.square().sum(1, True), flat], dim=1)
+        if labels is None:
+            return rows.sum(0, keepdim=True)
+        return one_hot(labels, max(1, classes)).to(rows).T @ rows
 
 
 @torch.no_grad()
 def spread(real: Tensor, *kinds: Tensor) -> Tensor:
-    """Returns the least variance within labels of made pictures, beside that of real ones, ``()``.
+    """Returns how far made pictures of each kind differ, beside real ones, ``(len(kinds),)``.
 
-    Reconstructions and samples are apart: together they would hide that all samples became one.
-    What is coarse has a picture's own, so it is no sample here. NaN where the batch cannot tell:
-    no two real pictures of one label in it, or no two of any kind.
+    The ratio of variances, within labels or of all, whichever is less: one picture a label is a
+    collapse, and so is one picture. Each kind is told apart: together reconstructions would hide
+    that all samples became one. What is coarse has a picture's own, so it is no sample here. NaN
+    where the batch cannot tell: no two pictures of one label are in it, and all of them differ.
 
     Args:
         real: `moments` of real pictures.
         kinds: those of each kind of made ones.
     """
     sums = torch.stack([real, *kinds])
+    within, known = _variance(sums)
+    of_all, several = _variance(sums.sum(1, keepdim=True))
+    inside = within[1:] / within[0].clamp_min(1e-8)
+    whole = of_all[1:] / of_all[0].clamp_min(1e-8)
+    inside = torch.where(known[1:] & known[0], inside, torch.nan)
+    # Pictures that are all alike are so within labels, too; of others only those of one label tell.
+    told = torch.where(whole < COLLAPSED, torch.fmin(whole, inside), torch.minimum(whole, inside))
+    return torch.where(several[1:] & several[0], told, torch.nan)
+
+
+def _variance(sums: Tensor) -> tuple[Tensor, Tensor]:
+    """Returns variances within groups of moments ``(..., K, 2 + D)``, and whether there is one."""
     count, squares, total = sums[..., 0], sums[..., 1], sums[..., 2:]
     within = (squares - total.square().sum(-1) / count.clamp_min(1)).sum(-1)
     freedom = (count - 1).clamp_min(0).sum(-1)
-    variance = within / freedom.clamp_min(1)
-    known = freedom > 0
-    least = torch.where(known, variance, torch.inf)[1:].amin()
-    ratio = least / variance[0].clamp_min(1e-8)
-    return torch.where(known[0] & known[1:].any(), ratio, torch.nan)
+    return within / freedom.clamp_min(1), freedom > 0
 
 
 def step_moments(

@@ -343,10 +343,12 @@ class Step:
         totals = {
             name: [torch.where(skip, torch.nan, total) for total in self._summed(sums, name)]
             for name in sums[0]
+            if name != "spread"  # which has told already
         }
         told: dict[str, Tensor] = {}
         if fake_spread is not None:
-            told["fake_spread"] = torch.where(skip, torch.nan, fake_spread)
+            least = torch.where(fake_spread.isnan(), torch.inf, fake_spread).amin()
+            told["fake_spread"] = torch.where(least.isfinite() & ~skip, least, torch.nan)
         if self.augment is not None and self.augment.adaptive and "critic_sign" in means:
             sign = self.accelerator.reduce(means["critic_sign"], "mean")
             self.augment.observe(torch.where(skip, TARGET, sign), training.batch_size)

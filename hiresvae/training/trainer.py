@@ -212,7 +212,7 @@ class Trainer:
         return Outcome(self.images, finished, stop.signal)
 
     def _go_back(self, trouble: str) -> None:
-        """Restores the last good checkpoint, or the beginning, to go on at a lower rate.
+        """Restores a good checkpoint, or the beginning, to go on at a lower rate.
 
         The lowered rate is saved at once: a training that is killed here goes on with it.
 
@@ -244,7 +244,6 @@ class Trainer:
     def _begin_again(self) -> None:
         """Puts everything back to where the run began."""
         vae, critic = self._build()
-        device = self.accelerator.device
         self.vae.load_state_dict(vae.state_dict())
         if critic is not None and self.networks.critic is not None:
             own = self.accelerator.unwrap_model(self.networks.critic)
@@ -268,7 +267,7 @@ class Trainer:
             fresh["augment"] = AugmentProbability(chosen)
             fresh["adversary_means"] = Averages(chosen, critic)
         for name, module in self._beside.items():
-            module.load_state_dict(fresh[name].to(device).state_dict())
+            module.load_state_dict(fresh[name].state_dict())
         self.images = 0
 
     def _set_rates(self, factor: float) -> None:

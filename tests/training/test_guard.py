@@ -110,7 +110,10 @@ def test_a_batch_that_cannot_tell_neither_makes_a_collapse_nor_ends_one():
     for _ in range(module.COLLAPSED_STEPS):
         watch.judge(FINE, FINE, FINE, fake_spread=norm(1e-5))
         watch.judge(FINE, FINE, FINE, fake_spread=norm(torch.nan))
-    assert watch.collapsed == module.COLLAPSED_STEPS and watch.skipped == 0
+    assert watch.collapsed.tolist() == 2 * [module.COLLAPSED_STEPS] and watch.skipped == 0
+    older = watch.state_dict() | {"collapsed": torch.tensor(7), "was_alive": torch.tensor(True)}
+    watch.load_state_dict(older)
+    assert watch.collapsed.tolist() == [7, 7], "of a version that counted all kinds together"
 
 
 def test_a_training_that_fails_from_one_checkpoint_twice_goes_further_back(tmp_path):
@@ -131,7 +134,11 @@ def test_a_training_that_fails_from_one_checkpoint_twice_goes_further_back(tmp_p
     later = written(80, calm)
     assert watch.way_back([*paths[:2], later, paths[2]]) == later, "it came further since"
     watch.went_back(calm, 32)
-    assert watch.way_back(paths[:1]) is None, "the beginning"
+    assert watch.way_back(paths[:1]) == paths[0], "the only one, at a lower rate"
+    assert watch.way_back(paths[2:]) is None, "the beginning"
+    (paths[1] / "guard.safetensors").write_bytes(b"")
+    assert watch.way_back(paths) == paths[0], "a damaged one is none"
+    written(64, calm)
     older = {name: value for name, value in calm.items() if name != "back_at"}
     watch.load_state_dict(older)
     assert watch.way_back(paths) == paths[1], "of a version that did not remember"

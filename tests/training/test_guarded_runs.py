@@ -283,6 +283,7 @@ def test_what_is_written_amid_the_trouble_does_not_drive_out_what_is_good(
     assert "back to 48 images, at 0.5" in (run / "train.log").read_text()
     left = sorted(path.name for path in (run / "checkpoints").glob("[0-9]*"))
     assert left == ["000000120", "000000128"], "at peace the last two are all"
+    assert not list((run / "checkpoints").glob(".*"))
 
 
 def test_before_the_first_checkpoint_it_begins_again(poisoned, train, tmp_path):

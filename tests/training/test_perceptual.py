@@ -238,6 +238,18 @@ class Bytes(nn.Module):
         return x.mean((2, 3)).to(torch.uint8)
 
 
+class Picky(nn.Module):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        if x.shape[3] < 32:
+            raise ValueError("too small")
+        return x.mean((2, 3))
+
+
+class Unit(nn.Module):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return nn.functional.normalize(x.mean((2, 3)))
+
+
 class Whole(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return x.mean()
@@ -254,6 +266,7 @@ class Whole(nn.Module):
         (Broken(), "it gave numbers that are not finite"),
         (Bytes(), "it gave numbers of the kind uint8"),
         (Whole(), "it gave a tensor of shape ()"),
+        (Picky(), "too small"),
     ],
 )
 def test_a_network_that_could_teach_nothing_is_refused(network, words, tmp_path, refused):
@@ -261,6 +274,11 @@ def test_a_network_that_could_teach_nothing_is_refused(network, words, tmp_path,
     file = str(script(network, tmp_path / "own.pt"))
     with refused(words, "here (2, 3, 8, 8)", file):
         make_sharpening(TermSettings(features=file), "cpu", 8)
+
+
+def test_features_of_a_fixed_length_have_a_gradient(tmp_path):
+    file = str(script(Unit(), tmp_path / "unit.pt"))
+    assert make_sharpening(TermSettings(features=file), "cpu", 8) is not None
 
 
 @pytest.mark.parametrize("chosen", ["features", pytest.param("lpips", marks=needs_weights)])
