@@ -79,7 +79,7 @@ def test_trouble_on_a_gpu_is_heard_of_a_look_later_and_not_again_once_it_went_ba
     assert guard.trouble(looks[0]) is None
     assert "2 steps in a row" in guard.trouble(looks[1])
     before = {name: value.clone() for name, value in guard.state_dict().items()}
-    guard.went_back(before)
+    guard.went_back(before, 0)
     assert guard.trouble(looks[2]) is None, "what was on its way is of no interest"
     assert guard.trouble(looks[3]) is None
 
