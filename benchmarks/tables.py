@@ -203,7 +203,9 @@ TABLES = {
         ],
         intervals=False,
     ),
-    "monet": small("Monet, 64 px", "monet_64", 80_000, [*COVERING, APART[1]]),
+    "monet": small(
+        "Monet, 64 px", "monet_64", 80_000, [*COVERING, APART[1]], seconds=192_832
+    ),
     "monet_32": four("Monet, 32 px", "monet_32", 48_000),
     "monet_32_seconds": four(
         "Monet, 32 px, equal seconds",
