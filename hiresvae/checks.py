@@ -45,6 +45,11 @@ def cautions(settings: Settings, processes: int = 1) -> list[str]:
         settings: checked.
         processes: processes that will train together.
     """
+    return [*split_cautions(settings, processes), *checks_adversary.cautions(settings)]
+
+
+def split_cautions(settings: Settings, processes: int = 1) -> list[str]:
+    """Returns in words where a batch in parts is not the same as a whole one; as `cautions`."""
     training, adversary = settings.training, settings.adversary
     rows = training.batch_size // (processes * training.accumulation)
     if adversary is None or adversary.critic == "patch" or rows % GROUP == 0:

@@ -189,7 +189,7 @@ RULES = (_distortion, _adversary, _kinds, _layer, _matching, _coarse, _introspec
 """What is asked of settings, in this order."""
 
 
-def adversary_cautions(settings: Settings) -> list[str]:
+def cautions(settings: Settings) -> list[str]:
     """Returns in words what is allowed of an adversary, but does nothing, or not what it seems.
 
     Args:

@@ -10,8 +10,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hiresvae.checks import cautions, check
-from hiresvae.checks_adversary import adversary_cautions
+from hiresvae.checks import cautions, check, split_cautions
 from hiresvae.configuration import dump_settings, load_settings
 from hiresvae.errors import Terminated, UserError, enough_memory, printable
 from hiresvae.pyramid import nearest_sizes
@@ -75,8 +74,7 @@ def train(
             if dry_run:
                 from hiresvae.commands.dry_run import describe
 
-                said = (*cautions(settings, processes), *adversary_cautions(settings))
-                print("\n".join((describe(settings), *said)))
+                print("\n".join((describe(settings), *cautions(settings, processes))))
                 return run.path
             accelerator = _accelerator(settings, run, device, processes)
             data = _opened(settings, run, accelerator, fresh)
@@ -101,7 +99,7 @@ def less_memory(settings: Settings, processes: int) -> str:
     training, data = settings.training, settings.data
     share = processes * training.accumulation
     parts = training.model_copy(update={"accumulation": 2 * training.accumulation})
-    same = not cautions(settings.model_copy(update={"training": parts}), processes)
+    same = not split_cautions(settings.model_copy(update={"training": parts}), processes)
     in_parts = "the same result, a batch in parts" if same else "a batch in parts"
     changes: list[tuple[str, Any, str]] = [
         ("training.accumulation", parts.accumulation, in_parts),
@@ -187,8 +185,7 @@ def _trained(
             "es" if accelerator.num_processes > 1 else "",
             f"{parameters:,}",
         )
-        said = cautions(settings, accelerator.num_processes)
-        for words in (*said, *adversary_cautions(settings)):
+        for words in cautions(settings, accelerator.num_processes):
             log.warning("%s", words)
     outcome = trainer.fit()
     accelerator.end_training()
@@ -316,7 +313,7 @@ def _same_run(settings: Settings, run: RunFolder, processes: int) -> None:
     except UserError as error:
         raise UserError(f"{error}; add --fresh to start again") from error
     old, new = (chosen.model_dump(exclude=_FREE) for chosen in (before, settings))
-    apart = any(cautions(one, processes) for one in (before, settings))
+    apart = any(split_cautions(one, processes) for one in (before, settings))
     for key, was, now in _differences(old, new):
         if key == "training.accumulation" and not apart:
             continue

@@ -214,25 +214,38 @@ def _rows(network: FeatureNetwork, images: Tensor) -> Tensor:
     )
     try:
         found = network.call(images)
-    except RuntimeError as error:
+    except FAILURES as error:
         if network.is_inception or is_out_of_memory(error) or is_lost_process(error):
             raise
-        # Where a scripted network fails its words are a traceback; the last line says why.
-        reason = str(error).strip().splitlines()[-1:] or [type(error).__name__]
-        raise OwnError(f"{network.name} failed ({reason[0].strip()}): {wanted}") from error
-    fault = _fault(found, len(images))
+        raise OwnError(f"{network.name} failed ({reason(error)}): {wanted}") from error
+    fault = fault_of(found, len(images)) or ("" if found.ndim == 2 else shape_of(found))
     if fault:  # one process alone may meet it: each says its own
         raise OwnError(f"{network.name} gave {fault}: {wanted}")
     rows: Tensor = found.float()
     return rows
 
 
-def _fault(found: Any, count: int) -> str:
-    """Returns what is wrong with the features of so many pictures; nothing if they are usable."""
+FAILURES = (RuntimeError, torch.jit.Error)
+"""What a scripted network ends with: of an operation, or raised in its own words."""
+
+
+def reason(error: Exception) -> str:
+    """Returns why a scripted network failed: its words are a traceback, and the last line says."""
+    lines = str(error).strip().splitlines()
+    return lines[-1].strip() if lines else type(error).__name__
+
+
+def shape_of(found: Tensor) -> str:
+    """Returns in words of which shape features are."""
+    return f"a tensor of shape {tuple(found.shape)}"
+
+
+def fault_of(found: Any, count: int) -> str:
+    """Returns what is wrong with features of so many pictures; nothing if they are ``(N, ...)``."""
     if not isinstance(found, Tensor):
         return f"no tensor but a {type(found).__name__}"
-    if found.ndim != 2 or len(found) != count or not found.shape[1]:
-        return f"a tensor of shape {tuple(found.shape)}"
+    if found.ndim < 2 or len(found) != count or not found.numel():
+        return shape_of(found)
     if not found.is_floating_point():
         return f"numbers of the kind {str(found.dtype).removeprefix('torch.')}"
     return "" if found.float().isfinite().all() else "numbers that are not finite"

@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from hiresvae.errors import UserError, is_out_of_memory
-from hiresvae.metrics.features import load_network
+from hiresvae.metrics.features import FAILURES, fault_of, load_network, reason
 from hiresvae.metrics.perceptual import load_module
 
 # The smallest side that each backbone can take.
@@ -98,34 +98,21 @@ def _try_out(network: nn.Module, file: str, device: torch.device | str, side: in
     pictures = (255 * torch.rand(2, 3, side, side, generator=random)).to(device).requires_grad_()
     try:
         found = network(pictures)
-        fault = _fault(found)
+        fault = fault_of(found, len(pictures))
+        if not fault and not found.requires_grad:
+            fault = "features without a gradient"
         if not fault:
             # Along a random direction: features of a fixed length have no pull along themselves.
             some = torch.rand(found.shape, generator=random).to(found.device)
             pull = torch.autograd.grad((found * some).sum(), pictures, allow_unused=True)[0]
             if pull is None or not pull.isfinite().all() or not pull.any():
                 fault = "features whose gradient is nothing, or not finite"
-    except (RuntimeError, torch.jit.Error) as error:
+    except FAILURES as error:
         if is_out_of_memory(error):
             raise
-        # Where a scripted network fails its words are a traceback; the last line says why.
-        reason = str(error).strip().splitlines()[-1:] or [type(error).__name__]
-        raise UserError(f"{wanted}; it failed: {reason[0].strip()}") from error
+        raise UserError(f"{wanted}; it failed: {reason(error)}") from error
     if fault:
         raise UserError(f"{wanted}; it gave {fault}")
-
-
-def _fault(found: object) -> str:
-    """Returns what is wrong with the features of two pictures; nothing if they will do."""
-    if not isinstance(found, Tensor):
-        return f"no tensor but a {type(found).__name__}"
-    if found.ndim < 2 or len(found) != 2 or not found.numel():
-        return f"a tensor of shape {tuple(found.shape)}"
-    if not found.is_floating_point():
-        return f"numbers of the kind {str(found.dtype).removeprefix('torch.')}"
-    if not found.isfinite().all():
-        return "numbers that are not finite"
-    return "" if found.requires_grad else "features without a gradient"
 
 
 def feature_distance(network: nn.Module, kind: str, pictures: Tensor, targets: Tensor) -> Tensor:

@@ -89,6 +89,13 @@ class Several(torch.nn.Module):
         return x.mean(dim=[2, 3]), x
 
 
+class Picky(torch.nn.Module):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        if x.shape[3] < 32:
+            raise ValueError("too small")
+        return x.mean(dim=[2, 3])
+
+
 def pictures(n: int = 5, channels: int = 3, side: int = 12) -> torch.Tensor:
     rng = torch.Generator().manual_seed(0)
     return torch.randint(0, 256, (n, channels, side, side), generator=rng, dtype=torch.uint8)
@@ -180,10 +187,12 @@ def test_a_file_that_is_no_network_is_the_users_mistake(tmp_path) -> None:
         ("not finite", "gave numbers that are not finite"),
         ("another side", r"failed \(.*mat1 and mat2"),
         ("several", "gave no tensor but a tuple"),
+        ("picky", r"failed \(.*too small\)"),
     ],
 )
 def test_a_network_that_gives_no_features_is_refused(tmp_path, kind, words) -> None:
-    module = Several() if kind == "several" else Output(kind)
+    own = {"several": Several, "picky": Picky}
+    module = own[kind]() if kind in own else Output(kind)
     network = load_network(str(script(module, tmp_path / "own.pt")))
     with pytest.raises(UserError, match=rf"^own\.pt {words}.*: it must map .* \(5, D\)$"):
         extract(pictures(5), network)
