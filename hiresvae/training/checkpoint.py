@@ -71,7 +71,6 @@ def save(
 def _remove(path: Path) -> None:
     """Removes a checkpoint; a break leaves it whole, or under a name that nobody reads."""
     gone = path.with_name(f".{path.name}.gone")
-    shutil.rmtree(gone, ignore_errors=True)
     path.rename(gone)
     shutil.rmtree(gone, ignore_errors=True)
 

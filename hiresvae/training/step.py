@@ -363,9 +363,9 @@ class Step:
             bound, adversarial = totals["balance"]
             self.balance.observe(bound, adversarial, training.batch_size)
         if "gradients" in totals:
-            rows = training.accumulation * self.accelerator.num_processes
+            parts = training.accumulation * self.accelerator.num_processes
             told |= {
-                name: total.norm() / rows
+                name: total.norm() / parts
                 for name, total in zip(NORMS, totals["gradients"], strict=False)
             }
         # Nor does a skipped step count in what is told: one has had 10^8 times the others' nats.
