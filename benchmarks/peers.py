@@ -12,6 +12,7 @@ A peer may be a Python file of one's own with a function ``train(task, watch)``,
 
 Usage:
     python benchmarks/peers.py --python ../peers/bin/python --marks 300,900,3600
+    python benchmarks/peers.py --marks 7200 --earlier benchmarks/results/peers/embedded_paintings_32
     python benchmarks/peers.py --data monet --size 64 --peers pythae_vae --set model.width=32
 """
 
@@ -27,7 +28,7 @@ import numpy as np
 import torch
 from command_line import parser_of
 from peer_packages import PEERS
-from peers_contest import Contest, against, own, write
+from peers_contest import Contest, against, own, told_before, write
 from peers_judge import GROUPS, Judge
 from sharpness import DATA, ROOT
 from trials import Job, say
@@ -125,6 +126,7 @@ def parse(words: Sequence[str] | None) -> argparse.Namespace:
     add("--samples", type=int, default=500, help="pictures at each mark")
     add("--features", default="auto", help="as in hiresvae evaluate")
     add("--metrics", default=GROUPS, help="as in hiresvae evaluate")
+    add("--earlier", type=Path, help="results of a contest before, to be shown beside this one's")
     add("--device", help="such as cpu; the accelerator if there is one")
     add("--seed", type=int, default=0)
     add("--runs", type=Path, default=Path("runs/peers"), help="folder of trainings and samples")
@@ -186,6 +188,7 @@ def main(words: Sequence[str] | None = None) -> None:
     contest = Contest(
         chosen.runs / title, chosen.out / title, chosen.marks, chosen.samples, chosen.seed,
         chosen.device, judge,
+        earlier=told_before(chosen.earlier, judge.asked) if chosen.earlier else (),
     )  # fmt: skip
     pictures = training_pictures(data, section.size, contest.runs / "train.npy")
     setting = [

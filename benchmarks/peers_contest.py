@@ -18,6 +18,7 @@ from trials import Job, again, finished, in_batches, measured, say
 from workers import worked
 
 from hiresvae.configuration import dump_settings
+from hiresvae.errors import UserError
 from hiresvae.run import write_json, write_whole
 
 TOLERANCE = 0.1
@@ -38,6 +39,7 @@ class Contest:
         judge: measures all.
         rows: of the table.
         absent: reason by name of whoever could not be run.
+        earlier: rows of contests before this one, in the table and the curves as well.
     """
 
     runs: Path
@@ -49,6 +51,7 @@ class Contest:
     judge: Judge
     rows: list[dict[str, Any]] = field(default_factory=list)
     absent: dict[str, str] = field(default_factory=dict)
+    earlier: Sequence[dict[str, Any]] = ()
 
     def folder(self, who: str) -> Path:
         """Returns the folder of a contestant's samples."""
@@ -66,6 +69,25 @@ class Contest:
         figures = self.judge.kept(pictures.numpy(), self.results / "held_out.json")
         row = {"who": "held-out pictures", "mark": None, "ours": False, "figures": figures}
         self.rows.append(row)
+
+
+def told_before(folder: Path, asked: dict[str, Any]) -> list[dict[str, Any]]:
+    """Returns the rows of an earlier contest's contestants.
+
+    Args:
+        folder: of its results.
+        asked: of the judge now.
+
+    Raises:
+        UserError: it is not there, or judged other pictures or otherwise.
+    """
+    summary = recorded(folder / "summary.json", "asked", "rows", mend="name a finished contest")
+    other = [key for key in asked if summary["asked"].get(key) != asked[key]]
+    if other:
+        raise UserError(
+            f"{folder} was judged by other {' and '.join(other)}, which cannot stand in one table"
+        )
+    return [row for row in summary["rows"] if row["mark"] is not None]
 
 
 def against(contest: Contest, peer: str, python: str, pictures: Path, options: Any) -> None:
@@ -255,7 +277,9 @@ def write(contest: Contest, setting: Sequence[str]) -> str:
         "rows": contest.rows,
     }
     write_json(out / "summary.json", summary)
-    table = markdown(contest.rows, contest.absent, setting)
+    mine = {(row["who"], row["mark"]) for row in contest.rows}
+    rows = [row for row in contest.earlier if (row["who"], row["mark"]) not in mine] + contest.rows
+    table = markdown(rows, contest.absent, setting)
     write_whole(out / "summary.md", table)
-    curves(contest.rows, floors, out / "curves.png")
+    curves(rows, floors, out / "curves.png")
     return table

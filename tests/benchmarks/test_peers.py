@@ -129,6 +129,31 @@ def test_the_same_command_trains_and_measures_nothing_twice(contest, monkeypatch
     assert {f for f in kept if after[f] != kept[f]} == {f for f in kept if f.name == "train.npy"}
 
 
+def test_a_contest_before_stands_in_the_same_table_and_curves(
+    contest, tmp_path, monkeypatch, refused
+):
+    folder, words = contest
+    fits = peers_contest.told_before(results(folder), summary(folder)["asked"])
+    assert [(row["who"], row["mark"]) for row in fits] == [
+        ("stub", 0.2), ("stub", 1.0), ("tiny", 0.2), ("tiny", 1.0),
+    ]  # fmt: skip
+    drawn = []
+    monkeypatch.setattr(peers_contest, "curves", lambda rows, *_: drawn.append(rows))
+    longer = [word for word in words if "--marks" not in word and "--out" not in word]
+    longer += [
+        "--marks=1", "--peers=", f"--out={tmp_path}", f"--earlier={results(folder)}",
+    ]  # fmt: skip
+    peers.main(longer)
+    assert len(drawn[-1]) == 5, "those of before, one of them anew, and the held-out pictures"
+    told = (tmp_path / results(folder).name / "summary.md").read_text().splitlines()
+    shown = [line.split(" | ")[:2] for line in told if line.startswith(("| stub", "| tiny"))]
+    assert shown == [["| stub", "0.2"], ["| tiny", "0.2"], ["| stub", "1"], ["| tiny", "1"]]
+    with refused("was judged by other samples"):
+        peers.main.__wrapped__([*longer, "--samples=17"])
+    with refused("name a finished contest"):
+        peers.main.__wrapped__([*longer, f"--earlier={tmp_path}"])
+
+
 def test_an_interpreter_that_is_not_there_is_a_reason(contest, tmp_path, monkeypatch):
     folder, words = contest
     monkeypatch.setattr(peers, "FIRST", 8)
