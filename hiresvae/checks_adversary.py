@@ -196,9 +196,10 @@ def cautions(settings: Settings) -> list[str]:
         settings: checked.
     """
     adversary, data = settings.adversary, settings.data
+    said = _idle_encoder(settings)
     if adversary is None:
-        return []
-    said = _idle(settings)
+        return [f"careful: {words}" for words in said]
+    said += _idle(settings)
     felt = [adversary.mean_matching, adversary.class_mean_matching]
     felt += [adversary.weight] if adversary.loss != "mean_features" else []
     felt += [adversary.classifier] if adversary.condition in ("classifier", "both") else []
@@ -222,6 +223,11 @@ def cautions(settings: Settings) -> list[str]:
             f"samples will come from prior.kind {drawn!r}, but the critic sees none of these: "
             f"adversary.fakes {adversary.fakes}; nearest: ['reconstructions', {wanted!r}]"
         )
+    if adversary.augment_probability == 0 and adversary.augment:
+        said.append(
+            f"adversary.augment_probability 0 leaves all pictures as they are, whatever "
+            f"adversary.augment {adversary.augment} says; nearest: 1.0"
+        )
     if adversary.augment_probability == "adaptive" and data.held_out == 0:
         said.append(
             "adversary.augment_probability 'adaptive' follows training pictures alone, as "
@@ -230,21 +236,31 @@ def cautions(settings: Settings) -> list[str]:
     return [f"careful: {words}" for words in said]
 
 
+def _idle_encoder(settings: Settings) -> list[str]:
+    """Returns why an encoder that should be a critic never is."""
+    chosen = settings.introspective
+    if chosen is None:
+        return []
+    if chosen.weight == 0:
+        return ["introspective.weight 0 teaches nothing; nearest: 1.0, or introspective null"]
+    if _felt(settings, chosen.start, chosen.ramp) < _steps(settings):
+        return []
+    sooner = _felt(settings, 0.0, chosen.ramp) < _steps(settings)
+    nearest = "introspective.start 0.0" if sooner else "introspective.start and ramp 0.0"
+    return [f"{_length(settings)} end before the encoder is a critic; nearest: {nearest}"]
+
+
 def _idle(settings: Settings) -> list[str]:
     """Returns what of an adversary never happens in so short a training."""
-    adversary, training = settings.adversary, settings.training
+    adversary, steps, length = settings.adversary, _steps(settings), _length(settings)
     assert adversary is not None
-    steps = -(-training.images // training.batch_size)
 
     def felt(start: float, warmup: float, ramp: float) -> int:
-        """The first step that the model feels; from 0 a ramp rises."""
-        begun = _steps(settings, start + warmup)
-        return math.floor(begun) + 1 if ramp > 0 else math.ceil(begun)
+        return _felt(settings, start + warmup, ramp)
 
-    def due(first: int, every: int) -> bool:
-        return -(-first // every) * every < steps
+    def due(first: int, every: int, before: int) -> bool:
+        return -(-first // every) * every < before
 
-    length = f"training.images {training.images} of {training.batch_size} a step"
     first = felt(adversary.start, adversary.warmup, adversary.ramp)
     if first >= steps:
         ways = {
@@ -256,22 +272,45 @@ def _idle(settings: Settings) -> list[str]:
         nearest = next(words for words, way in ways.items() if felt(*way) < steps)
         return [f"{length} end before the model feels the adversary; nearest: {nearest}"]
     said = []
-    judged = math.ceil(_steps(settings, adversary.start))
-    if adversary.gamma > 0 and not due(judged, adversary.penalty_every):
+    judged = math.ceil(_step_of(settings, adversary.start))
+    if adversary.gamma > 0 and not due(judged, adversary.penalty_every, steps):
         said.append(
             f"{length} end before gradient penalties are due, adversary.penalty_every "
             f"{adversary.penalty_every}; nearest: 1"
         )
     weighed = adversary.balance == "gradient_ratio" and adversary.weight > 0
-    if weighed and not due(first, adversary.balance_every):
+    # What a step weighs is felt from the next one on.
+    if weighed and not due(first, adversary.balance_every, steps - 1):
+        nearest = "1" if due(first, 1, steps - 1) else "adversary.balance 'fixed'"
         said.append(
             f"{length} end before the adversary is weighed, adversary.balance_every "
             f"{adversary.balance_every}, and until then the model feels nothing of its verdict; "
-            "nearest: 1"
+            f"nearest: {nearest}"
+        )
+    risen = 1 - adversary.start - adversary.warmup
+    if round(adversary.ramp - risen, 6) > 0:
+        said.append(
+            f"adversary.ramp {adversary.ramp:g} goes beyond the end: the adversary comes to "
+            f"{risen / adversary.ramp:.2g} of its weight; nearest: {risen:g}"
         )
     return said
 
 
-def _steps(settings: Settings, share: float) -> float:
+def _length(settings: Settings) -> str:
+    training = settings.training
+    return f"training.images {training.images} of {training.batch_size} a step"
+
+
+def _felt(settings: Settings, begun: float, ramp: float) -> int:
+    """Returns the first step that is felt of what begins after a share; from 0 a ramp rises."""
+    step = _step_of(settings, begun)
+    return math.floor(step) + 1 if ramp > 0 else math.ceil(step)
+
+
+def _steps(settings: Settings) -> int:
+    return -(-settings.training.images // settings.training.batch_size)
+
+
+def _step_of(settings: Settings, share: float) -> float:
     """Returns a share of the training in steps; shares such as 0.1 are not exact."""
     return round(share * settings.training.images / settings.training.batch_size, 6)

@@ -16,6 +16,9 @@ from safetensors import SafetensorError
 from hiresvae.errors import OwnError
 from hiresvae.paths import aside
 
+PART, OLD, GONE = ".part", ".old", ".gone"
+"""Endings of hidden folders: being filled, to be replaced, being removed."""
+
 
 @contextlib.contextmanager
 def explained(what: str, where: Path) -> Iterator[None]:
@@ -122,12 +125,18 @@ class RunFolder:
         return self.path / "rungs.png"
 
     def create(self) -> None:
-        """Makes the folder and tries to write in it, before anything long begins."""
+        """Makes the folder and tries to write in it, before anything long begins.
+
+        What a kill amid a save left in it is put right: see `mend`.
+        """
         with explained("writing", self.path):
             self.path.mkdir(parents=True, exist_ok=True)
             probe = self.path / ".probe"
             probe.write_text("")
             probe.unlink()
+            for path in (self.model, self.model_best):
+                mend(self.path, path.name)
+            mend(self.checkpoints)
 
     def clear(self) -> None:
         """Removes what an earlier run left, and nothing that is not a run's."""
@@ -178,8 +187,7 @@ def written_aside(path: Path, processes: Any = None) -> Iterator[Path]:
             ``wait_for_everyone`` such as an Accelerator; None for one.
     """
     processes = processes or _Alone()
-    new = path.with_name(f".{path.name}.part")
-    old = path.with_name(f".{path.name}.old")
+    new, old = (path.with_name(f".{path.name}{ending}") for ending in (PART, OLD))
     with explained("writing", path):
         if processes.is_main_process:
             shutil.rmtree(new, ignore_errors=True)
@@ -201,6 +209,24 @@ def written_aside(path: Path, processes: Any = None) -> Iterator[Path]:
                 old.rename(path)
             raise
         processes.wait_for_everyone()
+
+
+def mend(folder: Path, names: str = "[0-9]*") -> None:
+    """Puts right what a process killed in `written_aside`, or while it removed, left in a folder.
+
+    The old goes back to its name where no new one came; what is half there is removed.
+
+    Args:
+        folder: in which nobody writes just now.
+        names: pattern of the folders that were written in it; unless told, of checkpoints.
+    """
+    for old in folder.glob(f".{names}{OLD}"):
+        path = old.with_name(old.name[1 : -len(OLD)])
+        if not path.exists():
+            old.rename(path)
+    for ending in (OLD, PART, GONE):
+        for left in folder.glob(f".{names}{ending}"):
+            _remove(left, ignore_errors=True)
 
 
 def _to_disk(folder: Path) -> None:

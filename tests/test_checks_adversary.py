@@ -153,6 +153,28 @@ SHORT = {"training__images": 64, "training__batch_size": 8, "adversary__ramp": 0
             {"adversary__balance": "gradient_ratio"},
             "with adversary.weight 4 pulls 4 times as hard as the bound, however far",
         ),
+        (
+            SHORT
+            | {"adversary__start": 0.5, "adversary__warmup": 0.0}
+            | {"adversary__balance": "gradient_ratio", "adversary__weight": 0.25}
+            | {"adversary__balance_every": 7, "adversary__penalty_every": 1},
+            "before the adversary is weighed, adversary.balance_every 7, .*; nearest: 1",
+        ),
+        (
+            SHORT
+            | {"adversary__start": 0.875, "adversary__warmup": 0.0}
+            | {"adversary__balance": "gradient_ratio", "adversary__weight": 0.25}
+            | {"adversary__penalty_every": 1},
+            "before the adversary is weighed, .*; nearest: adversary.balance 'fixed'",
+        ),
+        (
+            {"adversary__start": 0.3, "adversary__warmup": 0.0, "adversary__ramp": 1.0},
+            "adversary.ramp 1 goes beyond the end: .* to 0.7 of its weight; nearest: 0.7",
+        ),
+        (
+            {"adversary__augment_probability": 0.0, "adversary__augment": ["translation"]},
+            "leaves all pictures as they are, whatever .*translation.* nearest: 1.0",
+        ),
         ({"prior__kind": "standard"}, "the critic sees none of these: .*'standard']"),
         (
             {"adversary__weight": 0.0, "adversary__feature_matching": 0.0},
@@ -177,6 +199,27 @@ def test_what_of_an_adversary_does_nothing_is_told(values, sentence):
     check(chosen)
     (said,) = cautions(chosen)
     assert re.search(sentence, said) and said.startswith("careful: ")
+
+
+@pytest.mark.parametrize(
+    ("values", "sentence"),
+    [
+        ({"introspective__weight": 0.0}, "introspective.weight 0 teaches nothing; nearest: 1.0"),
+        ({"introspective__start": 0.97, "introspective__ramp": 0.0}, "nearest: .*start 0.0$"),
+        ({"introspective__start": 0.8, "introspective__ramp": 0.2}, "before the encoder is a"),
+        ({"introspective__start": 0.75, "introspective__ramp": 0.0}, None),
+        ({}, None),
+    ],
+)
+def test_an_encoder_that_is_never_a_critic_is_told(values, sentence):
+    length = {"training__images": 32, "training__batch_size": 8}
+    if values == {"introspective__start": 0.8, "introspective__ramp": 0.2}:
+        length["training__images"] = 8
+    chosen = settings(**{"introspective__fakes": "standard"} | length | values)
+    check(chosen)
+    said = cautions(chosen)
+    assert len(said) == (sentence is not None)
+    assert all(re.search(sentence, words) and words.startswith("careful: ") for words in said)
 
 
 @pytest.mark.parametrize(
@@ -217,7 +260,8 @@ def test_what_the_cautions_say_of_short_trainings_is_what_happens():
             for words, happens in (
                 ("the model feels", any(felt) or felt),
                 ("penalties are due", any(opponent.penalises(n) for n in judged) or not felt),
-                ("is weighed", any(Balance(adversary).due(n) for n in felt) or not felt),
+                ("is weighed", any(Balance(adversary).due(n) for n in felt[:-1]) or not felt),
+                ("beyond the end", start + warmup + ramp <= 1 or not felt),
             )
             if not happens
         ]

@@ -151,6 +151,29 @@ def test_what_a_killed_process_left_aside_is_no_hindrance(tmp_path):
     assert [p.name for p in tmp_path.iterdir()] == ["model"]
 
 
+def test_what_a_killed_process_had_half_replaced_goes_back_to_its_name(tmp_path):
+    run = RunFolder(tmp_path)
+    left = {
+        "checkpoints/.000000064.old": "checkpoints/000000064",
+        "checkpoints/.000000064.part": None,
+        "checkpoints/.000000032.gone": None,
+        ".model_best.old": "model_best",
+        ".model_best.part": None,
+        ".model.old": None,
+        "model": "model",
+        ".mine.old": ".mine.old",
+    }
+    for name in left:
+        (tmp_path / name).mkdir(parents=True)
+        (tmp_path / name / "a").write_text(name)
+    run.create()
+    files = {str(path.parent.relative_to(tmp_path)): path for path in tmp_path.rglob("a")}
+    assert {name: path.read_text() for name, path in files.items()} == {
+        there: name for name, there in left.items() if there is not None
+    }
+    assert not list(run.checkpoints.glob(".*"))
+
+
 def test_metrics_are_rewound_to_the_state_that_training_goes_on_from(tmp_path):
     metrics = MetricsFile(tmp_path / "metrics.jsonl")
     metrics.rewind(0)

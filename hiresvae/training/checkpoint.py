@@ -3,9 +3,10 @@
 import hashlib
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from pickle import UnpicklingError
+from typing import Any
 
 from accelerate import Accelerator
 from safetensors import SafetensorError
@@ -13,14 +14,18 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from hiresvae.errors import UserError, is_out_of_memory
-from hiresvae.run import written_aside
-from hiresvae.training.guard import is_good
+from hiresvae.run import GONE, mend, written_aside
+from hiresvae.training.guard import Guard, is_good
+from hiresvae.training.schedule import Schedule
 
 KEPT = 2
 """Last checkpoints that are kept, and last good ones: a training in trouble goes back to these."""
 MANIFEST = "manifest.json"
-LATER = {"guard", "schedule"}
-"""Modules that checkpoints of older versions lack; they begin anew."""
+LATER: dict[str, Callable[[Any], nn.Module]] = {
+    "guard": lambda known: Guard(known.settings),
+    "schedule": lambda known: Schedule(known.images),
+}
+"""Modules that checkpoints of older versions lack, which then begin anew."""
 
 
 def _digest(path: Path) -> str:
@@ -61,8 +66,7 @@ def save(
     if accelerator.is_main_process:
         present = saved(folder)
         good = [path for path in present if is_good(path)]
-        for left in folder.glob(".*.gone"):
-            shutil.rmtree(left, ignore_errors=True)
+        mend(folder)
         for old in set(present) - {*present[-KEPT:], *good[-KEPT:]}:
             _remove(old)
     accelerator.wait_for_everyone()
@@ -70,7 +74,7 @@ def save(
 
 def _remove(path: Path) -> None:
     """Removes a checkpoint; a break leaves it whole, or under a name that nobody reads."""
-    gone = path.with_name(f".{path.name}.gone")
+    gone = path.with_name(f".{path.name}{GONE}")
     path.rename(gone)
     shutil.rmtree(gone, ignore_errors=True)
 
@@ -121,8 +125,9 @@ def load(accelerator: Accelerator, path: Path, beside: Mapping[str, nn.Module]) 
         accelerator.load_state(str(path))
         for name, module in beside.items():
             if name in LATER and f"{name}.safetensors" not in hashes:
-                continue
-            module.load_state_dict(load_file(path / f"{name}.safetensors"))
+                module.load_state_dict(LATER[name](module).state_dict())
+            else:
+                module.load_state_dict(load_file(path / f"{name}.safetensors"))
     except (
         UnpicklingError,
         SafetensorError,

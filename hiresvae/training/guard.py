@@ -45,8 +45,8 @@ COLLAPSED_STEPS = 200
 KINDS = 2
 """Of made pictures that are told apart: reconstructions and samples."""
 
-NOWHERE = -1
-"""Images of a checkpoint that a training went back to, before it ever did."""
+NEVER = -1
+"""Images at which a training was in trouble, before it ever was."""
 
 SLOWER = 0.5
 """Factor of both learning rates at each restore."""
@@ -93,7 +93,7 @@ class Guard(nn.Module):
     was_alive: Tensor
     num_restores: Tensor
     rate_factor: Tensor
-    back_at: Tensor
+    trouble_at: Tensor
 
     def __init__(self, settings: Settings) -> None:
         super().__init__()
@@ -103,7 +103,7 @@ class Guard(nn.Module):
         for name in ("in_a_row", "skipped", "num_restores"):
             self.register_buffer(name, torch.zeros((), dtype=torch.int64))
         self.register_buffer("collapsed", torch.zeros(KINDS, dtype=torch.int64))
-        self.register_buffer("back_at", torch.full((), NOWHERE))
+        self.register_buffer("trouble_at", torch.full((), NEVER))
         self.register_buffer("num_norms", torch.zeros(3, dtype=torch.int64))
         self.register_buffer("slack", torch.ones(()))
         self.register_buffer("was_alive", torch.zeros(KINDS, dtype=torch.bool))
@@ -203,38 +203,41 @@ class Guard(nn.Module):
             f"or {clip}, and start again with --fresh"
         )
 
-    def way_back(self, checkpoints: Sequence[Path]) -> Path | None:
+    def way_back(self, checkpoints: Sequence[Path], images: int) -> Path | None:
         """Returns the checkpoint to go back to, or None, which is the beginning.
 
-        The last one that was written at peace. Where the training has been there already and wrote
-        no other since, what ails it may lie in that one: then the one before it, if there is one.
+        The last one that was written at peace. Where trouble comes again less than a checkpoint
+        later than the last time, what ails the training may lie in that one: then the oldest that
+        was kept, however many were written on the way here.
 
         Args:
             checkpoints: all that there are, oldest first.
+            images: seen, with which the training is in trouble.
         """
         good = [path for path in checkpoints if is_good(path)]
-        if len(good) > 1 and int(good[-1].name) == self.back_at:
-            good.pop()
-        return good[-1] if good else None
+        last = int(self.trouble_at)
+        again = last != NEVER and images < last + self.settings.training.checkpoint
+        return good[0 if again else -1] if good else None
 
     def went_back(self, before: dict[str, Tensor], images: int) -> None:
         """After an older state was read: keeps what was counted, and lowers the rate.
 
         Args:
             before: the `state_dict` from before it was read, cloned.
-            images: that the older state has seen.
+            images: seen when the trouble came.
         """
         now = self.state_dict()
         now |= {"skipped": before["skipped"], "num_restores": before["num_restores"] + 1}
         now |= {"rate_factor": before["rate_factor"] * SLOWER}
-        now |= {"back_at": torch.full_like(before["back_at"], images)}
+        now |= {"trouble_at": torch.full_like(before["trouble_at"], images)}
         now |= {name: torch.zeros_like(now[name]) for name in ("in_a_row", "collapsed")}
         self.load_state_dict(now)
 
 
 def _complete(module: Guard, state: dict[str, Tensor], prefix: str, *_: object) -> None:
     """Before loading: what older versions did not save, or of all kinds of pictures together."""
-    state.setdefault(f"{prefix}back_at", torch.full((), NOWHERE))
+    state.setdefault(f"{prefix}trouble_at", torch.full((), NEVER))
+    state.pop(f"{prefix}back_at", None)
     for name in ("collapsed", "was_alive"):
         state[prefix + name] = state[prefix + name].expand(KINDS)
 

@@ -10,6 +10,8 @@ holds moments for each weight, so it is as two), not one after the other; the te
 made pictures once more for the decoder has the weight 1e-8 there and is left out.
 """
 
+from typing import NamedTuple
+
 import torch
 from torch import Tensor
 from torch.func import functional_call
@@ -39,6 +41,22 @@ def encoder_names(vae: VAE) -> set[str]:
     parts = [vae.encoder, *(rung.read for rung in vae.decoder.rung_list)]
     own = {id(parameter) for part in parts for parameter in part.parameters()}
     return {name for name, parameter in vae.named_parameters() if id(parameter) in own}
+
+
+class Introspected(NamedTuple):
+    """What a step takes from the encoder as critic.
+
+    Attributes:
+        judged: what the encoder is to learn, weighted, ``()``.
+        felt: what the decoder feels of it, weighted, ``()``.
+        made: N reconstructions and N samples ``(2N, C, H, W)``.
+        logs: figures by name.
+    """
+
+    judged: Tensor
+    felt: Tensor
+    made: Tensor
+    logs: dict[str, Tensor]
 
 
 class Introspection:
@@ -75,8 +93,8 @@ class Introspection:
 
     def __call__(
         self, outputs: Outputs, labels: Tensor | None, noise: Noise, beta: float, ramp: float
-    ) -> tuple[Tensor, dict[str, Tensor]]:
-        """Returns what to add to the loss of the step, and the logs.
+    ) -> Introspected:
+        """Returns what to add to the loss of the step, and what it was worked out from.
 
         Args:
             outputs: of real pictures, N rows.
@@ -102,7 +120,7 @@ class Introspection:
             "rate_nats_of_reconstructions": of_reconstructions,
             "rate_nats_of_samples": of_samples,
         }
-        return weight * judged + (made * push).sum(), logs
+        return Introspected(weight * judged, (made * push).sum(), made, logs)
 
     def make(self, outputs: Outputs, labels: Tensor | None, noise: Noise) -> Tensor:
         """Returns N reconstructions and N samples ``(2N, C, H, W)``, of the decoder alone."""

@@ -155,6 +155,14 @@ class Fakes:
             return outputs.reconstruction
         return outputs.reconstruction.index_copy(0, self.sampled, outputs.sample)
 
+    def drawn(self, outputs: Outputs, labels: Tensor | None) -> tuple[Tensor, Tensor | None]:
+        """Returns the invented samples ``(k, C, H, W)`` and their labels ``(k,)``."""
+        rows = self.sampled[self.invented]
+        samples = outputs.reconstruction[:0]  # there are none
+        if outputs.sample is not None:
+            samples = outputs.sample[self.invented]
+        return samples, None if labels is None else labels[rows]
+
 
 @functools.lru_cache(maxsize=32)
 def _plan(

@@ -1,12 +1,12 @@
 """How far made pictures differ from one another: what tells a collapse."""
 
+from collections.abc import Iterable
+
 import torch
 from torch import Tensor
 from torch.nn.functional import adaptive_avg_pool2d, one_hot
 
 from hiresvae.devices import exact_products
-from hiresvae.models.contract import Outputs
-from hiresvae.training.objective import Fakes
 
 SIDE = 4
 """Side to which pictures are averaged before. One picture with grain drawn anew has up to 0.15 of
@@ -39,6 +39,11 @@ def moments(pictures: Tensor, labels: Tensor | None, classes: int) -> Tensor:
         return one_hot(labels, max(1, classes)).to(rows).T @ rows
 
 
+def moments_of(kinds: Iterable[tuple[Tensor, Tensor | None]], classes: int) -> tuple[Tensor, ...]:
+    """Returns the `moments` of each kind of pictures with their labels, the real ones first."""
+    return tuple(moments(pictures, labels, classes) for pictures, labels in kinds)
+
+
 @torch.no_grad()
 def spread(real: Tensor, *kinds: Tensor) -> Tensor:
     """Returns how far made pictures of each kind differ, beside real ones, ``(len(kinds),)``.
@@ -69,23 +74,3 @@ def _variance(sums: Tensor) -> tuple[Tensor, Tensor]:
     within = (squares - total.square().sum(-1) / count.clamp_min(1)).sum(-1)
     freedom = (count - 1).clamp_min(0).sum(-1)
     return within / freedom.clamp_min(1), freedom > 0
-
-
-def step_moments(
-    images: Tensor, outputs: Outputs, labels: Tensor | None, fakes: Fakes, classes: int
-) -> tuple[Tensor, ...]:
-    """Returns `moments` of what a step, or a part of it, shows: what `spread` takes.
-
-    Args:
-        images: real pictures ``(N, C, H, W)``.
-        outputs: what the model made of them, and beside them.
-        labels: ``(N,)`` of the images; or None.
-        fakes: which rows are what.
-        classes: that there are.
-    """
-    invented, theirs = images[:0], None if labels is None else labels[:0]
-    if outputs.sample is not None:
-        invented = outputs.sample[fakes.invented]
-        theirs = None if labels is None else labels[fakes.sampled[fakes.invented]]
-    kinds = ((images, labels), (outputs.reconstruction, labels), (invented, theirs))
-    return tuple(moments(pictures, labels, classes) for pictures, labels in kinds)

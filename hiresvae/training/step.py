@@ -42,7 +42,7 @@ from hiresvae.training.running_prior import RunningGaussian
 from hiresvae.training.schedule import Schedule
 from hiresvae.training.sharpening import make_sharpening
 from hiresvae.training.shown import shown
-from hiresvae.training.spread import spread, step_moments
+from hiresvae.training.spread import moments_of, spread
 from hiresvae.training.steady import Steady
 from hiresvae.training.suspects import Gradients, Suspects
 
@@ -197,15 +197,17 @@ class Step:
         if self.penalties is not None:
             extra, terms = self.penalties(outputs, seen, labels, noise.normal)
             loss, logs = loss + extra, logs | terms
+        sums: Sums = {"prior": self.running.sums(outputs.top, labels)}
+        sums |= self.steady.sums(outputs)
+        felt: Tensor | None = None
         if self.introspection is not None:
             feeling = adversary_share(self.introspection.settings, share)
             if feeling is not None:
                 with self.accelerator.autocast():
-                    extra, terms = self.introspection(outputs, labels, noise, beta, feeling)
-                loss, logs = loss + extra, logs | terms
-        sums: Sums = {"prior": self.running.sums(outputs.top, labels)}
-        sums |= self.steady.sums(outputs)
-        felt: Tensor | None = None
+                    told = self.introspection(outputs, labels, noise, beta, feeling)
+                loss, logs, felt = loss + told.judged + told.felt, logs | told.logs, told.felt
+                made = [(pictures, labels) for pictures in (images, *told.made.chunk(2))]
+                sums["spread"] = moments_of(made, self.vae.classes)
         if fakes is not None:
             mixed = fakes.mix(outputs)
             # Penalties are of second order: whatever else is shortened, they are float32.
@@ -222,11 +224,13 @@ class Step:
                 weight = self.adversary.settings.weight if self.adversary else 0.0
                 logs["adversary_weight"] = (ramp or 0.0) * weight * self.balance.ratio
             sums["means"] = verdict.observed
-            sums["spread"] = step_moments(images, outputs, labels, fakes, self.vae.classes)
+            made = [(images, labels), (outputs.reconstruction, labels)]
+            sums["spread"] = moments_of([*made, fakes.drawn(outputs, labels)], self.vae.classes)
             with self.accelerator.autocast():
-                felt = push.felt(mixed, self.vae, outputs, labels, fakes, noise)
+                pushed = push.felt(mixed, self.vae, outputs, labels, fakes, noise)
             if ramp:
-                loss = loss + felt
+                loss = loss + pushed
+            felt = pushed if felt is None else felt + pushed
             if alone is not None:
                 last, towards = self.vae.last_layer, alone.to(mixed.dtype)
                 sums["balance"] = (

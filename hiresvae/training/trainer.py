@@ -222,12 +222,12 @@ class Trainer:
         watch, here = self.step.guard, self.images
         watch.give_up(trouble)
         before = {name: value.clone() for name, value in watch.state_dict().items()}
-        way = watch.way_back(checkpoint.saved(self.run.checkpoints))
+        way = watch.way_back(checkpoint.saved(self.run.checkpoints), here)
         if way is not None:
             self.images = checkpoint.load(self.accelerator, way, self._beside)
         else:
             self._begin_again()
-        watch.went_back(before, self.images)
+        watch.went_back(before, here)
         checkpoint.drop_after(self.accelerator, self.run.checkpoints, self.images)
         self._checkpoint()
         if self.accelerator.is_main_process:

@@ -116,32 +116,31 @@ def test_a_batch_that_cannot_tell_neither_makes_a_collapse_nor_ends_one():
     assert watch.collapsed.tolist() == [7, 7], "of a version that counted all kinds together"
 
 
-def test_a_training_that_fails_from_one_checkpoint_twice_goes_further_back(tmp_path):
+def test_a_training_that_fails_at_the_same_place_again_goes_further_back(tmp_path):
     def written(images, state):
         path = tmp_path / f"{images:09d}"
         path.mkdir(exist_ok=True)
         save_file(state, path / "guard.safetensors")
         return path
 
-    watch = guard()
+    watch = guard(checkpoint=32)
     calm = {name: value.clone() for name, value in watch.state_dict().items()}
     broken = calm | {"in_a_row": torch.tensor(3)}
     states = ((32, calm), (64, calm), (96, broken))
     paths = [written(images, state) for images, state in states]
-    assert watch.way_back(paths) == paths[1]
-    watch.went_back(calm, 64)
-    assert watch.way_back(paths) == paths[0], "what ails it may lie there"
-    later = written(80, calm)
-    assert watch.way_back([*paths[:2], later, paths[2]]) == later, "it came further since"
-    watch.went_back(calm, 32)
-    assert watch.way_back(paths[:1]) == paths[0], "the only one, at a lower rate"
-    assert watch.way_back(paths[2:]) is None, "the beginning"
-    (paths[1] / "guard.safetensors").write_bytes(b"")
-    assert watch.way_back(paths) == paths[0], "a damaged one is none"
-    written(64, calm)
-    older = {name: value for name, value in calm.items() if name != "back_at"}
-    watch.load_state_dict(older)
-    assert watch.way_back(paths) == paths[1], "of a version that did not remember"
+    assert watch.way_back(paths, 100) == paths[1]
+    watch.went_back(calm, 100)
+    assert watch.way_back(paths, 100) == paths[0], "what ails it may lie in the last one"
+    assert watch.way_back(paths, 131) == paths[0], "it came no checkpoint further since"
+    assert watch.way_back(paths, 132) == paths[1], "it did"
+    assert watch.way_back(paths[1:], 90) == paths[1], "the only one, at a lower rate"
+    assert watch.way_back(paths[2:], 100) is None, "the beginning"
+    (paths[0] / "guard.safetensors").write_bytes(b"")
+    assert watch.way_back(paths, 100) == paths[1], "a damaged one is none"
+    written(32, calm)
+    older = {name: value for name, value in calm.items() if name != "trouble_at"}
+    watch.load_state_dict(older | {"back_at": torch.tensor(64)})
+    assert watch.way_back(paths, 100) == paths[1], "of a version that did not remember"
 
 
 def test_the_host_looks_now_and_then_and_at_the_end():

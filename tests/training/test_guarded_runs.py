@@ -170,6 +170,25 @@ def test_coarse_fakes_do_not_hide_that_all_samples_became_one(make_trainer, monk
     assert abs(step(1)["fake_spread"]) < 1e-5
 
 
+def test_a_collapse_is_seen_where_the_encoder_is_the_critic(make_trainer, monkeypatch):
+    trainer = make_trainer(
+        "adversary=null", "introspective.start=0", "introspective.ramp=0", "model.kl_warmup=0"
+    )  # fmt: skip
+    step = trainer.step
+    trainer._set_rates(1.0)
+    logs = step(0, measure=True)
+    assert logs["fake_spread"] > 0 and logs["adversary_gradient_norm"] > 0
+    assert logs["adversary_gradient_norm_at_top"] == 0, "latents are held still"
+    make = step.introspection.make
+
+    def collapsed(*given):
+        made = make(*given)
+        return torch.cat([made[:8], made[8:9].expand(8, -1, -1, -1)])
+
+    monkeypatch.setattr(step.introspection, "make", collapsed)
+    assert abs(step(1)["fake_spread"]) < 1e-5
+
+
 def test_gradients_of_each_term_are_told_where_they_meet(make_trainer):
     trainer = make_trainer("adversary.start=0", "adversary.ramp=0", "model.kl_warmup=0")
     trainer._set_rates(1.0)
@@ -286,6 +305,45 @@ def test_what_is_written_amid_the_trouble_does_not_drive_out_what_is_good(
     assert not list((run / "checkpoints").glob(".*"))
 
 
+GOING_BACK = """
+# Goes back to its only checkpoint, and is killed while the lowered rate is saved in it.
+import os, pathlib, signal, sys
+import torch
+torch.set_num_threads(1)
+from hiresvae.commands.train import train
+from hiresvae.training import step
+
+real, call = step.bound_loss, step.Step.__call__
+
+def poisoned(self, number, **options):
+    sick = number >= 6 and self.guard.rate == 1.0
+    step.bound_loss = (lambda *given, **more: real(*given, **more) * torch.nan) if sick else real
+    return call(self, number, **options)
+
+def rename(self, other):
+    if self.name == ".000000032.part" and self.with_name(".000000032.old").exists():
+        os.kill(os.getpid(), signal.SIGKILL)
+    return whole(self, other)
+
+step.Step.__call__, whole = poisoned, pathlib.Path.rename
+if len(sys.argv) > 3:
+    pathlib.Path.rename = rename
+train(sys.argv[1], ["training.patience=2", "training.images=72"], out=sys.argv[2])
+"""
+
+
+def test_killed_while_it_goes_back_it_goes_back_again(tiny, python, weights, tmp_path):
+    """The checkpoint lay whole under a hidden name, and the training began from nothing."""
+    for name, killed in (("run", ["kill"]), ("run", []), ("other", [])):
+        done = python("-c", GOING_BACK, str(tiny), str(tmp_path / name), *killed)
+        assert done.returncode == (-signal.SIGKILL if killed else 0), done.stderr
+    said = (tmp_path / "run" / "train.log").read_text()
+    assert "continuing from 32 images" in said
+    assert said.count("back to 32 images, at 0.5 of the learning rate") == 1, "the second's"
+    assert weights(tmp_path / "run") == weights(tmp_path / "other")
+    assert not list((tmp_path / "run" / "checkpoints").glob(".*"))
+
+
 def test_before_the_first_checkpoint_it_begins_again(poisoned, train, tmp_path):
     poisoned(2)
     run = train(tmp_path / "run", "training.patience=1", "training.images=72")
@@ -321,6 +379,19 @@ def test_one_that_diverges_again_and_again_ends_with_a_sentence(poisoned, tiny, 
     for path in (tmp_path / "run" / "checkpoints").glob("[0-9]*"):
         assert all(x.isfinite().all() for x in load_file(path / "model.safetensors").values())
         assert module.is_good(path), "none that was written amid broken steps is left as good"
+
+
+def test_trouble_that_no_step_gets_past_is_not_met_twice_from_the_same_checkpoint(
+    poisoned, tiny, tmp_path
+):
+    poisoned(13, always=True)
+    chosen = ["--set", "training.patience=2", "--set", "training.restores=4"]
+    torch.set_num_threads(1)
+    with pytest.raises(SystemExit):
+        main(["train", str(tiny), "--out", str(tmp_path / "run"), *chosen])
+    said = (tmp_path / "run" / "train.log").read_text()
+    back = [line.split("back to ")[1].split()[0] for line in said.splitlines() if "back to" in line]
+    assert back == ["96", "64", "64", "64"], "the lower of the two that are kept, at lower rates"
 
 
 def test_a_nan_that_passes_is_named_at_the_next_tick_and_its_checkpoint_is_not_good(

@@ -43,7 +43,8 @@ def extra(vae, introspection, labels=None, beta=1.0):
     images, noise = numbers()
     outputs = vae(images, labels, noise=noise.normal)
     vae.zero_grad()
-    loss, logs = introspection(outputs, labels, noise, beta, 1.0)
+    told = introspection(outputs, labels, noise, beta, 1.0)
+    loss, logs = told.judged + told.felt, told.logs
     loss.backward()
     return loss, logs, {n: p.grad for n, p in vae.named_parameters() if p.grad is not None}
 
@@ -126,7 +127,7 @@ def test_both_sides_equal_the_published_losses_written_out():
     vae.likelihood.mean_error.fill_(2.0)
     images, noise = numbers()
     outputs = vae(images, noise=noise.normal)
-    _, logs = introspection(outputs, None, noise, 0.7, 1.0)
+    logs = introspection(outputs, None, noise, 0.7, 1.0).logs
     with torch.no_grad():
         made = introspection.make(outputs, None, noise)
         again = introspection.judge(made, None, noise)

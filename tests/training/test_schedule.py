@@ -16,6 +16,18 @@ def test_a_longer_training_keeps_what_was_reached():
     assert [long.reached(images) for images in (100, 900, 950)] == [0.9, 0.9, 0.95]
 
 
+def test_other_schedules_go_on_in_a_longer_training_too(train, tmp_path):
+    chosen = (
+        "adversary=null", "model.kl_warmup=0.5", "introspective.start=0.5",
+        "introspective.ramp=0",
+    )  # fmt: skip
+    train(tmp_path / "run", *chosen, "training.images=32")
+    run = train(tmp_path / "run", *chosen, "training.images=128")
+    lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    begun = [line["images"] for line in lines if "introspective_encoder" in line]
+    assert begun == list(range(32, 129, 16)), "it is not before 64 of 128 images again"
+
+
 def test_an_adversary_that_has_begun_goes_on_in_a_longer_training(train, tmp_path):
     """By shares of the new length it would have ended, and begun a second time."""
     chosen = ("adversary.start=0.25", "adversary.warmup=0", "adversary.ramp=0")

@@ -46,6 +46,7 @@ def test_a_collapse_of_samples_is_found_beside_whole_reconstructions(classes, ba
     """All samples one picture: in any batch. One a label: where labels come twice in a batch."""
     generator = torch.Generator().manual_seed(3)
     watch = Guard(Settings())
+    met = 0
     fine, painted = torch.tensor(1.0), torch.randn(classes, 3, 4, 4, generator=generator)
     for number in range(4 * COLLAPSED_STEPS):
         labels = torch.randint(classes, (batch,), generator=generator)
@@ -57,7 +58,11 @@ def test_a_collapse_of_samples_is_found_beside_whole_reconstructions(classes, ba
         watch.judge(
             fine, fine, fine, fake_spread=spread(*(moments(*kind, classes) for kind in kinds))
         )
+        if each and number >= 50:
+            met += len(labels[1::2].unique()) < batch // 2
     assert watch.collapsed[0] == 0
+    if each:
+        assert watch.collapsed[1] == met, "each batch in which two of a label met has told"
     if classes == 10 or not each:
         assert watch.collapsed[1] > COLLAPSED_STEPS
         assert "looked alike" in watch.trouble(0, last=True)
