@@ -157,7 +157,7 @@ class Judge:
                 told: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
             except ValueError:
                 told = {}
-            if told.get("asked") == question:
+            if isinstance(told, dict) and told.get("asked") == question and "figures" in told:
                 figures: dict[str, Any] = told["figures"]
                 return figures
         figures = self.figures(torch.from_numpy(made))

@@ -203,7 +203,9 @@ def evaluate(
     out: Annotated[Path, typer.Option(help="JSON file of the figures.")],
     reference: Annotated[
         Path | None,
-        typer.Option(help="Folder of real pictures; the run's own unless told."),
+        typer.Option(
+            help="Folder of real pictures, archive or known set; the run's own unless told."
+        ),
     ] = None,
     samples: Annotated[
         int | None,

@@ -1,5 +1,6 @@
 """What the name of a source may be, and which source it stands for."""
 
+import contextlib
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -74,6 +75,16 @@ def _parts(name: str, key: str) -> list[str]:
 def as_source(path: Path) -> str:
     """Returns what ``data.source`` says for a path, also where a named set is called the same."""
     return str(user_path(path, "the folder").absolute())
+
+
+def reference_source(path: Path) -> str:
+    """Returns what ``data.source`` says for a path, or for a set where there is no such path."""
+    words = str(path)
+    if not user_path(path, "the folder").exists():
+        with contextlib.suppress(UserError):
+            refuse_unknown(words)
+            return words
+    return as_source(path)
 
 
 def known_channels(name: str) -> Literal[1, 3] | None:

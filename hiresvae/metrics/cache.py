@@ -1,6 +1,7 @@
 """What an evaluation keeps for the next one: arrays in the cache, by what they were made from."""
 
 import hashlib
+import io
 import logging
 import os
 import tempfile
@@ -10,6 +11,8 @@ import numpy as np
 from torch import Tensor
 
 log = logging.getLogger("hiresvae")
+
+DIGEST = hashlib.sha256().digest_size
 
 
 def cache_folder(name: str) -> Path:
@@ -29,7 +32,9 @@ def digest(pictures: Tensor) -> str:
 
 
 def recall(folder: str, key: str, rows: int | None = None) -> np.ndarray | None:
-    """Returns the array stored under a key, or None: there is none, or it cannot be used.
+    """Returns the array stored under a key, or None: there is none, or it is not what was stored.
+
+    A digest at the end of the file tells: one wrong bit in features is a wrong distance.
 
     Args:
         folder: of the cache, such as ``features``.
@@ -37,9 +42,13 @@ def recall(folder: str, key: str, rows: int | None = None) -> np.ndarray | None:
         rows: length that the array must have; None: any.
     """
     try:
-        stored: np.ndarray = np.load(_path(folder, key), allow_pickle=False)
-    except (OSError, ValueError, EOFError):
+        content = _path(folder, key).read_bytes()
+    except OSError:
         return None
+    content, told = content[:-DIGEST], content[-DIGEST:]
+    if hashlib.sha256(content).digest() != told:
+        return None
+    stored: np.ndarray = np.load(io.BytesIO(content), allow_pickle=False)
     usable = rows is None or (stored.ndim > 0 and len(stored) == rows)
     return stored if usable else None
 
@@ -54,7 +63,10 @@ def keep(folder: str, key: str, array: np.ndarray) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".part", delete=False) as file:
             aside = Path(file.name)
-            np.save(file, array)
+            content = io.BytesIO()
+            np.save(content, array)
+            file.write(content.getbuffer())
+            file.write(hashlib.sha256(content.getbuffer()).digest())
         aside.replace(path)
     except OSError as error:
         log.warning(

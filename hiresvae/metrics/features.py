@@ -190,11 +190,20 @@ def extract(
     with Progress(console=console, disable=silent, transient=True) as bar:
         task = bar.add_task(f"features of {len(pictures)} pictures", total=len(pictures))
 
+        widths: set[int] = set()
+
         def of(part: Tensor) -> Tensor:
             images = part.expand(-1, 3, -1, -1)
             images = images.float() if network.side is None else _resize(images, network.side)
             images = images.to(network.device, memory_format=torch.channels_last)
             rows = _rows(network, images)
+            widths.add(rows.shape[1])
+            if len(widths) > 1:
+                least, most = min(widths), max(widths)
+                raise OwnError(
+                    f"{network.name} gave {least} numbers of some pictures and {most} of others: "
+                    "features are as many of each"
+                )
             bar.advance(task, len(part))
             return rows
 

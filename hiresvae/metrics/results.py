@@ -13,6 +13,9 @@ from hiresvae.seeding import generator
 Interval = tuple[float, float]
 Better = Literal["up", "down", "one", "none"]
 
+NOTHING = 1e-9
+"""A mean below which there is nothing to be compared with, such as the detail of flat pictures."""
+
 
 @dataclass(frozen=True)
 class Figure:
@@ -54,6 +57,16 @@ class Figure:
         out["value"] = _finite(self.value)
         out["interval"] = None if self.interval is None else [_finite(x) for x in self.interval]
         return out
+
+
+def ratio_of_means(x: np.ndarray, y: np.ndarray) -> float:
+    """Returns how many times the mean of y that of x is; NaN where y is nothing.
+
+    Example:
+        >>> ratio_of_means(np.ones(2), np.full(3, 4.0)), ratio_of_means(np.ones(2), np.zeros(3))
+        (0.25, nan)
+    """
+    return float(x.mean() / y.mean()) if y.mean() > NOTHING else math.nan
 
 
 def bootstrap(

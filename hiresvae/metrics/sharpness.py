@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from hiresvae.metrics.chunks import by_chunk
-from hiresvae.metrics.results import Interval, bootstrap
+from hiresvae.metrics.results import Interval, bootstrap, ratio_of_means
 
 CHUNK = 64
 
@@ -76,9 +76,5 @@ def sharpness_ratio(fakes: Tensor, reals: Tensor, *, seed: int = 0) -> Ratio:
 
 def variance_ratio(fakes: np.ndarray, reals: np.ndarray, *, seed: int = 0) -> Ratio:
     """Returns :func:`sharpness_ratio` of the variances ``(N,)`` and ``(M,)`` of pictures."""
-
-    def ratio(x: np.ndarray, y: np.ndarray) -> float:
-        # Flat pictures have no sharpness; a ratio to nothing would be no number.
-        return float(x.mean() / max(y.mean(), 1e-12))
-
-    return Ratio(ratio(fakes, reals), bootstrap(ratio, fakes, reals, seed=seed))
+    interval = bootstrap(ratio_of_means, fakes, reals, seed=seed)
+    return Ratio(ratio_of_means(fakes, reals), interval)

@@ -11,7 +11,8 @@ from hiresvae.report import exhibits
 from hiresvae.report.markup import Html, joined, scrolling, table, tag
 from hiresvae.report.style import CSS
 from hiresvae.report.words import GROUPS, group, listed, meaning, number
-from hiresvae.uses.compare import ABSENT, Comparison
+from hiresvae.uses.compare import Comparison
+from hiresvae.uses.differences import ABSENT
 from hiresvae.uses.verdict import DIRECTIONS, direction
 
 # The page may show what it holds and nothing else: no request leaves it, no script runs.

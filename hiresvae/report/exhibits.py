@@ -29,6 +29,12 @@ def reconstructions(comparison: Comparison) -> Html:
         f"{comparison.role.capitalize()} pictures, none chosen by hand, and what each model makes "
         "of them without noise."
     )
+    seen = comparison.inputs()
+    if len(seen) > 1 or "the pictures themselves" not in seen:
+        words += " Encoders saw " + "; ".join(f"{what}: {listed(of)}" for what, of in seen.items())
+        words += "."
+    if len(seen) > 1:
+        words += " As that is not the same for all, no figure of reconstructions is marked better."
     return joined([tag("p", words), _rows(comparison, lambda pixels: pixels, 96, "picture")])
 
 

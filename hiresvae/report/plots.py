@@ -11,7 +11,7 @@ from hiresvae.report.markup import Html, joined, tag
 WIDTH, HEIGHT = 420, 270
 LEFT, RIGHT, TOP, BOTTOM = 58, 12, 12, 44
 # Lines that are told apart without colours as well.
-DASHES = ("none", "7 3", "2 3", "9 3 2 3", "5 2 1 2 1 2")
+DASHES = ("none", "7 3", "2 3", "9 3 2 3", "5 2 1 2 1 2", "1 4")
 
 
 class Line(NamedTuple):
@@ -158,7 +158,7 @@ def _grid(x_axis: _Axis, y_axis: _Axis) -> list[Html]:
 
 def _drawn(line: Line, x_axis: _Axis, y_axis: _Axis) -> Html:
     x, y = x_axis.places(line.x), y_axis.places(line.y)
-    hue = f"s{line.number % len(DASHES)}"
+    hue = _hue(line.number)
     points = " ".join(f"{a:.1f},{b:.1f}" for a, b in zip(x, y, strict=True))
     parts = [
         tag("polyline", points=points, class_=f"line {hue}", stroke_dasharray=_dash(line.number))
@@ -173,14 +173,22 @@ def _drawn(line: Line, x_axis: _Axis, y_axis: _Axis) -> Html:
 
 def _stroke(number: int) -> Html:
     line = tag(
-        "line", x1=0, x2=28, y1=5, y2=5, class_=f"line s{number % len(DASHES)}",
+        "line", x1=0, x2=28, y1=5, y2=5, class_=f"line {_hue(number)}",
         stroke_dasharray=_dash(number),
     )  # fmt: skip
     return tag("svg", line, viewBox="0 0 28 10", width=28, height=10, aria_hidden="true")
 
 
+def _hue(number: int) -> str:
+    """Returns the class of a line's colour; the first is of the real pictures alone."""
+    return f"s{1 + (number - 1) % (len(DASHES) - 1)}" if number else "s0"
+
+
 def _dash(number: int) -> str:
-    return DASHES[number % len(DASHES)]
+    """Returns the dashes of a line: each round of the colours has others with them."""
+    models = len(DASHES) - 1
+    shifted = number - 1 + (number - 1) // models
+    return DASHES[1 + shifted % models] if number else DASHES[0]
 
 
 def _place(axis: _Axis, value: float) -> float:

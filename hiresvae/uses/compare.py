@@ -18,9 +18,11 @@ from hiresvae.metrics.spectrum import radial_power
 from hiresvae.run import write_json
 from hiresvae.settings import Settings
 from hiresvae.uses.curves import Training, read_training
+from hiresvae.uses.differences import sees, setting_differences
 from hiresvae.uses.evaluate import RECIPE, evaluate, networks_found
 from hiresvae.uses.figures import thumbnails
-from hiresvae.uses.verdict import winner
+from hiresvae.uses.reals import encoder_sees
+from hiresvae.uses.verdict import of_reconstructions, winner
 
 if TYPE_CHECKING:
     from hiresvae.data import PictureData
@@ -30,7 +32,6 @@ SHOWN, SAMPLES, NEIGHBOURS = 8, 16, 6
 """Held-out pictures, samples of a prior, and samples with their neighbours on the page."""
 SPECTRUM = 256
 """Pictures of which the power is averaged, at most."""
-ABSENT = "-"
 
 
 @dataclass(frozen=True)
@@ -124,8 +125,20 @@ class Comparison:
         return won
 
     def winner(self, name: str) -> int | None:
-        """Returns which contestant is better in a figure; None where that cannot be said."""
+        """Returns which contestant is better in a figure; None where that cannot be said.
+
+        Nor can it of reconstructions where not all encoders see the same.
+        """
+        if of_reconstructions(name) and len(self.inputs()) > 1:
+            return None
         return winner(name, [one.evaluation["figures"] for one in self.contestants])
+
+    def inputs(self) -> dict[str, list[str]]:
+        """Returns what encoders see, in words, and the names of the contestants that see it."""
+        names: dict[str, list[str]] = {}
+        for one in self.contestants:
+            names.setdefault(sees(one.settings), []).append(one.name)
+        return names
 
     def differences(self) -> list[tuple[str, list[Any]]]:
         """Returns the settings that are not the same for all: dotted key, value of each."""
@@ -178,7 +191,7 @@ def compare(
         report = evaluation(
             painter, model, file, asked, data.key, device=device, fresh=fresh, older=older
         )
-        contestants.append(_contestant(name, model, painter, report, unseen, reals, seed))
+        contestants.append(_contestant(name, model, painter, report, unseen, data, seed))
     power = radial_power(unseen)
     # A picture is no news of itself, so that there is nothing to say where none is held out.
     far = nearest(unseen, reals, size).distance if role == "held-out" else np.array([np.nan])
@@ -227,8 +240,9 @@ def evaluation(
             report: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
         except ValueError:
             report = {}
-        kept = report.get("asked")
-        if kept == question | found() or (older and kept == question):
+        whole = isinstance(report, dict) and isinstance(report.get("figures"), dict)
+        kept = report.get("asked") if whole else None
+        if kept is not None and (kept == question | found() or (older and kept == question)):
             return report
     report = evaluate(model, file, device=device, **asked)
     report |= {"asked": question | found()}  # some may have been downloaded meanwhile
@@ -261,27 +275,6 @@ def distinct(models: Sequence[str]) -> list[str]:
     return [name if n == 1 else f"{name} ({n})" for name, n in zip(names, counts, strict=True)]
 
 
-def setting_differences(settings: Sequence[Settings]) -> list[tuple[str, list[Any]]]:
-    """Returns dotted keys and each one's value wherever settings are not the same for all.
-
-    Of a section that one of them has not at all, the keys that others left at their defaults are
-    left out. The name is no difference.
-    """
-    flat = [_flat(one) for one in settings]
-    whole = [one.model_dump(mode="json") for one in settings]
-    optional = {key for one in whole for key, value in one.items() if value is None}
-    rows = []
-    for key in dict.fromkeys(key for one in flat for key in one):
-        values = [one.get(key, ABSENT) for one in flat]
-        section = key.partition(".")[0]
-        if key == "name" or all(value == values[0] for value in values):
-            continue
-        if "." in key and section in optional and _all_default(key, values, settings):
-            continue
-        rows.append((key, values))
-    return rows
-
-
 def nearest(queries: Tensor, data: "PictureData", size: int) -> Neighbours:
     """Returns the training picture nearest to each picture, in pixels at 16 px.
 
@@ -312,14 +305,17 @@ def _contestant(
     painter: PictureModel,
     report: dict[str, Any],
     unseen: Tensor,
-    reals: "PictureData",
+    data: "PictureData",
     seed: int,
 ) -> Contestant:
     drawn = {
         prior: painter.sample(SAMPLES if prior == "standard" else SPECTRUM, seed=seed, prior=prior)
         for prior in PRIORS
     }
-    remade = painter.reconstruct(unseen)
+    rows = _unseen(data)[: len(unseen)]
+    given = data.middles(rows, unseen.shape[-1], inputs=True)
+    seen = encoder_sees(unseen, given, painter.settings.corruption, seed)
+    remade = painter.reconstruct(given if seen is None else seen)
     made = {"samples": drawn["fitted"], "reconstructions": remade}
     absolute = painter.settings.model.likelihood == "laplace"
     return Contestant(
@@ -332,7 +328,7 @@ def _contestant(
         evaluation=report,
         reconstructions=remade[:SHOWN],
         samples={prior: pictures[:SAMPLES] for prior, pictures in drawn.items()},
-        neighbours=nearest(drawn["fitted"][:NEIGHBOURS], reals, unseen.shape[-1]),
+        neighbours=nearest(drawn["fitted"][:NEIGHBOURS], data, unseen.shape[-1]),
         spectra={role: 10 * radial_power(x).log_power for role, x in made.items()},
         training=read_training(model, "absolute error" if absolute else "squared error"),
     )
@@ -349,9 +345,17 @@ def _refuse_other_pictures(
         raise UserError(
             f"{name} makes pictures of {size} px and {channels} channel(s), {other_name} of "
             f"{other_size} px and {other_channels}: figures of different shapes cannot be "
-            f"compared; train both at {size} px"
+            f"compared; train both at data.size {size} and data.channels {channels}"
         )
     same = reals.names == data.names and np.array_equal(reals.held_out, data.held_out)
+    # Binarised as the model takes them, not as they are stored.
+    black, other_black = (x.settings.data.binarize for x in (painter, other_painter))
+    if same and black != other_black:
+        raise UserError(
+            f"data.binarize is {black} of {name} and {other_black} of {other_name}, so they were "
+            "trained on different pictures, and their nats are of different things; compare runs "
+            "of one"
+        )
     if same:
         shown = _unseen(reals)[:SHOWN]
         same = torch.equal(reals.middles(shown, size), data.middles(shown, size))
@@ -366,23 +370,3 @@ def _refuse_other_pictures(
 
 def _unseen(data: "PictureData") -> np.ndarray:
     return data.held_out if len(data.held_out) else data.train
-
-
-def _flat(settings: Settings) -> dict[str, Any]:
-    """Returns values by dotted key; a section that may be absent is ``present`` or None."""
-    out: dict[str, Any] = {}
-    for key, value in settings.model_dump(mode="json").items():
-        if not isinstance(value, dict):
-            out[key] = value
-            continue
-        if Settings.model_fields[key].default is None:
-            out[key] = "present"
-        out |= {f"{key}.{name}": inner for name, inner in value.items()}
-    return out
-
-
-def _all_default(key: str, values: Sequence[Any], settings: Sequence[Settings]) -> bool:
-    section, _, name = key.partition(".")
-    found = [getattr(one, section) for one in settings]
-    default = next(type(one)().model_dump(mode="json")[name] for one in found if one is not None)
-    return all(value in (ABSENT, default) for value in values)

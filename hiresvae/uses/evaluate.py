@@ -28,7 +28,7 @@ from hiresvae.uses.processes import connect, is_first
 # Raised when a figure is computed in another way or a new one is added: what was kept is made anew.
 RECIPE = 2
 # A run or exported model has one of these; a folder of pictures has none.
-MODEL_FILES = ("config.json", "config.yaml", "model", "model.safetensors")
+MODEL_FILES = ("config.json", "config.yaml", "model/config.json", "model.safetensors")
 
 
 def evaluate(
@@ -48,8 +48,8 @@ def evaluate(
     Args:
         model: anything that ``hiresvae.load`` takes, what it returns, or a folder of pictures.
         out: the JSON file, written whole or not at all.
-        reference: folder of real pictures; None: the data that the model was trained on, held-out
-            pictures where it was not trained on any.
+        reference: folder of real pictures, archive, or the name of a set; None: the data that the
+            model was trained on, held-out pictures where it was not trained on any.
         samples: pictures drawn from the model for each prior. Of real pictures, and of a folder,
             as many are taken, drawn at random, and 2000 where it is fewer. None: what
             ``metrics.samples`` of the model's settings says.
@@ -75,6 +75,8 @@ def evaluate(
     if iwae < 0:
         raise UserError(f"iwae={iwae} is no number of samples: take 1 or more, or 0 for none")
     groups = chosen_groups(metrics)
+    if isinstance(model, str) and Path(model).expanduser().is_file():
+        raise UserError(f"{model} is a file: name a run, a model, or a folder of pictures")
     of_pictures = isinstance(model, str) and _is_pictures(model)
     if of_pictures and reference is None:
         raise UserError(
@@ -82,9 +84,9 @@ def evaluate(
             "--reference FOLDER"
         )
     if reference is not None:
-        from hiresvae.data.catalogue import as_source, refuse_unknown
+        from hiresvae.data.catalogue import reference_source, refuse_unknown
 
-        refuse_unknown(as_source(reference), "--reference")  # before anything is downloaded
+        refuse_unknown(reference_source(reference), "--reference")  # before any download
     device = connect(str(choose_device(device)))
     if is_first():
         _try_to_write(out)

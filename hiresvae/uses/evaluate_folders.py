@@ -47,9 +47,19 @@ def measure_folders(fakes: Path, reference: Path, plan: Plan) -> tuple[list[Figu
     plan.notes += [printable(f"{folder}: {words}") for folder, words in told]
     counts = {"pictures": len(made.train), "reference": len(real.train)}
     if min(counts.values()) < LEAST_PICTURES:
-        raise UserError(
-            f"{fakes} or {reference} has too few pictures: {LEAST_PICTURES} or more are needed"
-        )
+        few, count = min(zip((fakes, reference), counts.values(), strict=True), key=lambda x: x[1])
+        raise UserError(f"{few} has {count} picture(s): {LEAST_PICTURES} or more are needed")
+    for part, why in (("paired", "have no pairs"), ("likelihood", "have no model")):
+        if plan.wants(part):
+            plan.notes.append(f"{part} was left out: two folders of pictures {why}")
+    if fakes.resolve().is_relative_to(reference.resolve()):
+        plan.notes.append(f"{fakes} lies in {reference}: its pictures count as real ones, too")
+    for folder, data in zip((fakes, reference), opened, strict=True):
+        if len(data.train) > plan.most:
+            plan.notes.append(
+                f"{folder}: {plan.most} of {len(data.train)} pictures were drawn and measured; "
+                f"--samples {len(data.train)} takes them all"
+            )
     if any(path.suffix.lower() in (".jpg", ".jpeg") for path in fakes.rglob("*")):
         plan.notes.append(
             f"{fakes} holds JPEG files: compression changes sharpness, spectrum and FID; measure "
@@ -78,9 +88,9 @@ def measure_folders(fakes: Path, reference: Path, plan: Plan) -> tuple[list[Figu
 def _open(folder: Path, size: int) -> "PictureData":
     """Returns the pictures of a folder in colour: one may be all grey and the other not."""
     from hiresvae.data import open_data
-    from hiresvae.data.catalogue import as_source
+    from hiresvae.data.catalogue import reference_source
 
-    settings = DataSettings(source=as_source(folder), size=size, held_out=0.0, channels=3)
+    settings = DataSettings(source=reference_source(folder), size=size, held_out=0.0, channels=3)
     return open_data(settings)
 
 

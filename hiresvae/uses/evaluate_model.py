@@ -88,10 +88,15 @@ def _reals(model: PictureModel, reference: Path | None, plan: Plan) -> Reals:
         reals = Reals.of(model.data(), settings.size, plan.most)
     else:
         from hiresvae.data import open_data
-        from hiresvae.data.catalogue import as_source
+        from hiresvae.data.catalogue import reference_source
 
         # Of the model's own number of channels, or it could not reconstruct them.
-        new = {"source": as_source(reference), "labels": "none", "limit": None, "held_out": 0.0}
+        new = {
+            "source": reference_source(reference),
+            "labels": "none",
+            "limit": None,
+            "held_out": 0.0,
+        }
         data = open_data(settings.model_copy(update={**new, "channels": model.model.channels}))
         reals = Reals.of(data, settings.size, plan.most, "reference")
         if plan.wants("memory"):

@@ -16,7 +16,7 @@ from hiresvae.metrics.frechet import (
 )
 from hiresvae.metrics.kernel import kernel_estimate
 from hiresvae.metrics.neighbours import coverage, mean_distances, mean_within
-from hiresvae.metrics.results import Figure, bootstrap
+from hiresvae.metrics.results import Figure, bootstrap, ratio_of_means
 from hiresvae.seeding import generator
 from hiresvae.uses.figures import Counts
 from hiresvae.uses.processes import remembered
@@ -189,17 +189,14 @@ def diversity(
     if min(len(fakes), len(reals)) < 2:
         return []
     space = "diversity" if of else "diversity_pixels"
-
-    def ratio(x: np.ndarray, y: np.ndarray) -> float:
-        return float(x.mean() / max(y.mean(), 1e-12))
-
     a, b = (_influence(mean_distances(x)) for x in (fakes, reals))
-    interval = bootstrap(ratio, a, b, seed=seed)
-    figures = [Figure(f"{space}_{role}", ratio(a, b), "ratio", "one", interval, counts, of)]
+    value, interval = ratio_of_means(a, b), bootstrap(ratio_of_means, a, b, seed=seed)
+    figures = [Figure(f"{space}_{role}", value, "ratio", "one", interval, counts, of)]
     if fake_labels is None or real_labels is None:
         return figures
     try:
-        within = mean_within(fakes, fake_labels) / max(mean_within(reals, real_labels), 1e-12)
+        of_each = ((fakes, fake_labels), (reals, real_labels))
+        within = ratio_of_means(*(np.array(mean_within(x, labels)) for x, labels in of_each))
     except ValueError:  # no class has two pictures
         return figures
     name = f"{space}_within_classes_{role}"

@@ -29,8 +29,9 @@ def likelihood_figures(
 
     ELBO, IWAE and distortion are of 8-bit pictures, so that they can be compared whatever the
     likelihood: of a density over [-1, 1], ln 127.5 is subtracted from ln p for every number of the
-    picture. What is left of a density is an approximation and no bound, so bits/dim are given for
-    discrete ones alone. ``bits_per_dim`` is of the ELBO, ``bits_per_dim_iwae_K`` of IWAE.
+    picture. Those of coin throws that were asked about greys are of no picture, as their unit says.
+    What is left of a density is an approximation and no bound, so bits/dim are given for discrete
+    ones alone. ``bits_per_dim`` is of the ELBO, ``bits_per_dim_iwae_K`` of IWAE.
 
     Args:
         model: to be measured; None of these is computed of an autoencoder.
@@ -46,21 +47,22 @@ def likelihood_figures(
         UserError: the model has no noise, so no likelihood.
     """
     found = bounds(model, pictures, seed=seed, samples=iwae)
+    grey = _grey_coins(model, pictures)
+    unit = "nats of coin throws" if grey else "nats"
 
     def mean(name: str, values: np.ndarray, unit: str, better: Better) -> Figure:
         return averaged(name, values, unit, better, counts, seed)
 
     figures = [
-        mean("elbo", found.elbo, "nats", "up"),
-        mean("distortion", found.distortion, "nats", "down"),
+        mean("elbo", found.elbo, unit, "up"),
+        mean("distortion", found.distortion, unit, "down"),
         mean("rate", found.rate.sum(1), "nats", "none"),
     ]
     if model.conditional:
         figures.append(mean("rate_label", found.label, "nats", "none"))
     if found.iwae is not None:
-        figures.append(mean(f"iwae_{iwae}", found.iwae, "nats", "up"))
+        figures.append(mean(f"iwae_{iwae}", found.iwae, unit, "up"))
     head, dims = model.model.likelihood, math.prod(pictures.shape[1:])
-    grey = _grey_coins(model, pictures)
     if head.discrete and not grey:
         of = {"bits_per_dim": found.elbo, f"bits_per_dim_iwae_{iwae}": found.iwae}
         for name, nats in of.items():

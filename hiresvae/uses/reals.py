@@ -109,20 +109,34 @@ class Reals:
             corruption: of the model's settings.
             seed: of the noise.
         """
-        if corruption is None:
-            return self.held_out
-        if corruption.kind == "pairs":
-            return self.inputs
-        parts = (
-            damaged(self.held_out[span.start : span.stop], corruption, span, seed)
-            for span in _spans(len(self.held_out))
-        )
-        return filled(len(self.held_out), parts)
+        return encoder_sees(self.held_out, self.inputs, corruption, seed)
 
     @property
     def role(self) -> str:
         """What the pictures are called that stand for the unseen ones."""
         return "held_out" if self.has_held_out else self.name
+
+
+def encoder_sees(
+    pictures: Tensor, inputs: Tensor | None, corruption: CorruptionSettings | None, seed: int
+) -> Tensor | None:
+    """Returns what a model's encoder is to see in place of pictures; None if that is not known.
+
+    Args:
+        pictures: uint8 ``(N, C, H, W)``.
+        inputs: what the data has beside them, or None.
+        corruption: of the model's settings.
+        seed: of the noise.
+    """
+    if corruption is None:
+        return pictures
+    if corruption.kind == "pairs":
+        return inputs
+    parts = (
+        damaged(pictures[span.start : span.stop], corruption, span, seed)
+        for span in _spans(len(pictures))
+    )
+    return filled(len(pictures), parts)
 
 
 def _spans(count: int) -> Iterator[range]:

@@ -48,6 +48,17 @@ def winner(name: str, models: Sequence[Mapping[str, Mapping[str, Any]]]) -> int 
     return first if first in features and {*said} <= {first, None} else None
 
 
+def of_reconstructions(name: str) -> bool:
+    """Whether a figure is of reconstructions, which depend on what the encoder saw.
+
+    Example:
+        >>> [of_reconstructions(name) for name in ("rkid", "psnr_reconstructions", "recall_fitted")]
+        [True, True, False]
+    """
+    distances = ("rfid", "rkid", "rfrechet", "rkernel")
+    return name.endswith("_reconstructions") or name.startswith(distances)
+
+
 def witnesses(name: str) -> list[str]:
     """Returns the distances of the same pictures by which a winner is judged, of patches first.
 

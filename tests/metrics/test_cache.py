@@ -30,6 +30,22 @@ def test_what_is_kept_is_recalled_unless_it_is_of_no_use(tmp_path, monkeypatch) 
     assert not list((tmp_path / "sums").glob("*.part"))
 
 
+@pytest.mark.parametrize("change", [
+    lambda raw: raw[:150] + bytes([raw[150] ^ 64]) + raw[151:],
+    lambda raw: raw[:-60] + bytes(28) + raw[-32:],
+    lambda raw: b"PK\x03\x04" + raw[4:],
+    lambda raw: raw[:-32],
+    lambda raw: b"",
+])  # fmt: skip
+def test_what_a_disk_has_changed_is_not_recalled(tmp_path, monkeypatch, change) -> None:
+    """A bit of a feature was a wrong distance, in every evaluation that followed."""
+    monkeypatch.setenv("HIRESVAE_CACHE", str(tmp_path))
+    keep("features", "key", np.arange(1.0, 33.0))
+    file = next((tmp_path / "features").glob("*.npy"))
+    file.write_bytes(change(file.read_bytes()))
+    assert recall("features", "key", rows=32) is None
+
+
 def test_a_cache_that_cannot_be_written_is_a_warning(tmp_path, monkeypatch, caplog) -> None:
     (tmp_path / "file").write_text("a file where the cache's folder should be")
     monkeypatch.setenv("HIRESVAE_CACHE", str(tmp_path / "file"))

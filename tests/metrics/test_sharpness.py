@@ -49,8 +49,10 @@ def test_blurred_below_one_noisy_above_identical_one() -> None:
     assert blurred.interval[0] <= blurred.value <= blurred.interval[1]
 
 
-def test_no_sharpness_is_a_finite_ratio_and_other_sides_are_refused() -> None:
+def test_a_ratio_to_no_sharpness_is_no_number_and_other_sides_are_refused() -> None:
     flat = torch.zeros(3, 1, 8, 8, dtype=torch.uint8)
-    assert sharpness_ratio(flat, flat).value == 0
+    ratio, interval = sharpness_ratio(flat, flat)
+    assert np.isnan([ratio, *interval]).all()
+    assert sharpness_ratio(flat, scenes(3, 8, 1)).value == 0
     with pytest.raises(ValueError, match="one size"):
         sharpness_ratio(flat, torch.zeros(3, 1, 16, 16, dtype=torch.uint8))

@@ -43,6 +43,14 @@ def test_lines_differ_by_more_than_colour(read):
     assert len({one["class"] for one in drawn}) == 4
 
 
+def test_no_model_looks_like_the_real_pictures_nor_like_another(read):
+    page = read(plot(*(Line(str(i), i, X, X + i) for i in range(13))))
+    drawn = [one for one in page.all("polyline") if "line" in one["class"].split()]
+    looks = [(one["class"], one["stroke-dasharray"]) for one in drawn]
+    assert len(set(looks)) == 13 and [look[0] for look in looks].count("line s0") == 1
+    assert {look[1] for look in looks[1:6]}.isdisjoint({"none"}) and looks[0][1] == "none"
+
+
 def test_values_far_apart_get_a_logarithmic_axis(read):
     near = plot(Line("a", 1, X, np.linspace(1, 40, 20)))
     far = plot(Line("a", 1, X, np.logspace(0, 4, 20)))

@@ -6,7 +6,6 @@ import pytest
 import torch
 
 from hiresvae.generator import load
-from hiresvae.settings import Settings
 from hiresvae.uses import compare as uses
 from hiresvae.uses.compare import (
     compare,
@@ -14,7 +13,6 @@ from hiresvae.uses.compare import (
     evaluation,
     fingerprint,
     nearest,
-    setting_differences,
 )
 
 
@@ -99,13 +97,6 @@ def test_differences_are_the_keys_that_were_set_otherwise(compared):
     assert "name" not in rows and "data.size" not in rows
 
 
-def test_differences_of_sections_that_all_have_are_told_even_at_the_default():
-    a = Settings(adversary={"gamma": 0.1}, name="a")
-    b = Settings(adversary={"gamma": 0.0}, name="b")
-    assert setting_differences([a, b]) == [("adversary.gamma", [0.1, 0.0])]
-    assert setting_differences([a, a]) == []
-
-
 def test_what_is_measured_is_kept_until_the_question_or_the_weights_change(
     trained, tmp_path, monkeypatch
 ):
@@ -133,9 +124,15 @@ def test_what_is_measured_is_kept_until_the_question_or_the_weights_change(
     evaluation(painter, "m", file, {**asked, "samples": 9}, "other data")
     assert len(calls) == 4
     evaluation(painter, "m", file, {**asked, "samples": 9}, "other data", fresh=True)
-    file.write_text("{half a fi")
+    for damage in ("{half a fi", "[1]", "null", json.dumps({"asked": asked})):
+        before = len(calls)
+        file.write_text(damage)
+        evaluation(painter, "m", file, {**asked, "samples": 9}, "other data")
+        assert len(calls) == before + 1
+    kept = json.loads(file.read_text())
+    file.write_text(json.dumps({"asked": kept["asked"]}))
     evaluation(painter, "m", file, {**asked, "samples": 9}, "other data")
-    assert len(calls) == 6
+    assert json.loads(file.read_text()) == kept, "what has no figures is made anew"
 
 
 def test_other_networks_are_another_question(trained, tmp_path, monkeypatch):
@@ -210,6 +207,38 @@ def test_a_labelled_model_may_stand_beside_one_without(trained, labelled, tmp_pa
     found = compare([str(trained), str(tmp_path / "alone")], kept, **asked)
     assert found.contestants[1].training is None, "a model folder has no curves"
     assert ("data.labels", ["none", "set"]) in found.differences()
+
+
+def test_black_and_white_beside_grey_is_refused(train, tmp_path, refused):
+    """One bit a pixel beside eight: the one would always have won."""
+    small = ("data.channels=1", "training.images=8", "adversary=null")
+    grey = train(tmp_path / "grey", *small)
+    coins = train(tmp_path / "coins", *small, "data.binarize=true", "model.likelihood=bernoulli")
+    with refused("data.binarize is False of", "True of"):
+        compare([str(grey), str(coins)], [tmp_path / "a.json", tmp_path / "b.json"])
+
+
+def test_a_denoiser_is_shown_what_it_was_measured_by_and_wins_no_reconstruction(
+    trained, train, tmp_path
+):
+    noisy = train(tmp_path / "noisy", "corruption.sigma=0.9", "training.images=8", "adversary=null")
+    kept = [tmp_path / "a.json", tmp_path / "b.json"]
+    asked = {"samples": 8, "features": "none", "metrics": "paired"}
+    found = compare([str(trained), str(noisy)], kept, **asked)
+    plain, denoiser = found.contestants
+    model = load(noisy)
+    shown = model.data().middles(model.data().held_out[:8], 16)
+    assert not torch.equal(denoiser.reconstructions, model.reconstruct(shown))
+    assert torch.equal(plain.reconstructions, load(trained).reconstruct(shown))
+    assert found.inputs() == {
+        "the pictures themselves": [plain.name],
+        "the pictures with noise on them (gaussian, sigma 0.9)": [denoiser.name],
+    }
+    figures = [one.evaluation["figures"]["psnr_reconstructions"] for one in found.contestants]
+    for figure, interval in zip(figures, ([10.0, 11.0], [20.0, 21.0]), strict=True):
+        figure["interval"] = interval
+    assert found.winner("psnr_reconstructions") is None
+    assert not any("reconstructions" in name for names in found.wins().values() for name in names)
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,11 @@
+from pathlib import Path
+
 import pytest
+import torch
 from torchvision.transforms.functional import resize
 
 from hiresvae.uses.evaluate import evaluate
+from hiresvae.uses.plan import GROUPS
 
 pytestmark = pytest.mark.usefixtures("stub")
 
@@ -29,6 +33,59 @@ def test_two_folders_need_no_model(tmp_path, network, folders, scenes) -> None:
     assert report["figures"]["nearest_pixels_pictures"]["value"] > 1
     assert report["figures"]["swd_pictures"]["value"] > 0
     assert not [name for name in report["figures"] if "reconstructions" in name]
+
+
+def test_what_two_folders_cannot_tell_is_said(
+    tmp_path, folders, scenes, refused, monkeypatch
+) -> None:
+    monkeypatch.setattr("hiresvae.uses.plan.GROUPS", GROUPS)
+    fakes, reals = folders("fakes", scenes(12, 3)), folders("reals", scenes(12, 4))
+    (reals / "model").mkdir()  # of pictures as well: a folder may be called anything
+    folders("reals/model", scenes(2, 5))
+
+    def told(made, real, metrics="texture,paired,likelihood", **more):
+        args = {"features": "none", "metrics": metrics, "device": "cpu"} | more
+        return evaluate(str(made), tmp_path / "f.json", reference=real, **args)
+
+    notes = "; ".join(told(fakes, reals)["notes"])
+    assert "paired was left out: two folders of pictures have no pairs" in notes
+    assert "likelihood was left out: two folders of pictures have no model" in notes
+    assert "drawn and measured" not in notes and "count as real" not in notes
+    notes = told(reals, fakes, "texture", samples=8)["notes"]
+    assert [words for words in notes if "drawn and measured" in words] == []
+    for data in ("embedded:paintings", "embedded:faces"):
+        assert told(fakes, Path(data), "texture")["counts"]["reference"] > 100
+    with refused("nothing of --metrics paired can be measured: paired was left out"):
+        told(fakes, reals, "paired")
+    (few := tmp_path / "few").mkdir()
+    next(fakes.glob("*.png")).rename(few / "one.png")
+    with refused(f"{few} has 1 picture"):
+        told(few, reals)
+    with refused("is a file: name a run, a model, or a folder of pictures"):
+        told(few / "one.png", reals)
+    with refused("is no folder, archive or known set"):
+        told(fakes, tmp_path / "nowhere")
+
+
+def test_fakes_among_the_reals_are_told(tmp_path, folders, scenes) -> None:
+    reals, fakes = folders("reals", scenes(12, 4)), folders("reals/fakes", scenes(9, 3))
+    report = evaluate(
+        str(fakes), tmp_path / "f.json", reference=reals, features="none", metrics="texture",
+        device="cpu",
+    )  # fmt: skip
+    assert any("its pictures count as real ones, too" in words for words in report["notes"])
+
+
+def test_a_ratio_to_nothing_is_no_number(tmp_path, folders, scenes) -> None:
+    flat = torch.full((9, 3, 24, 24), 80, dtype=torch.uint8)
+    report = evaluate(
+        str(folders("fakes", scenes(9, 3))), tmp_path / "f.json",
+        reference=folders("reals", flat), features="none", metrics="texture,diversity",
+        device="cpu",
+    )  # fmt: skip
+    for name in ("sharpness_ratio_pictures", "diversity_pixels_pictures"):
+        figure = report["figures"][name]
+        assert figure["value"] is None and figure["interval"] == [None, None]
 
 
 def test_a_grey_folder_beside_one_in_colour(tmp_path, network, folders, scenes) -> None:

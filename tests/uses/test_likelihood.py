@@ -50,6 +50,7 @@ def test_coin_throws_tell_bits_of_black_and_white_alone(
     model = make_ladder(likelihood="bernoulli")
     found, notes = figures(model)
     assert "bits_per_dim" not in found and "these pictures are grey" in notes[0]
+    assert {found[name].unit for name in ("elbo", "distortion")} == {"nats of coin throws"}
     data = model.settings.data.model_copy(update={"binarize": True})
     model.settings = model.settings.model_copy(update={"data": data})
     found, notes = figures(model)
