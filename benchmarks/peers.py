@@ -12,7 +12,7 @@ A peer may be a Python file of one's own with a function ``train(task, watch)``,
 
 Usage:
     python benchmarks/peers.py --python ../peers/bin/python --marks 300,900,3600
-    python benchmarks/peers.py --marks 7200 --earlier benchmarks/results/peers/embedded_paintings_32
+    python benchmarks/peers.py --marks 7200 --out longer --earlier DIR_OF_A_SHORTER_ONE
     python benchmarks/peers.py --data monet --size 64 --peers pythae_vae --set model.width=32
 """
 
@@ -185,10 +185,13 @@ def main(words: Sequence[str] | None = None) -> None:
     title = f"{chosen.data.replace(':', '_')}_{chosen.size}"
     kinds = {"features": chosen.features, "metrics": chosen.metrics, "device": chosen.device}
     judge = Judge(data, section.size, chosen.samples, **kinds)
+    results = chosen.out / title
+    if chosen.earlier is not None and chosen.earlier.resolve() == results.resolve():
+        raise UserError(f"--earlier {results} is where this contest goes: name another --out")
     contest = Contest(
-        chosen.runs / title, chosen.out / title, chosen.marks, chosen.samples, chosen.seed,
+        chosen.runs / title, results, chosen.marks, chosen.samples, chosen.seed,
         chosen.device, judge,
-        earlier=told_before(chosen.earlier, judge.asked) if chosen.earlier else (),
+        earlier=told_before(chosen.earlier, judge) if chosen.earlier else (),
     )  # fmt: skip
     pictures = training_pictures(data, section.size, contest.runs / "train.npy")
     setting = [

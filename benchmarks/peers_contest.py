@@ -73,18 +73,23 @@ class Contest:
         self.rows.append(row)
 
 
-def told_before(folder: Path, asked: dict[str, Any]) -> list[dict[str, Any]]:
+def told_before(folder: Path, judge: Judge) -> list[dict[str, Any]]:
     """Returns the rows of an earlier contest's contestants.
 
     Args:
         folder: of its results.
-        asked: of the judge now.
+        judge: of this one.
 
     Raises:
         UserError: it is not there, or judged other pictures or otherwise.
     """
     summary = recorded(folder / "summary.json", "asked", "rows", mend="name a finished contest")
-    other = [key for key in asked if summary["asked"].get(key) != asked[key]]
+    other = [key for key, value in judge.asked.items() if summary["asked"].get(key) != value]
+    network = judge.plan.network
+    own = {None if network is None else network.sha256, None}
+    every = [figure for row in summary["rows"] for figure in row["figures"].values()]
+    if not {(figure["features"] or {}).get("sha256") for figure in every} <= own:
+        other.append("feature network")
     if other:
         raise UserError(
             f"{folder} was judged by other {' and '.join(other)}, which cannot stand in one table"

@@ -244,7 +244,7 @@ def _idle_encoder(settings: Settings) -> list[str]:
     if chosen.weight == 0:
         return ["introspective.weight 0 teaches nothing; nearest: 1.0, or introspective null"]
     if _felt(settings, chosen.start, chosen.ramp) < _steps(settings):
-        return []
+        return _beyond("introspective", chosen.ramp, 1 - chosen.start)
     sooner = _felt(settings, 0.0, chosen.ramp) < _steps(settings)
     nearest = "introspective.start 0.0" if sooner else "introspective.start and ramp 0.0"
     return [f"{_length(settings)} end before the encoder is a critic; nearest: {nearest}"]
@@ -287,13 +287,17 @@ def _idle(settings: Settings) -> list[str]:
             f"{adversary.balance_every}, and until then the model feels nothing of its verdict; "
             f"nearest: {nearest}"
         )
-    risen = 1 - adversary.start - adversary.warmup
-    if round(adversary.ramp - risen, 6) > 0:
-        said.append(
-            f"adversary.ramp {adversary.ramp:g} goes beyond the end: the adversary comes to "
-            f"{risen / adversary.ramp:.2g} of its weight; nearest: {risen:g}"
-        )
-    return said
+    return said + _beyond("adversary", adversary.ramp, 1 - adversary.start - adversary.warmup)
+
+
+def _beyond(section: str, ramp: float, left: float) -> list[str]:
+    """Returns what is to be said of a ramp that is longer than what is left of the training."""
+    if round(ramp - left, 6) <= 0:
+        return []
+    return [
+        f"{section}.ramp {ramp:g} goes beyond the end: its weight comes to {left / ramp:.2g} of "
+        f"what is set; nearest: {left:g}"
+    ]
 
 
 def _length(settings: Settings) -> str:

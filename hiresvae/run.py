@@ -125,15 +125,16 @@ class RunFolder:
         return self.path / "rungs.png"
 
     def create(self) -> None:
-        """Makes the folder and tries to write in it, before anything long begins.
-
-        What a kill amid a save left in it is put right: see `mend`.
-        """
+        """Makes the folder and tries to write in it, before anything long begins."""
         with explained("writing", self.path):
             self.path.mkdir(parents=True, exist_ok=True)
             probe = self.path / ".probe"
             probe.write_text("")
             probe.unlink()
+
+    def mend(self) -> None:
+        """Puts right what a kill amid a save left of checkpoints and models: see `mend`."""
+        with explained("mending", self.path):
             for path in (self.model, self.model_best):
                 mend(self.path, path.name)
             mend(self.checkpoints)

@@ -169,7 +169,7 @@ SHORT = {"training__images": 64, "training__batch_size": 8, "adversary__ramp": 0
         ),
         (
             {"adversary__start": 0.3, "adversary__warmup": 0.0, "adversary__ramp": 1.0},
-            "adversary.ramp 1 goes beyond the end: .* to 0.7 of its weight; nearest: 0.7",
+            "adversary.ramp 1 goes beyond the end: .* to 0.7 of what is set; nearest: 0.7",
         ),
         (
             {"adversary__augment_probability": 0.0, "adversary__augment": ["translation"]},
@@ -208,6 +208,7 @@ def test_what_of_an_adversary_does_nothing_is_told(values, sentence):
         ({"introspective__start": 0.97, "introspective__ramp": 0.0}, "nearest: .*start 0.0$"),
         ({"introspective__start": 0.8, "introspective__ramp": 0.2}, "before the encoder is a"),
         ({"introspective__start": 0.75, "introspective__ramp": 0.0}, None),
+        ({"introspective__start": 0.4, "introspective__ramp": 0.8}, "to 0.75 of what is set"),
         ({}, None),
     ],
 )

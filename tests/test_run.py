@@ -167,6 +167,8 @@ def test_what_a_killed_process_had_half_replaced_goes_back_to_its_name(tmp_path)
         (tmp_path / name).mkdir(parents=True)
         (tmp_path / name / "a").write_text(name)
     run.create()
+    assert (tmp_path / ".model.old").exists(), "another may be at work there: it may be refused yet"
+    run.mend()
     files = {str(path.parent.relative_to(tmp_path)): path for path in tmp_path.rglob("a")}
     assert {name: path.read_text() for name, path in files.items()} == {
         there: name for name, there in left.items() if there is not None

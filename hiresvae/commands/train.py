@@ -145,6 +145,7 @@ def _opened(settings: Settings, run: RunFolder, accelerator: Any, fresh: bool) -
             run.create()
             if not fresh:
                 _same_run(settings, run, accelerator.num_processes)
+                run.mend()
         from hiresvae.data import open_data
         from hiresvae.uses.processes import refuse_other_pictures
 
@@ -155,6 +156,7 @@ def _opened(settings: Settings, run: RunFolder, accelerator: Any, fresh: bool) -
     refuse_other_pictures(data)
     if main:
         if fresh:
+            run.mend()
             run.clear()
         _log_to(run)
         write_whole(run.report, data.report.to_json() + "\n")

@@ -80,10 +80,11 @@ def as_source(path: Path) -> str:
 def reference_source(path: Path) -> str:
     """Returns what ``data.source`` says for a path, or for a set where there is no such path."""
     words = str(path)
-    if not user_path(path, "the folder").exists():
-        with contextlib.suppress(UserError):
-            refuse_unknown(words)
-            return words
+    with readable(f"--reference {words!r}"):
+        if not user_path(path, "--reference").exists():
+            with contextlib.suppress(UserError):
+                refuse_unknown(words)
+                return words
     return as_source(path)
 
 

@@ -42,7 +42,7 @@ def recall(folder: str, key: str, rows: int | None = None) -> np.ndarray | None:
         rows: length that the array must have; None: any.
     """
     try:
-        content = _path(folder, key).read_bytes()
+        content = memoryview(_path(folder, key).read_bytes())
     except OSError:
         return None
     content, told = content[:-DIGEST], content[-DIGEST:]

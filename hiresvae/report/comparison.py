@@ -183,7 +183,8 @@ def _figures(comparison: Comparison) -> Html:
 def _figure(name: str, values: list[dict[str, Any] | None], first: int | None) -> Html:
     known = next(value for value in values if value is not None)
     features = known.get("features")
-    facts = [known["unit"], direction(known)]
+    units = dict.fromkeys(value["unit"] for value in values if value is not None)
+    facts = [", or ".join(units), direction(known)]
     facts += [f"features {features['name']}"] if features else []
     words = meaning(name)
     row = tag(
@@ -194,16 +195,19 @@ def _figure(name: str, values: list[dict[str, Any] | None], first: int | None) -
         tag("small", "; ".join(facts)),
         scope="row",
     )
-    return tag("tr", row, *(_value(value, i == first) for i, value in enumerate(values)))
+    cells = (_value(value, i == first, len(units) > 1) for i, value in enumerate(values))
+    return tag("tr", row, *cells)
 
 
-def _value(figure: dict[str, Any] | None, is_best: bool) -> Html:
+def _value(figure: dict[str, Any] | None, is_best: bool, with_unit: bool) -> Html:
     if figure is None:
         return tag("td", "not measured", class_="pale")
     shown: list[str] = [number(figure["value"])]
     if figure["interval"] is not None:
         low, high = figure["interval"]
         shown += [tag("br"), tag("small", f"({number(low)} to {number(high)})")]
+    if with_unit:
+        shown += [tag("br"), tag("small", figure["unit"])]
     if is_best:
         shown = [tag("strong", shown[0]), " ", tag("span", "better", class_="badge"), *shown[1:]]
     return tag("td", *shown, class_="best" if is_best else None)

@@ -224,8 +224,10 @@ class Step:
                 weight = self.adversary.settings.weight if self.adversary else 0.0
                 logs["adversary_weight"] = (ramp or 0.0) * weight * self.balance.ratio
             sums["means"] = verdict.observed
-            made = [(images, labels), (outputs.reconstruction, labels)]
-            sums["spread"] = moments_of([*made, fakes.drawn(outputs, labels)], self.vae.classes)
+            if "spread" not in sums:  # what the encoder was shown is of both kinds, always
+                made = [(images, labels), (outputs.reconstruction, labels)]
+                made.append(fakes.drawn(outputs, labels))
+                sums["spread"] = moments_of(made, self.vae.classes)
             with self.accelerator.autocast():
                 pushed = push.felt(mixed, self.vae, outputs, labels, fakes, noise)
             if ramp:

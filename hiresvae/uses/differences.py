@@ -35,12 +35,12 @@ def sees(settings: Settings) -> str:
     if corruption is None:
         return "the pictures themselves"
     if corruption.kind == "pairs":
-        return "the corrupted pictures of the data"
-    amount = (
-        f"sigma {corruption.sigma:g}"
-        if corruption.kind == "gaussian"
-        else f"share {corruption.share:g}"
-    )
+        return f"the corrupted pictures of {corruption.inputs}"
+    amount = f"share {corruption.share:g}"
+    if corruption.kind == "gaussian":
+        amount = f"sigma {corruption.sigma:g}"
+    elif corruption.kind == "masking":
+        amount += f" in squares of {corruption.blocks} px"
     return f"the pictures with noise on them ({corruption.kind}, {amount})"
 
 

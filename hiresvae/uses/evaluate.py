@@ -26,7 +26,7 @@ from hiresvae.uses.plan import (
 from hiresvae.uses.processes import connect, is_first
 
 # Raised when a figure is computed in another way or a new one is added: what was kept is made anew.
-RECIPE = 2
+RECIPE = 3
 # A run or exported model has one of these; a folder of pictures has none.
 MODEL_FILES = ("config.json", "config.yaml", "model/config.json", "model.safetensors")
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from hiresvae.errors import UserError, printable
 from hiresvae.metrics.results import Figure
+from hiresvae.paths import user_path
 from hiresvae.settings import DataSettings
 from hiresvae.uses.figures import Counts, patches_floor
 from hiresvae.uses.groups import (
@@ -30,7 +31,7 @@ def measure_folders(fakes: Path, reference: Path, plan: Plan) -> tuple[list[Figu
 
     Args:
         fakes: folder of made pictures.
-        reference: folder of real ones.
+        reference: folder of real ones, archive, or the name of a set.
         plan: what is wanted; gets the side at which was measured, and notes.
 
     Raises:
@@ -52,7 +53,7 @@ def measure_folders(fakes: Path, reference: Path, plan: Plan) -> tuple[list[Figu
     for part, why in (("paired", "have no pairs"), ("likelihood", "have no model")):
         if plan.wants(part):
             plan.notes.append(f"{part} was left out: two folders of pictures {why}")
-    if fakes.resolve().is_relative_to(reference.resolve()):
+    if fakes.resolve().is_relative_to(user_path(reference, "--reference").resolve()):
         plan.notes.append(f"{fakes} lies in {reference}: its pictures count as real ones, too")
     for folder, data in zip((fakes, reference), opened, strict=True):
         if len(data.train) > plan.most:

@@ -36,7 +36,8 @@ def measure_model(
 
     Args:
         model: the model.
-        reference: folder of real pictures; None: the data that the model was trained on.
+        reference: folder of real pictures, archive or known set; None: the data that the model was
+            trained on.
         device: where LPIPS runs.
         plan: what is wanted.
 

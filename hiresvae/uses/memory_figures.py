@@ -1,5 +1,6 @@
 """How near made pictures are to those that were trained on: copies, or news?"""
 
+import math
 from collections.abc import Iterable
 
 import numpy as np
@@ -7,7 +8,7 @@ from torch import Tensor
 
 from hiresvae.metrics.features import FeatureNetwork
 from hiresvae.metrics.neighbours import cosine_to_nearest, memorisation, nearest_of_all
-from hiresvae.metrics.results import Figure, bootstrap
+from hiresvae.metrics.results import NOTHING, Figure, bootstrap
 from hiresvae.uses.feature_figures import network_words
 from hiresvae.uses.figures import THUMBNAIL, Counts, averaged, thumbnails
 from hiresvae.uses.processes import by_share
@@ -103,7 +104,8 @@ def _nearness(
     """
 
     def ratio(x: np.ndarray, y: np.ndarray) -> float:
-        return float(np.median(x) / max(np.median(y), 1e-12))
+        usual = np.median(y)
+        return float(np.median(x) / usual) if usual > NOTHING else math.nan
 
     def share(x: np.ndarray, y: np.ndarray) -> float:
         return float((x <= np.quantile(y, RARE)).mean())

@@ -1,4 +1,5 @@
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import peers
@@ -133,7 +134,8 @@ def test_a_contest_before_stands_in_the_same_table_and_curves(
     contest, tmp_path, monkeypatch, refused
 ):
     folder, words = contest
-    fits = peers_contest.told_before(results(folder), summary(folder)["asked"])
+    judge = SimpleNamespace(asked=summary(folder)["asked"], plan=SimpleNamespace(network=None))
+    fits = peers_contest.told_before(results(folder), judge)
     assert [(row["who"], row["mark"]) for row in fits] == [
         ("stub", 0.2), ("stub", 1.0), ("tiny", 0.2), ("tiny", 1.0),
     ]  # fmt: skip
@@ -150,6 +152,14 @@ def test_a_contest_before_stands_in_the_same_table_and_curves(
     assert shown == [["| stub", "0.2"], ["| tiny", "0.2"], ["| stub", "1"], ["| tiny", "1"]]
     with refused("was judged by other samples"):
         peers.main.__wrapped__([*longer, "--samples=17"])
+    with refused("is where this contest goes"):
+        peers.main.__wrapped__([*longer, f"--out={folder / 'results'}"])
+    other = json.loads((results(folder) / "summary.json").read_text())
+    other["rows"][1]["figures"]["sharpness_ratio_samples"]["features"] = {"sha256": "another"}
+    (tmp_path / "summary.json").write_text(json.dumps(other))
+    with refused("was judged by other feature network"):
+        peers.main.__wrapped__([*longer, f"--earlier={tmp_path}"])
+    (tmp_path / "summary.json").unlink()
     with refused("name a finished contest"):
         peers.main.__wrapped__([*longer, f"--earlier={tmp_path}"])
 

@@ -198,6 +198,17 @@ def test_a_network_that_gives_no_features_is_refused(tmp_path, kind, words) -> N
         extract(pictures(5), network)
 
 
+def test_as_many_features_of_each_picture() -> None:
+    """Those of a last batch of one were spread over more columns, without a word."""
+
+    def call(images: torch.Tensor) -> torch.Tensor:
+        return torch.ones(len(images), len(images))
+
+    network = features.FeatureNetwork("own.pt", "", call, None, torch.device("cpu"))
+    with pytest.raises(UserError, match="gave 1 numbers of some pictures and 4 of others"):
+        extract(pictures(5), network, batch=4)
+
+
 def test_memory_that_ends_is_no_fault_of_the_network(tmp_path) -> None:
     def call(images: torch.Tensor) -> torch.Tensor:
         raise RuntimeError("CUDA out of memory")

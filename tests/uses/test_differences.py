@@ -14,5 +14,7 @@ def test_what_an_encoder_sees_is_told():
         return sees(Settings(corruption=corruption))
 
     assert sees(Settings()) == "the pictures themselves"
-    assert of(kind="pairs") == "the corrupted pictures of the data"
-    assert of(kind="masking", share=0.3).endswith("(masking, share 0.3)")
+    assert of(kind="pairs", inputs="noisy") == "the corrupted pictures of noisy"
+    assert of(kind="masking", share=0.3, blocks=4).endswith("share 0.3 in squares of 4 px)")
+    assert of(kind="salt_and_pepper", share=0.3).endswith("(salt_and_pepper, share 0.3)")
+    assert of(sigma=0.3) != of(sigma=0.4)
