@@ -24,12 +24,9 @@ from pathlib import Path
 from hiresvae.uses.evaluate import evaluate
 torch.set_num_threads(1)
 fakes, reals, out, samples = sys.argv[1:]
-# An Inception would take hours of one core; other features grow in the same places.
-network = torch.nn.Sequential(torch.nn.AdaptiveAvgPool2d(8), torch.nn.Flatten())
-torch.jit.script(network).save(f"{out}.pt")
 evaluate(
-    fakes, Path(out), reference=Path(reals), samples=int(samples), features=f"{out}.pt",
-    device="cpu", metrics="texture,patches,distance,coverage,diversity,memory",
+    fakes, Path(out), reference=Path(reals), samples=int(samples), features="none", device="cpu",
+    metrics="texture,patches,diversity,memory",
 )
 """
 
@@ -69,10 +66,9 @@ def peak_of(place: Path, count: int) -> int:
     assert process.returncode == 0
     report = json.loads(out.read_text())
     assert report["counts"] == {"pictures": count, "reference": count}
-    assert {
-        "swd_pictures", "sharpness_ratio_pictures", "nearest_pixels_pictures",
-        "gfrechet_pictures", "coverage_pictures", "nearest_pictures",
-    } <= set(report["figures"])  # fmt: skip
+    assert {"swd_pictures", "sharpness_ratio_pictures", "nearest_pixels_pictures"} <= set(
+        report["figures"]
+    )
     return peak
 
 
@@ -81,8 +77,8 @@ def peak_of(place: Path, count: int) -> int:
 def test_ten_thousand_pictures_take_the_memory_of_a_thousand(tmp_path) -> None:
     """2 GB of pictures on either side, and less than 2 GB in all; a third of an hour on one core.
 
-    What grows are thumbnails, features and distances a block of rows at a time: less than a tenth
-    of what 9,000 more pictures on both sides hold.
+    What grows are thumbnails and distances a block of rows at a time: by less than a tenth of what
+    9,000 more pictures on both sides hold.
     """
     for name in ("few", "many"):
         (tmp_path / name).mkdir()
