@@ -169,6 +169,35 @@ def _ablation(images: int, *without: str) -> Table:
     )
 
 
+CONTESTANTS = {
+    "CVAE-GAN": "monet_cvaegan",
+    "pythae VAE": "pythae_vae",
+    "pythae VAEGAN": "pythae_vaegan",
+    "denoising-diffusion": "denoising_diffusion",
+    "diffusers AutoencoderKL": "diffusers_autoencoder",
+}
+
+
+def peers(title: str, folder: str, mark: int, columns: Mapping[str, str]) -> Table:
+    """Returns the table of a contest with other packages after so many seconds."""
+    return Table(
+        title,
+        {head: f"{folder}/{who}-{mark}.json" for head, who in columns.items()},
+        [
+            Row("FID of samples", "gfid_samples", ".0f"),
+            Row("KID of samples", "gkid_samples", "z.3f", real="0"),
+            Row("precision", "precision_samples", ".2f"),
+            Row("recall", "recall_samples", ".2f"),
+            Row("patches, sliced Wasserstein distance", "swd_samples", ".0f"),
+            Row("sharpness (ratio)", "sharpness_ratio_samples", "#.2g", real="1"),
+            Row("power spectrum, distance from real", "spectrum_distance_samples", ".1f", " dB",
+                real="0"),
+            Row("diversity in pixels (ratio)", "diversity_pixels_samples", ".2f", real="1"),
+        ],
+        intervals=False,
+    )  # fmt: skip
+
+
 TABLES = {
     "quickstart": Table(
         "drawn paintings, 32 px",
@@ -298,29 +327,11 @@ TABLES = {
     "faces_drawn_32": small(
         "drawn portraits, 32 px", "embedded_faces_32", 48_000, APART, seconds=122_136
     ),
-    "peers": Table(
-        "Monet, 32 px, 15 minutes",
-        {
-            title: f"peers/monet_32/{who}-900.json"
-            for title, who in (
-                ("CVAE-GAN", "monet_cvaegan"),
-                ("pythae VAE", "pythae_vae"),
-                ("pythae VAEGAN", "pythae_vaegan"),
-                ("denoising-diffusion", "denoising_diffusion"),
-                ("diffusers AutoencoderKL", "diffusers_autoencoder"),
-            )
-        },
-        [
-            Row("FID of samples", "gfid_samples", ".0f"),
-            Row("KID of samples", "gkid_samples", "z.3f", real="0"),
-            Row("precision", "precision_samples", ".2f"),
-            Row("recall", "recall_samples", ".2f"),
-            Row("patches, sliced Wasserstein distance", "swd_samples", ".0f"),
-            Row("sharpness (ratio)", "sharpness_ratio_samples", "#.2g", real="1"),
-            Row("power spectrum, distance from real", "spectrum_distance_samples", ".1f", " dB",
-                real="0"),
-            Row("diversity in pixels (ratio)", "diversity_pixels_samples", ".2f", real="1"),
-        ],
-        intervals=False,
+    "peers": peers("Monet, 32 px, 15 minutes", "peers/monet_32", 900, CONTESTANTS),
+    "peers_longer": peers(
+        "Monet, 32 px, 30 minutes",
+        "peers_longer/monet_32",
+        1800,
+        {head: who for head, who in CONTESTANTS.items() if "pythae" not in head},
     ),
 }  # fmt: skip
