@@ -50,7 +50,9 @@ def markdown(table: Table, reports: Sequence[Report]) -> str:
         cells = [
             _cell(row, figure, i == first, table.intervals) for i, figure in enumerate(figures)
         ]
-        floor = reports[0]["figures"].get(row.real)
+        # Of the same real pictures in all columns; older evaluations lack some.
+        told = [report["figures"][row.real] for report in reports if row.real in report["figures"]]
+        floor = told[0] if told else None
         real = row.real if floor is None else _number(row, floor["value"])
         # A floor that was not measured is not told.
         cells.append("" if floor is None and row.real.startswith("floor_") else real)
