@@ -7,7 +7,7 @@ from itertools import pairwise
 
 import pytest
 
-from hiresvae.report.comparison import page, summary, to_json
+from hiresvae.report.comparison import _figure, page, summary, to_json
 
 
 @pytest.fixture(scope="module")
@@ -222,3 +222,12 @@ def test_keys_are_enough(show):
         page.look("document.querySelector('details summary').focus()")
         page.press("Enter")
         page.wait("document.querySelector('details').open")
+
+
+def test_values_of_other_units_say_which_is_which(read):
+    of = {"better": "up", "interval": None, "features": None}
+    values = [{"value": -500.0, "unit": "nats", **of}, {"value": -90.0, "unit": "coins", **of}]
+    row = read(_figure("elbo", values, None))
+    assert not row.faults and "nats, or coins; higher is better" in row.text
+    assert row.text.count("coins") == 2 and row.text.count("nats") == 2
+    assert read(_figure("elbo", values[:1] * 2, None)).text.count("nats") == 1
