@@ -131,6 +131,9 @@ def main(words: Sequence[str] | None = None) -> int:
     parser.add_argument("--results", type=Path, default=ROOT / "benchmarks" / "results")
     arguments = parser.parse_args(words)
     file: Path = arguments.write or arguments.check
+    # With its folder: two of the pages are README.md.
+    whole = file.resolve()
+    named = whole.relative_to(ROOT) if whole.is_relative_to(ROOT) else file
     try:
         text = file.read_text(encoding="utf-8")
         made, notes = filled(text, arguments.results)
@@ -138,27 +141,25 @@ def main(words: Sequence[str] | None = None) -> int:
         print(f"{file} cannot be read ({error.strerror}): name a file of Markdown", file=sys.stderr)
         return 2
     except UserError as error:
-        print(f"{file.name}: {error}", file=sys.stderr)
+        print(f"{named}: {error}", file=sys.stderr)
         return 2
     except ValueError as error:
-        print(f"{file.name}: {error}", file=sys.stderr)
+        print(f"{named}: {error}", file=sys.stderr)
         return 1
     if arguments.check and notes:
         # Figures that nobody can look up are not checked: that must not pass for a check.
-        print(*(f"{file.name}: {note}" for note in notes), sep="\n", file=sys.stderr)
+        print(*(f"{named}: {note}" for note in notes), sep="\n", file=sys.stderr)
         return 1
     print(*notes, sep="\n", end="\n" if notes else "")
     if made == text:
-        print(f"{file.name}: tables are those of the figures")
+        print(f"{named}: tables are those of the figures")
         return 0
     if arguments.check:
-        print(
-            f"{file.name}: tables and figures differ; mend by: python benchmarks/table.py --write",
-            file=sys.stderr,
-        )
+        mend = f"python benchmarks/table.py --write {named}"
+        print(f"{named}: tables and figures differ; mend by: {mend}", file=sys.stderr)
         return 1
     file.write_text(made, encoding="utf-8")
-    print(f"{file.name}: tables written")
+    print(f"{named}: tables written")
     return 0
 
 

@@ -224,7 +224,7 @@ class TrainingSettings(Section):
     gradient_checkpointing: bool = Field(
         False,
         description="keep of the model's stages only what goes in and out, and work them out "
-        "again in the backward: far less memory, a third more time",
+        "again in the backward: far less memory, up to a third more time",
     )
     tick: int = Field(2_000, ge=1, description="images between lines of metrics.jsonl")
     snapshot: int = Field(20_000, ge=1, description="images between sample grids")

@@ -103,7 +103,7 @@ def less_memory(settings: Settings, processes: int) -> str:
     in_parts = "the same result, a batch in parts" if same else "a batch in parts"
     changes: list[tuple[str, Any, str]] = [
         ("training.accumulation", parts.accumulation, in_parts),
-        ("training.gradient_checkpointing", True, "the same result in a third more time"),
+        ("training.gradient_checkpointing", True, "the same result in up to a third more time"),
     ]
     if data.device_cache is True or "cuda" in usable_kinds():
         free = ("data.device_cache", False, "the same result, pictures are read as they are needed")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from hiresvae.data.named import TABLES
 from hiresvae.data.store import Store
 from hiresvae.data.tiles import page_of
 from hiresvae.errors import UserError, nearest
@@ -51,6 +52,12 @@ def make_labels(spec: Labelling, store: Store, known: tuple[str, ...], source: s
 
 def _own(labels: list[str], names: list[str], known: tuple[str, ...], source: str) -> Labels:
     if not any(labels):
+        if source in TABLES:
+            raise UserError(
+                f"data.labels is 'set', but the classes of {source!r} are in a table that is not "
+                f"here: put {TABLES[source]}, into the folder of HIRESVAE_DATA, or use none, "
+                "csv:FILE:COLUMN or clusters:K"
+            )
         raise UserError(
             f"data.labels is 'set', but {source!r} has no classes of its own: use none, "
             "folders, csv:FILE:COLUMN or clusters:K"

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
 from itertools import pairwise
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, Literal, cast
 
 import numpy as np
@@ -48,6 +48,12 @@ CLASSES = {
     "fashion_mnist": FASHION,
 }  # fmt: skip
 """What is the same for each form in which a set is kept."""
+TABLES = {
+    "lfw": "lfw/lfw_attributes.txt, the attributes that Columbia University published, or "
+    "lfw/attributes.csv with the columns file and Smiling",
+    "celeba": "celeba/list_attr_celeba.txt, which comes with the set",
+}
+"""Where those sets whose classes are in a table of their own have it, below $HIRESVAE_DATA."""
 
 
 def named_source(name: str, cache: Path) -> Source:
@@ -113,13 +119,28 @@ def _lfw(cache: Path) -> Source:
         with _downloading("lfw", cache, "lfw.tar"):
             path = download.fetch(LFW_URL, cache / "lfw/lfw-funneled.tgz", sha256=LFW_SHA256)
     source = archive_source(path, "lfw")
-    attributes = path.parent / "lfw/attributes.csv"
-    return _with_smiles(source, attributes, _lfw_smiles) if attributes.exists() else source
+    if (table := _find(cache, "lfw/attributes.csv")) is not None:
+        return _with_smiles(source, table, _lfw_smiles)
+    if (table := _find(cache, "lfw/lfw_attributes.txt")) is not None:
+        return _with_smiles(source, table, _lfw_scores, all_named=False)
+    return source
 
 
 def _lfw_smiles(table: Path) -> dict[str, bool]:
     with table.open(newline="", encoding="utf-8") as file:
         return {row["file"]: float(row["Smiling"]) > 0.5 for row in csv.DictReader(file)}
+
+
+def _lfw_scores(table: Path) -> dict[str, bool]:
+    """As Kumar et al. publish them: a remark, "# person, imagenum, ...", a face a line, by tabs."""
+    with table.open(newline="", encoding="utf-8") as file:
+        next(file)
+        columns = next(file).lstrip("# ").rstrip("\r\n").split("\t")
+        rows = csv.DictReader(file, fieldnames=columns, dialect="excel-tab")
+        return {
+            f"{row['person'].replace(' ', '_')}_{int(row['imagenum']):04}.jpg":
+            float(row["Smiling"]) > 0 for row in rows
+        }  # fmt: skip
 
 
 def _celeba(cache: Path) -> Source:
@@ -141,19 +162,30 @@ def _celeba_smiles(table: Path) -> dict[str, bool]:
     return {row[0]: row[column] == "1" for row in rows[2:]}
 
 
-def _with_smiles(source: Source, table: Path, read: Callable[[Path], dict[str, bool]]) -> Source:
+def _with_smiles(
+    source: Source, table: Path, read: Callable[[Path], dict[str, bool]], all_named: bool = True
+) -> Source:
     """Returns the source with the classes SMILING, which a table gives by the names of files.
 
-    What the table does not name has no class: it may be a stray file, which is no picture.
+    Args:
+        source: the pictures.
+        table: of their classes.
+        read: returns whether a file, named with its folders or without, shows a smile.
+        all_named: whether the table names every picture. What it does not name has no class then:
+            it may be a stray file, which is no picture. Otherwise it is left out.
     """
 
     def items() -> list[Item]:
         try:
             smiles = read(table)
-        except (*BROKEN, LookupError, TypeError, csv.Error) as error:
+        except (*BROKEN, LookupError, TypeError, StopIteration, csv.Error) as error:
             raise UserError(f"{source.name}: {table.name} is broken ({error})") from error
         known = {name: SMILING[smiling] for name, smiling in smiles.items()}
-        return [replace(item, label=known.get(item.name, "")) for item in source.items()]
+        found = [
+            replace(item, label=known.get(item.name, known.get(PurePosixPath(item.name).name, "")))
+            for item in source.items()
+        ]
+        return [item for item in found if item.label or all_named]
 
     return Source(source.name, digest(source.identity, *stamp(table)), items, SMILING)
 

@@ -198,6 +198,51 @@ def test_lfw_and_its_table(data: Path, cache: Path, encoded: Callable[..., bytes
         named_source("lfw", cache).items()
 
 
+COLUMBIA = "# lfw_attributes.txt - attributes\n# person\timagenum\tMale\tSmiling\n"
+
+
+def test_lfw_as_it_is_downloaded_and_its_published_scores(
+    data: Path, cache: Path, encoded: Callable[..., bytes]
+) -> None:
+    place = cache / "sets/lfw"
+    place.mkdir(parents=True)
+    with tarfile.open(place / "lfw-funneled.tgz", "w:gz") as archive:
+        names = ("A_B/A_B_0001.jpg", "A_B/A_B_0012.jpg", "C_D/C_D_0001.jpg", "pairs_01.txt")
+        for i, name in enumerate(names):
+            info = tarfile.TarInfo(f"lfw_funneled/{name}")
+            raw = encoded(i) if name.endswith("jpg") else b"1"
+            info.size = len(raw)
+            archive.addfile(info, io.BytesIO(raw))
+    without = DataSettings(source="lfw", size=8, labels="set", cache=str(cache))
+    with pytest.raises(UserError, match=r"put lfw/lfw_attributes\.txt, .* of HIRESVAE_DATA"):
+        open_data(without, progress=False)
+
+    # One face has no scores, as some of the published ones have not.
+    for table in (data / "lfw/lfw_attributes.txt", place / "lfw_attributes.txt"):
+        table.parent.mkdir(exist_ok=True)
+        table.write_text(f"{COLUMBIA}A B\t1\t0.1\t-0.5\nA B\t12\t-3\t1.5\n")
+        labels = {Path(item.name).name: item.label for item in named_source("lfw", cache).items()}
+        assert labels == {"A_B_0001.jpg": "not smiling", "A_B_0012.jpg": "smiling"}
+        table.unlink()
+
+
+@pytest.mark.parametrize(
+    "table",
+    ["", "# x\n", "# x\n# person\tMale\nA\t1\n", f"{COLUMBIA}A B\n", f"{COLUMBIA}A\tx\t1\t1\n"],
+)
+def test_broken_scores_of_lfw_are_a_sentence(
+    data: Path, cache: Path, table: str, encoded: Callable[..., bytes]
+) -> None:
+    (data / "lfw").mkdir()
+    with tarfile.open(data / "lfw.tar", "w") as archive:
+        info = tarfile.TarInfo("lfw/A_B_0001.jpg")
+        info.size = len(encoded(0))
+        archive.addfile(info, io.BytesIO(encoded(0)))
+    (data / "lfw/lfw_attributes.txt").write_text(table)
+    with pytest.raises(UserError, match=r"lfw: lfw_attributes\.txt is broken"):
+        named_source("lfw", cache).items()
+
+
 def textures(data: Path) -> Path:
     (data / "textures").mkdir()
     path = data / "textures/textures_28px.npz"
