@@ -2,7 +2,7 @@
 
 import math
 
-from hiresvae.adversarial import PAIRED, PATCH_LEVEL
+from hiresvae.adversarial import PAIRED, PATCH_LEVEL, AdversarySettings
 from hiresvae.errors import UserError
 from hiresvae.pyramid import parse_pyramid, rung_sides
 from hiresvae.settings import Settings
@@ -210,6 +210,8 @@ def cautions(settings: Settings) -> list[str]:
             "the critic learns, but the model feels nothing of it: its verdict and all that it "
             "matches weigh 0; nearest: adversary.weight 4.0"
         )
+    else:
+        said += _unheard(adversary)
     if adversary.balance == "gradient_ratio" and adversary.weight > 1:
         said.append(
             f"adversary.balance 'gradient_ratio' with adversary.weight {adversary.weight:g} pulls "
@@ -228,12 +230,40 @@ def cautions(settings: Settings) -> list[str]:
             f"adversary.augment_probability 0 leaves all pictures as they are, whatever "
             f"adversary.augment {adversary.augment} says; nearest: 1.0"
         )
-    if adversary.augment_probability == "adaptive" and data.held_out == 0:
+    if data.held_out == 0:
         said.append(
             "adversary.augment_probability 'adaptive' follows training pictures alone, as "
             "data.held_out is 0; nearest: data.held_out 0.05"
+            if adversary.augment_probability == "adaptive"
+            else "data.held_out is 0, so nothing tells whether the critic learns the training set "
+            "by heart, and no best model is kept; nearest: data.held_out 0.05"
         )
     return [f"careful: {words}" for words in said]
+
+
+def _unheard(adversary: AdversarySettings) -> list[str]:
+    """Returns which settings have nothing to act on."""
+    said = []
+    if not set(PAIRED) & set(adversary.fakes):
+        nearest = f"adversary.fakes {['reconstructions', *adversary.fakes]}"
+        said += [
+            f"adversary.{key} {getattr(adversary, key):g} compares reconstructions with their "
+            f"pictures, but adversary.fakes {adversary.fakes} has none; nearest: 0.0, or {nearest}"
+            for key in ("feature_matching", "classifier_matching")
+            if getattr(adversary, key)
+        ]
+        if adversary.reaches == "decoder":
+            said.append(
+                "adversary.reaches 'decoder' is about reconstructions, but adversary.fakes "
+                f"{adversary.fakes} has none; nearest: 'encoder', or {nearest}"
+            )
+    if adversary.classifier_trunk == "own" and adversary.condition not in ("classifier", "both"):
+        said.append(
+            "adversary.classifier_trunk 'own', but adversary.condition is "
+            f"{adversary.condition!r}, so there is no classifier; nearest: adversary.condition "
+            "'classifier'"
+        )
+    return said
 
 
 def _idle_encoder(settings: Settings) -> list[str]:

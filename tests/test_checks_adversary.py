@@ -192,6 +192,21 @@ SHORT = {"training__images": 64, "training__batch_size": 8, "adversary__ramp": 0
             {"adversary__augment_probability": "adaptive", "data__held_out": 0.0},
             "follows training pictures alone, as data.held_out is 0; nearest: data.held_out 0.05",
         ),
+        ({"data__held_out": 0.0}, "nothing tells whether the critic learns .* no best model is"),
+        (
+            {"adversary__fakes": ["fitted"]},
+            r"feature_matching 16 compares reconstructions .* \['fitted'\] has none; nearest: 0.0, "
+            r"or adversary.fakes \['reconstructions', 'fitted'\]",
+        ),
+        (
+            {"adversary__fakes": ["fitted"], "adversary__feature_matching": 0.0}
+            | {"adversary__reaches": "decoder"},
+            "reaches 'decoder' is about reconstructions",
+        ),
+        (
+            {"adversary__classifier_trunk": "own", "adversary__condition": "none"},
+            "classifier_trunk 'own', but adversary.condition is 'none'",
+        ),
     ],
 )
 def test_what_of_an_adversary_does_nothing_is_told(values, sentence):

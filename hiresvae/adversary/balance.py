@@ -13,44 +13,35 @@ TINY = 1e-12
 
 
 def gradient_at(
-    loss: Tensor, weight: Tensor, *, towards: Tensor | None = None, needed: bool = False
+    loss: Tensor,
+    place: Tensor,
+    *,
+    needed: bool = False,
+    scaler: torch.amp.GradScaler | None = None,
 ) -> Tensor:
-    """Returns the gradient of a loss at one weight; zeros where the loss does not depend on it.
+    """Returns the gradient of a loss at one tensor; zeros where the loss does not depend on it.
 
-    Leaves nothing in any ``.grad``, and no process waits for another.
+    Leaves nothing in any ``.grad``, and no process waits for another; the graph is kept.
 
     Args:
-        loss: ``()``, or any shape with ``towards``.
-        weight: a parameter.
-        towards: gradient of what is minimised at ``loss``, same shape; None is 1.
-        needed: whether a loss that does not depend on the weight is a fault.
+        loss: ``()``.
+        place: a parameter, or what a network has made or been shown.
+        needed: whether a loss that does not depend on the place is a fault.
+        scaler: of half precision, where what is passed back would fall below the smallest number:
+            enlarges it on the way, and the result is told at its own size.
 
     Raises:
-        RuntimeError: the loss does not depend on the weight, but has to.
+        RuntimeError: the loss does not depend on the place, but has to.
     """
     (gradient,) = torch.autograd.grad(
-        loss,
-        weight,
-        towards,
+        loss if scaler is None else scaler.scale(loss),
+        place,
         retain_graph=True,
         allow_unused=not needed,
         materialize_grads=not needed,
     )
-    return gradient
-
-
-def scaled_gradient(
-    loss: Tensor, place: Tensor, scaler: torch.amp.GradScaler | None = None
-) -> Tensor:
-    """Returns the gradient of a loss ``()`` at some tensor, same shape; the graph is kept.
-
-    In half precision what is passed back would fall below the smallest number: a gradient scaler
-    enlarges it on the way, and the result is told at its own size.
-    """
     if scaler is None:
-        (gradient,) = torch.autograd.grad(loss, place, retain_graph=True)
         return gradient
-    (gradient,) = torch.autograd.grad(scaler.scale(loss), place, retain_graph=True)
     return gradient.float() / scaler.scale(torch.ones_like(loss))
 
 

@@ -94,6 +94,20 @@ def spread(state: Tensor) -> Tensor:
     return torch.cat(maps).expand(n, 1, h, w).to(state.dtype)
 
 
+def at_least_float32(state: Tensor) -> Tensor:
+    """Returns half precision as float32, and all else as it is."""
+    return state.to(torch.promote_types(state.dtype, torch.float32))
+
+
+def unshortened(state: Tensor) -> torch.autocast:
+    """Leaves logits the precision of weights.
+
+    A critic that judges real beside made pictures has no zero to stay near, and far from it the
+    steps between bfloat16 numbers are as large as what it tells them apart by.
+    """
+    return torch.autocast(state.device.type, enabled=False)
+
+
 class PatchHead(nn.Module):
     """Judges every position of one side: ``(N, width, h, h)`` to logits ``(N, h * h)``.
 
@@ -113,10 +127,12 @@ class PatchHead(nn.Module):
     def forward(self, features: Tensor, labels: Tensor | None) -> tuple[Tensor, Tensor]:
         """Returns the logits of all positions, and the mean of what they are made of ``(N, E)``."""
         state = activate(self.mix(activate(features)))
-        logits = self.verdict(state).flatten(1).float()
-        if self.table is not None and labels is not None:
-            match = torch.einsum("nc,nchw->nhw", self.table(labels).to(state.dtype), state)
-            logits = logits + match.flatten(1).float() / state.shape[1] ** 0.5
+        with unshortened(state):
+            whole = at_least_float32(state)
+            logits = self.verdict(whole).flatten(1)
+            if self.table is not None and labels is not None:
+                match = torch.einsum("nc,nchw->nhw", self.table(labels), whole)
+                logits = logits + match.flatten(1) / state.shape[1] ** 0.5
         return logits, state.mean((2, 3))
 
 
@@ -141,10 +157,12 @@ class WholeHead(nn.Module):
         state = activate(features)
         state = activate(self.mix(torch.cat([state, spread(state)], dim=1)))
         vector = activate(self.flat(state.flatten(1)))
-        logits = self.verdict(vector).float()
-        if self.table is not None and labels is not None:
-            match = (self.table(labels) * vector).sum(1, keepdim=True)
-            logits = logits + match.float() / vector.shape[1] ** 0.5
+        with unshortened(vector):
+            whole = at_least_float32(vector)
+            logits = self.verdict(whole)
+            if self.table is not None and labels is not None:
+                match = (self.table(labels) * whole).sum(1, keepdim=True)
+                logits = logits + match / vector.shape[1] ** 0.5
         return logits, vector
 
 

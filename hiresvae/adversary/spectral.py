@@ -47,13 +47,19 @@ class Bounded(nn.Module):
             return u @ (weight.flatten(1) @ v)
 
     @torch.no_grad()
-    def follow(self, weight: Tensor) -> None:
-        """Does one power iteration; a weight of zeros, which has no direction, changes nothing."""
+    def follow(self, weight: Tensor, skip: Tensor | None = None) -> None:
+        """Does one power iteration; a weight of zeros, which has no direction, changes nothing.
+
+        Args:
+            weight: has moved.
+            skip: bool ``()``, whether the step was skipped, so that nothing is to change.
+        """
         matrix = weight.detach().flatten(1)
         for own, other, side in ((self.v, self.u, matrix.T), (self.u, self.v, matrix)):
             new = side @ other
             norm = new.norm()
-            own.copy_(torch.where(norm > 0, new / norm.clamp_min(1e-30), own))
+            moved = norm > 0 if skip is None else (norm > 0) & ~skip
+            own.copy_(torch.where(moved, new / norm.clamp_min(1e-30), own))
 
 
 def bound(module: nn.Module) -> None:
@@ -63,9 +69,14 @@ def bound(module: nn.Module) -> None:
         parametrize.register_parametrization(layer, "weight", Bounded(layer.weight))
 
 
-def follow(module: nn.Module) -> None:
-    """Follows the weights of a module's bounded layers, after they moved."""
+def follow(module: nn.Module, skip: Tensor | None = None) -> None:
+    """Follows the weights of a module's bounded layers, after they moved, unless the step did not.
+
+    Args:
+        module: of a network.
+        skip: bool ``()``, whether the step was skipped.
+    """
     for layer in module.modules():
         if parametrize.is_parametrized(layer, "weight"):
             weight = layer.parametrizations.weight  # type: ignore[union-attr]
-            weight[0].follow(weight.original)  # type: ignore[index,union-attr]
+            weight[0].follow(weight.original, skip)  # type: ignore[index,union-attr]

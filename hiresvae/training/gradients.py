@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -23,6 +24,7 @@ def term_gradients(
     outputs: Outputs,
     bound_of: Callable[[Outputs], Tensor],
     felt: Tensor | None,
+    scaler: torch.amp.GradScaler | None = None,
 ) -> tuple[Tensor, ...]:
     """Returns each term's gradient at two places, in the order of `NORMS`.
 
@@ -36,7 +38,9 @@ def term_gradients(
         bound_of: their loss ``()``.
         felt: of the adversary, ``()``, as the step's loss holds it; None without one, and then its
             gradients, the last two, are left out.
+        scaler: of half precision.
     """
+    at = partial(gradient_at, scaler=scaler)
     only_rate = replace(outputs, distortion=outputs.distortion.detach())
     only_distortion = replace(outputs, rate=outputs.rate.detach())
     losses = [bound_of(only_rate), bound_of(only_distortion)]
@@ -44,10 +48,10 @@ def term_gradients(
         losses.append(felt)
     top = vae.decoder.rung_list[0].read.weight
     return (
-        gradient_at(bound_of(outputs), vae.last_layer),
+        at(bound_of(outputs), vae.last_layer),
         *(
             # A model without noise has no rate at all.
-            gradient_at(loss, weight) if loss.requires_grad else torch.zeros_like(weight)
+            at(loss, weight) if loss.requires_grad else torch.zeros_like(weight)
             for loss in losses
             for weight in (vae.last_layer, top)
         ),

@@ -17,7 +17,7 @@ from torch import Tensor
 from torch.func import functional_call
 
 from hiresvae.adversarial import IntrospectiveSettings
-from hiresvae.adversary.balance import scaled_gradient
+from hiresvae.adversary.balance import gradient_at
 from hiresvae.distributions.likelihoods import LocationScaleHead
 from hiresvae.models.contract import Outputs
 from hiresvae.models.draws import FromPrior, Given, Together
@@ -111,7 +111,7 @@ class Introspection:
         pull = beta * rate.mean() / self.dims
         weight = ramp * self.settings.weight
         # The decoder feels the encoder's judgement through the pictures alone, as from a critic.
-        push = scaled_gradient(weight * pull, seen, self.scaler)
+        push = gradient_at(weight * pull, seen, needed=True, scaler=self.scaler)
         judged = 0.5 * falling(-2 * self.evidence_lack(again, outputs)).mean()
         of_reconstructions, of_samples = rate.detach().view(2, -1).mean(1)
         logs = {

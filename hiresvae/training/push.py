@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from hiresvae.adversary.adversary import Adversary, Verdict
-from hiresvae.adversary.balance import scaled_gradient
+from hiresvae.adversary.balance import gradient_at
 from hiresvae.models.contract import Outputs
 from hiresvae.models.draws import FromPrior, Given
 from hiresvae.models.vae import VAE
@@ -55,7 +55,12 @@ class Push:
             parts = [adversary.model_loss(verdict, share)]
         else:
             parts = [adversary.model_loss(verdict, share, of_originals=o) for o in (True, False)]
-        return cls(*(scaled_gradient(part, verdict.fakes, scaler).detach() for part in parts))
+        return cls(
+            *(
+                gradient_at(part, verdict.fakes, needed=True, scaler=scaler).detach()
+                for part in parts
+            )
+        )
 
     def felt(
         self,

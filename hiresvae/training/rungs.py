@@ -83,7 +83,11 @@ class RungWatch:
         self.step, self.data = step, data
         shown = data.held_out if len(data.held_out) > 1 else data.train
         self.shown = shown[:SHOWN] if step.vae.settings.stochastic else shown[:0]
-        self.silence = Silence(step.vae.latent_shapes, step.settings.training)
+        self.forget()
+
+    def forget(self) -> None:
+        """Begins anew, as if nothing had been heard."""
+        self.silence = Silence(self.step.vae.latent_shapes, self.step.settings.training)
 
     def hear(self, line: dict[str, float]) -> str | None:
         """Takes in a tick's line of metrics; returns a warning, or None."""

@@ -98,10 +98,10 @@ class SpectralPenalty(nn.Module):
         """Returns the sum ``()``, differentiable; a layer of zeros is pushed nowhere."""
         return torch.stack([vectors.norm(weight).relu() for vectors, weight in self._pairs()]).sum()
 
-    def follow(self) -> None:
-        """Follows the weights after they moved."""
+    def follow(self, skip: Tensor | None = None) -> None:
+        """Follows the weights after they moved, unless the step was skipped, bool ``()``."""
         for vectors, weight in self._pairs():
-            vectors.follow(weight)
+            vectors.follow(weight, skip)
 
 
 @dataclass(frozen=True)
@@ -157,10 +157,16 @@ class Steady:
         rate = outputs.rate.detach()
         return {"rate": (rate.sum(0), rate.new_full((), len(rate)))}
 
-    def observe(self, totals: Mapping[str, Sequence[Tensor]], images: int) -> None:
-        """After the weights moved: takes in the sums over the global batch of so many images."""
+    def observe(self, totals: Mapping[str, Sequence[Tensor]], images: int, skip: Tensor) -> None:
+        """After the weights moved: takes in the sums over the global batch of so many images.
+
+        Args:
+            totals: of `sums`; not finite where the step was skipped.
+            images: pictures in a step.
+            skip: bool ``()``, whether the step was skipped.
+        """
         if self.kl_balance is not None:
             rate, count = totals["rate"]
             self.kl_balance.observe(rate, count, images)
         if self.spectral is not None:
-            self.spectral.follow()
+            self.spectral.follow(skip)

@@ -18,7 +18,7 @@ from hiresvae.adversary import spectral
 from hiresvae.adversary.adaptive import TARGET, AugmentProbability, certainty
 from hiresvae.adversary.adversary import Adversary, Verdict
 from hiresvae.adversary.averages import Averages
-from hiresvae.adversary.balance import Balance, gradient_at, scaled_gradient
+from hiresvae.adversary.balance import Balance, gradient_at
 from hiresvae.data.batches import Batches
 from hiresvae.devices import exact_products
 from hiresvae.models.contract import Outputs
@@ -162,7 +162,7 @@ class Step:
         """
         given = shown(self.settings, self.batches, noise, bool(self.vae.classes))
         images, seen, labels, shard = given.images, given.seen, given.labels, noise.shard
-        ramp, fakes = None, None
+        ramp, fakes, scaler = None, None, self.accelerator.scaler
         if self.adversary is not None:
             ramp = adversary_share(self.adversary.settings, share)
             if ramp is not None:
@@ -234,13 +234,10 @@ class Step:
                 loss = loss + pushed
             felt = pushed if felt is None else felt + pushed
             if alone is not None:
-                last, towards = self.vae.last_layer, alone.to(mixed.dtype)
-                sums["balance"] = (
-                    gradient_at(bound, last, needed=True),
-                    gradient_at(mixed, last, towards=towards, needed=True),
-                )
+                at = partial(gradient_at, place=self.vae.last_layer, needed=True, scaler=scaler)
+                sums["balance"] = at(bound), at((mixed.float() * alone).sum())
         if measure:
-            sums["gradients"] = term_gradients(self.vae, outputs, bound_of, felt)
+            sums["gradients"] = term_gradients(self.vae, outputs, bound_of, felt, scaler)
         self.accelerator.backward(loss / self.settings.training.accumulation)
         return sums, logs
 
@@ -315,7 +312,7 @@ class Step:
                 felt = self.balance.weighted(verdict)
                 if self.balance.due(number):
                     term = verdict.model["adversarial"].mean()
-                    alone = scaled_gradient(term, verdict.fakes, scaler)
+                    alone = gradient_at(term, verdict.fakes, needed=True, scaler=scaler)
             push = Push.of(self.adversary, felt, ramp, scaler)
         critic_loss = self.adversary.critic_loss(verdict)
         # At the critic's weights alone: the fakes' gradient would be for nobody.
@@ -341,7 +338,7 @@ class Step:
             step_unless(optimizer, skip)
             optimizer.zero_grad()
             if optimizer is networks.critic_optimizer and networks.critic is not None:
-                spectral.follow(networks.critic)
+                spectral.follow(networks.critic, skip)
         if self.accelerator.scaler is not None:
             self.accelerator.scaler.update()
         # What is not finite changes nothing: a skipped step leaves no trace in what follows it.
@@ -363,7 +360,7 @@ class Step:
         self.running.observe(z_sum, outer_sum, count, training.batch_size)
         if self.adversary is not None and "means" in totals:
             self.adversary.observe(totals["means"], training.batch_size)
-        self.steady.observe(totals, training.batch_size)
+        self.steady.observe(totals, training.batch_size, skip)
         self.vae.likelihood.observe(error)
         if self.balance is not None and "balance" in totals:
             bound, adversarial = totals["balance"]

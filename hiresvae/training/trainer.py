@@ -157,12 +157,18 @@ class Trainer:
             self.images = checkpoint.load(self.accelerator, newest, self._beside)
             log.info("continuing from %s images", f"{self.images:,}")
         if self.accelerator.is_main_process:
-            self.metrics.rewind(self.images)
             self.best.scores.rewind(self.images)
-            if self.metrics.path.exists():
-                for line in self.metrics.read():
-                    self.watch.alarm.hear(line)  # what was said before is not said again
-                    self.rungs.hear(line)
+            self._rewind()
+
+    def _rewind(self) -> None:
+        """Forgets what was told after the images that are seen by now."""
+        self.metrics.rewind(self.images)
+        self.watch.forget()
+        self.rungs.forget()
+        if self.metrics.path.exists():
+            for line in self.metrics.read():
+                self.watch.alarm.hear(line)  # what was said before is not said again
+                self.rungs.hear(line)
 
     def fit(self) -> Outcome:
         """Trains until all images are seen or a signal asks to stop; either way all is saved."""
@@ -231,7 +237,7 @@ class Trainer:
         checkpoint.drop_after(self.accelerator, self.run.checkpoints, self.images)
         self._checkpoint()
         if self.accelerator.is_main_process:
-            self.metrics.rewind(self.images)
+            self._rewind()
             log.warning(
                 "training diverged at %s images (%s): back to %s images, at %g of the learning "
                 "rate",

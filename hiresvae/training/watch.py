@@ -16,8 +16,9 @@ import torch
 from torch import Tensor, nn
 
 from hiresvae.adversary.augment import Change
+from hiresvae.adversary.losses import weighed
 from hiresvae.data import PictureData
-from hiresvae.images import to_float
+from hiresvae.images import binarized, to_float
 from hiresvae.seeding import Noise, Shard, generator
 from hiresvae.training.corruption import as_seen
 from hiresvae.training.objective import Fakes, adversary_share
@@ -90,6 +91,10 @@ class Watch:
     def __init__(self, step: Step, data: PictureData) -> None:
         self.step, self.data = step, data
         self.count = min(SHOWN, len(data.held_out), len(data.train))
+        self.forget()
+
+    def forget(self) -> None:
+        """Begins anew, as if nothing had been heard."""
         self.alarm = Alarm(max(1, self.count))
 
     @torch.no_grad()
@@ -125,7 +130,7 @@ class Watch:
         with _resting(critic), _resting(step.vae), step.accelerator.autocast():
             made = fakes.mix(step._forward(train, labels, noise, fakes, step.vae, seen)).float()
             logits = [
-                (judged.logits @ judged.weights).float()
+                weighed(judged.logits, judged.weights)
                 for judged in (
                     critic(change(images), shown)
                     for images, shown in ((train, labels), (held_out, held_labels), (made, labels))
@@ -140,12 +145,13 @@ class Watch:
         rng = generator(self.step.settings.seed, "watch", part, number)
         chosen = indices[torch.randperm(len(indices), generator=rng)[: self.count].numpy()]
         settings, batches = self.step.settings, self.step.batches
+        images = to_float(batches.pictures(chosen))
+        seen = to_float(as_seen(settings.corruption, batches, chosen, settings.seed))
+        if settings.data.binarize:  # never with a corruption
+            images = seen = binarized(images, torch.rand(images.shape, generator=rng))
         images, seen = (
-            to_float(pictures).to(device).contiguous(memory_format=torch.channels_last)
-            for pictures in (
-                batches.pictures(chosen),
-                as_seen(settings.corruption, batches, chosen, settings.seed),
-            )
+            pictures.to(device).contiguous(memory_format=torch.channels_last)
+            for pictures in (images, seen)
         )
         if not self.step.vae.classes or self.data.labels is None:
             return images, seen, None

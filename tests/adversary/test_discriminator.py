@@ -99,6 +99,18 @@ def test_label_never_reaches_the_critic_it_changes_every_logit(images: Tensor, k
     assert (difference.abs() > 1e-5).all()
 
 
+@pytest.mark.parametrize("kind", ["whole", "patch", "multiscale"])
+def test_logits_are_of_single_precision_where_the_rest_is_of_half(images: Tensor, kind: str):
+    critic = awake(make(classes=3, critic=kind))
+    labels = torch.arange(8) % 3
+    single = critic(images, labels).logits
+    with torch.autocast("cpu", torch.bfloat16):
+        half = critic(images, labels)
+    assert half.logits.dtype == torch.float32 and half.embedding.dtype == torch.bfloat16
+    torch.testing.assert_close(half.logits, single, rtol=0.1, atol=0.1)
+    assert (half.logits != half.logits.bfloat16()).float().mean() > 0.5
+
+
 def test_a_critic_without_classes_takes_no_notice_of_labels(images: Tensor):
     critic = make()
     labels = torch.zeros(8, dtype=torch.int64)

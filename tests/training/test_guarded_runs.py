@@ -75,6 +75,19 @@ def test_several_in_a_row_restore_the_last_good_checkpoint_at_a_lower_rate(
     assert weights(tmp_path / "again") == weights(run)
 
 
+def test_one_that_goes_back_has_heard_nothing_of_the_time_that_it_left(make_trainer):
+    trainer = make_trainer("adversary.start=0")
+    far = {"critic_sign_held_out": 0.0, "critic_train_above_held_out": 1.0, "critic_r_v": 0.9}
+    for images in (96, 112, 128):
+        line = {"images": images, "rate_nats": 9.0} | far
+        trainer.rungs.hear(line)
+        trainer.watch.alarm.hear(line)
+    assert trainer.rungs.silence.spoke == [128] and trainer.watch.alarm.by_heart
+    trainer._go_back("a test")
+    assert trainer.images == 0 and trainer.rungs.silence.spoke == [0]
+    assert not trainer.watch.alarm.by_heart and not trainer.watch.alarm.said
+
+
 def test_what_is_written_amid_the_trouble_does_not_drive_out_what_is_good(
     poisoned, train, tmp_path
 ):

@@ -12,7 +12,9 @@ from hiresvae.training.steady import SpectralPenalty
 def numbers(trainer):
     """All that a step may change but the guard, as bytes."""
     networks, found = trainer.networks, []
-    for owner in (networks.model, networks.critic, trainer.running):
+    owners = [networks.model, networks.critic, trainer.running]
+    owners += [trainer.step.steady.spectral] if trainer.step.steady.spectral else []
+    for owner in owners:
         found += [tensor.clone() for tensor in owner.state_dict().values()]
     for optimizer in (networks.model_optimizer, networks.critic_optimizer):
         for state in optimizer.state_dict()["state"].values():
@@ -30,7 +32,7 @@ TERMS = {
         ["distortion", "rate", "adversarial", "feature_matching", "critic", "r1", "r2"],
     ),
     "classes": (CLASSES, ["real_class_nats", "fake_class_nats", "classifier_matching"]),
-    "spectral": (["model.spectral=0.1"], ["spectral"]),
+    "spectral": (["model.spectral=0.1", "adversary.spectral_norm=true"], ["spectral", "critic"]),
 }
 
 

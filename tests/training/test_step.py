@@ -123,6 +123,30 @@ def test_a_step_in_half_precision_is_near_that_in_single(make_trainer, precision
             torch.testing.assert_close(half[name].float(), single[name], rtol=0.05, atol=0.01)
 
 
+def test_in_half_precision_gradients_are_weighed_and_told_as_in_single(make_trainer):
+    """Of many large pictures: each pixel's part of the bound is below the least number of fp16."""
+
+    def run(prepare):
+        trainer = prepare(
+            make_trainer(
+                "adversary.start=0", "adversary.ramp=0", "adversary.balance=gradient_ratio",
+                "adversary.balance_every=1", "adversary.penalty_every=1000",
+                "adversary.balance_cap=1e6",
+            )
+        )  # fmt: skip
+        trainer.step.dims = 2**26
+        trainer._set_rates(1.0)
+        told = trainer.step(1, measure=True)
+        return {"ratio": trainer.step.balance.ratio} | {
+            name: value for name, value in told.items() if "gradient_norm" in name
+        }
+
+    single, half = run(lambda trainer: trainer), run(make_fp16)
+    assert single["ratio"] > 0 and single["distortion_gradient_norm_at_top"] > 0
+    for name, value in single.items():
+        torch.testing.assert_close(half[name].float(), value, rtol=0.1, atol=0.0, msg=name)
+
+
 def test_half_precision_overflow_skips_both_networks_and_the_scaler_comes_down(make_trainer):
     """`diffusers`, issues 7188 and 9844; `accelerate`, issue 174: one scaler, two optimisers."""
     trainer = make_fp16(

@@ -111,6 +111,35 @@ def test_nothing_is_shown_before_the_critic_begins_or_without_held_out_pictures(
     assert make_trainer("adversary.start=0", "data.held_out=0.0").watch(3) == {}
 
 
+def test_it_shows_the_critic_black_and_white_as_a_step_does(make_trainer):
+    trainer = make_trainer(
+        "adversary.start=0", "data.binarize=true", "model.likelihood=bernoulli", "data.channels=1",
+        "model.grain=false", "adversary.augment=[]",
+    )  # fmt: skip
+    (train, seen, _), (held_out, _, _) = (
+        trainer.watch._pictures(part, 3) for part in ("train", "held_out")
+    )
+    assert set(train.unique().tolist()) == set(held_out.unique().tolist()) == {-1.0, 1.0}
+    assert torch.equal(train, seen) and not torch.equal(train, held_out)
+    assert torch.equal(train, trainer.watch._pictures("train", 3)[0]), "the same each time"
+
+
+class Flat(nn.Module):
+    """A critic whose logits differ by less than bfloat16 numbers of their size do."""
+
+    def forward(self, images, labels):
+        logits = 8.0 + 1e-3 * images.flatten(1)[:, :1]
+        return Judgement(logits.float(), {})
+
+
+def test_logits_are_weighed_in_full_where_the_rest_is_in_half_precision(make_trainer):
+    trainer = make_trainer("adversary.start=0", "training.precision=bf16")
+    trainer.networks.critic = Flat()
+    told = trainer.watch(0)
+    logit = torch.tensor(told["critic_real_logit_train"])
+    assert 7.99 < logit < 8.01 and logit != logit.bfloat16(), "not a number of bfloat16"
+
+
 class Knows(nn.Module):
     """A critic that knows the training pictures by heart, and nothing else."""
 
