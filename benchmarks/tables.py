@@ -322,7 +322,9 @@ TABLES = {
         intervals=False,
     ),
     "lfw_32": small("faces, 32 px", "lfw_32_wide", 160_000, [*COVERING, APART[1]]),
-    "lfw_64": small("faces, 64 px", "lfw_64", 100_000, [*COVERING, APART[1]]),
+    "lfw_64": small(
+        "faces, 64 px", "lfw_64", 100_000, [*COVERING, APART[1]], seconds=249_984
+    ),
     "fashion_28": small("clothes, 28 px", "fashion_mnist_28", 96_000, APART, seconds=249_984),
     "faces_drawn_32": small(
         "drawn portraits, 32 px", "embedded_faces_32", 48_000, APART, seconds=122_136
