@@ -46,7 +46,9 @@ def markdown(table: Table, reports: Sequence[Report]) -> str:
         figures = [report["figures"].get(row.figure) for report in reports]
         if not any(figures):
             continue
-        first = winner(row.figure, [report["figures"] for report in reports])
+        first = None
+        if table.judged:
+            first = winner(row.figure, [report["figures"] for report in reports])
         cells = [
             _cell(row, figure, i == first, table.intervals) for i, figure in enumerate(figures)
         ]

@@ -31,12 +31,15 @@ class Table(NamedTuple):
             file, or ``FILE:VARIANT`` of several that one file holds.
         rows: a figure that no evaluation has is left out.
         intervals: whether they are shown; of many columns they are not.
+        judged: whether the better one is marked. Intervals are of pictures: of trainings that
+            differ by chance they would mark the luckiest.
     """
 
     title: str
     columns: dict[str, str]
     rows: list[Row]
     intervals: bool = True
+    judged: bool = True
 
 
 SHARPNESS = Row(
@@ -156,6 +159,31 @@ def four(title: str, folder: str, images: int, seconds: Mapping[str, int] | None
     return Table(title, columns, rows)
 
 
+def seeds(
+    title: str, folder: str, images: int, columns: Mapping[str, str], seeds: Sequence[int]
+) -> Table:
+    """Returns the table of trainings that differ in their seed alone, each beside its likes.
+
+    Args:
+        title: head of the first column.
+        folder: of the evaluations, before ``_minutes``.
+        images: seen by all models.
+        columns: contestant by head.
+        seeds: of the trainings.
+    """
+    return Table(
+        title,
+        {
+            f"{head}, seed {seed}": f"{folder}_minutes/{who}-equal_images-{images}-seed{seed}.json"
+            for head, who in columns.items()
+            for seed in seeds
+        },
+        [SHARPNESS, WORST_RING, WORST_RING_OF_MANY, PATCHES, PAIR[2], PAIR[3], PAIR[6], PSNR],
+        intervals=False,
+        judged=False,
+    )
+
+
 def _ablation(images: int, *without: str) -> Table:
     folder = "monet_32_minutes_cvaegan"
     return Table(
@@ -240,6 +268,13 @@ TABLES = {
         "Monet, 64 px", "monet_64", 80_000, [*COVERING, APART[1]], seconds=192_832
     ),
     "monet_32": four("Monet, 32 px", "monet_32", 48_000),
+    "monet_32_seeds": seeds(
+        "Monet, 32 px",
+        "monet_32",
+        48_000,
+        {"ladder with adversary": "hybrid", "with adversary": "cvaegan", "plain VAE": "vae"},
+        (0, 1, 2),
+    ),
     "monet_32_seconds": four(
         "Monet, 32 px, equal seconds",
         "monet_32",

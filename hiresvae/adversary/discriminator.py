@@ -1,6 +1,8 @@
 """The critic: a residual network over the whole picture."""
 
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -99,12 +101,14 @@ def at_least_float32(state: Tensor) -> Tensor:
     return state.to(torch.promote_types(state.dtype, torch.float32))
 
 
-def unshortened(state: Tensor) -> torch.autocast:
+def unshortened(state: Tensor) -> AbstractContextManager[Any]:
     """Leaves logits the precision of weights.
 
     A critic that judges real beside made pictures has no zero to stay near, and far from it the
     steps between bfloat16 numbers are as large as what it tells them apart by.
     """
+    if state.device.type == "meta":  # where shapes alone are asked for, and autocast is unknown
+        return nullcontext()
     return torch.autocast(state.device.type, enabled=False)
 
 

@@ -205,3 +205,10 @@ def test_the_evaluations_of_a_table_have_its_figures_and_no_place_on_a_machine(n
         whole = json.loads((ROOT / "benchmarks/results" / place.partition(":")[0]).read_text())
         models = whole.get("models", {"model": whole.get("model", "")}).values()
         assert not any(Path(model).is_absolute() for model in models)
+
+
+def test_of_trainings_that_differ_by_chance_none_is_marked():
+    table = TABLES["monet_32_seeds"]
+    reports = [evaluation(ROOT / "benchmarks/results", place) for place in table.columns.values()]
+    assert "**" not in markdown(table, reports)
+    assert "**0.040**" in markdown(table._replace(judged=True), reports), "the luckiest"
