@@ -99,10 +99,13 @@ def test_label_never_reaches_the_critic_it_changes_every_logit(images: Tensor, k
     assert (difference.abs() > 1e-5).all()
 
 
+@pytest.mark.parametrize("classes", [0, 3])
 @pytest.mark.parametrize("kind", ["whole", "patch", "multiscale"])
-def test_logits_are_of_single_precision_where_the_rest_is_of_half(images: Tensor, kind: str):
-    critic = awake(make(classes=3, critic=kind))
-    labels = torch.arange(8) % 3
+def test_logits_are_of_single_precision_where_the_rest_is_of_half(
+    images: Tensor, kind: str, classes: int
+):
+    critic = awake(make(classes=classes, critic=kind))
+    labels = torch.arange(8) % 3 if classes else None
     single = critic(images, labels).logits
     with torch.autocast("cpu", torch.bfloat16):
         half = critic(images, labels)
