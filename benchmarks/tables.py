@@ -159,25 +159,15 @@ def four(title: str, folder: str, images: int, seconds: Mapping[str, int] | None
     return Table(title, columns, rows)
 
 
-def seeds(
-    title: str, folder: str, images: int, columns: Mapping[str, str], seeds: Sequence[int]
-) -> Table:
-    """Returns the table of trainings that differ in their seed alone, each beside its likes.
-
-    Args:
-        title: head of the first column.
-        folder: of the evaluations, before ``_minutes``.
-        images: seen by all models.
-        columns: contestant by head.
-        seeds: of the trainings.
-    """
+def _seeds(images: int, numbers: Sequence[int], *heads: str) -> Table:
+    files = {
+        f"{head}, seed {number}": f"{FOUR[head]}-equal_images-{images}-seed{number}.json"
+        for head in heads
+        for number in numbers
+    }
     return Table(
-        title,
-        {
-            f"{head}, seed {seed}": f"{folder}_minutes/{who}-equal_images-{images}-seed{seed}.json"
-            for head, who in columns.items()
-            for seed in seeds
-        },
+        "Monet, 32 px",
+        {head: f"monet_32_minutes/{file}" for head, file in files.items()},
         [SHARPNESS, WORST_RING, WORST_RING_OF_MANY, PATCHES, PAIR[2], PAIR[3], PAIR[6], PSNR],
         intervals=False,
         judged=False,
@@ -268,12 +258,8 @@ TABLES = {
         "Monet, 64 px", "monet_64", 80_000, [*COVERING, APART[1]], seconds=192_832
     ),
     "monet_32": four("Monet, 32 px", "monet_32", 48_000),
-    "monet_32_seeds": seeds(
-        "Monet, 32 px",
-        "monet_32",
-        48_000,
-        {"ladder with adversary": "hybrid", "with adversary": "cvaegan", "plain VAE": "vae"},
-        (0, 1, 2),
+    "monet_32_seeds": _seeds(
+        48_000, (0, 1, 2), "ladder with adversary", "with adversary", "plain VAE"
     ),
     "monet_32_seconds": four(
         "Monet, 32 px, equal seconds",

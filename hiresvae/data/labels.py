@@ -54,8 +54,8 @@ def _own(labels: list[str], names: list[str], known: tuple[str, ...], source: st
     if not any(labels):
         if source in TABLES:
             raise UserError(
-                f"data.labels is 'set', but the classes of {source!r} are in a table that is not "
-                f"here: put {TABLES[source]}, into the folder of HIRESVAE_DATA, or use none, "
+                f"data.labels is 'set', but no table here tells the classes of {source!r}: put "
+                f"{TABLES[source]}, into the folder of HIRESVAE_DATA, or use none, "
                 "csv:FILE:COLUMN or clusters:K"
             )
         raise UserError(
